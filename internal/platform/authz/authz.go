@@ -1,0 +1,214 @@
+// Package authz decides who may do what. The policies are Cedar texts that an auditor
+// can read, one file a context; relationship facts (own record, guardian, campus) are
+// attributes that the use case looks up before it asks. The deciding policy's name
+// goes into the audit row.
+package authz
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"sync"
+
+	"github.com/cedar-policy/cedar-go"
+	"github.com/cedar-policy/cedar-go/types"
+
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/fault"
+	"xinglin/internal/kernel/id"
+)
+
+// ErrDenied is the refusal when no policy permits the act.
+var ErrDenied = fault.Register(fault.Forbidden, "authz.denied", "没有权限", "You may not do this")
+
+// Policies is one context's Cedar text. Every policy needs an @id annotation
+// (context.words) and must name its action with == or in.
+type Policies struct {
+	Context string
+	Text    []byte
+}
+
+// Request asks for one decision. The principal comes from the context.
+type Request struct {
+	Action string         // scheduling.hold: the operation's id
+	Noun   string         // the resource's type: Patient, Appointment
+	ID     string         // the resource's id; empty for a kind as a whole
+	Attrs  map[string]any // bool, string, int64, []string
+}
+
+// Decision names the policy that permitted.
+type Decision struct{ Policy string }
+
+// Engine holds the compiled policies, indexed by action because Cedar's cost grows
+// with the number of policies it looks at.
+type Engine struct {
+	mu     sync.RWMutex
+	byAct  map[string]*cedar.PolicySet
+	common []named // policies for every action
+	list   []Permission
+}
+
+type named struct {
+	id cedar.PolicyID
+	p  *cedar.Policy
+}
+
+// Permission is one row of the generated catalogue.
+type Permission struct{ Context, Action, Policy, Text string }
+
+// New compiles the policies and refuses one without an @id or without an action.
+func New(sets ...Policies) (*Engine, error) {
+	e := &Engine{byAct: map[string]*cedar.PolicySet{}}
+	acts := map[string][]named{}
+	for _, s := range sets {
+		parsed, err := cedar.NewPolicyListFromBytes(s.Context+"/policy.cedar", s.Text)
+		if err != nil {
+			return nil, fmt.Errorf("authz: %s: %w", s.Context, err)
+		}
+		for _, p := range parsed {
+			name := string(p.Annotations()["id"])
+			if !strings.HasPrefix(name, s.Context+".") {
+				return nil, fmt.Errorf("authz: %s: a policy has @id %q, want %s.…", s.Context, name, s.Context)
+			}
+			text := string(p.MarshalCedar())
+			found := actionsIn(text)
+			if len(found) == 0 {
+				return nil, fmt.Errorf("authz: policy %s names no action", name)
+			}
+			for _, a := range found {
+				acts[a] = append(acts[a], named{cedar.PolicyID(name), p})
+				e.list = append(e.list, Permission{Context: s.Context, Action: a, Policy: name, Text: text})
+			}
+		}
+	}
+	for a, ps := range acts {
+		set := cedar.NewPolicySet()
+		for _, n := range ps {
+			set.Add(n.id, n.p)
+		}
+		e.byAct[a] = set
+	}
+	sort.Slice(e.list, func(i, j int) bool {
+		return e.list[i].Action+e.list[i].Policy < e.list[j].Action+e.list[j].Policy
+	})
+	return e, nil
+}
+
+// actionsIn finds Action::"..." in the canonical text of one policy.
+func actionsIn(text string) []string {
+	var out []string
+	const mark = `Action::"`
+	for {
+		i := strings.Index(text, mark)
+		if i < 0 {
+			return out
+		}
+		text = text[i+len(mark):]
+		j := strings.IndexByte(text, '"')
+		if j < 0 {
+			return out
+		}
+		out = append(out, text[:j])
+		text = text[j:]
+	}
+}
+
+// Permissions lists what is permitted to whom, for the generated reference.
+func (e *Engine) Permissions() []Permission { return e.list }
+
+// Check decides. The error is auth.ErrNone without a principal, ErrDenied without a
+// permitting policy. Resource attributes are visible to policies as resource.<name>,
+// the principal as principal.kind, .roles (set), .account, .organizations, .factors.
+func (e *Engine) Check(ctx context.Context, r Request) (Decision, error) {
+	p, err := auth.From(ctx)
+	if err != nil {
+		return Decision{}, err
+	}
+	set, ok := e.byAct[r.Action]
+	if !ok {
+		return Decision{}, ErrDenied.Because("no policy for %s", r.Action)
+	}
+	who := types.NewEntityUID(types.EntityType(kindName(p.Kind)), types.String(p.Actor()))
+	what := types.NewEntityUID(types.EntityType(r.Noun), types.String(r.ID))
+	attrs, err := record(r.Attrs)
+	if err != nil {
+		return Decision{}, err
+	}
+	entities := types.EntityMap{
+		who:  types.Entity{UID: who, Attributes: principal(p)},
+		what: types.Entity{UID: what, Attributes: attrs},
+	}
+	ok2, diag := cedar.Authorize(set, entities, cedar.Request{
+		Principal: who,
+		Action:    types.NewEntityUID("Action", types.String(r.Action)),
+		Resource:  what,
+		Context:   types.NewRecord(nil),
+	})
+	if ok2 != cedar.Allow {
+		return Decision{}, ErrDenied.Because("%s by %s on %s: %d errors", r.Action, p.Kind, r.Noun, len(diag.Errors))
+	}
+	d := Decision{}
+	if len(diag.Reasons) > 0 {
+		d.Policy = string(diag.Reasons[0].PolicyID)
+	}
+	return d, nil
+}
+
+func kindName(k auth.Kind) string {
+	switch k {
+	case auth.Patient:
+		return "Person"
+	case auth.Staff:
+		return "Staff"
+	case auth.Client:
+		return "Client"
+	case auth.CLI:
+		return "CLI"
+	}
+	return "System"
+}
+
+func principal(p auth.Principal) types.Record {
+	var roles, orgs []types.Value
+	for _, g := range p.Grants {
+		roles = append(roles, types.String(g.Role))
+		orgs = append(orgs, types.String(g.Organization.String()))
+	}
+	account := ""
+	if p.Account != (id.ID[auth.Account]{}) {
+		account = p.Account.String()
+	}
+	return types.NewRecord(types.RecordMap{
+		"kind":          types.String(p.Kind),
+		"account":       types.String(account),
+		"roles":         types.NewSet(roles...),
+		"organizations": types.NewSet(orgs...),
+		"factors":       types.Long(p.Factors),
+	})
+}
+
+func record(m map[string]any) (types.Record, error) {
+	out := types.RecordMap{}
+	for k, v := range m {
+		switch x := v.(type) {
+		case bool:
+			out[types.String(k)] = types.Boolean(x)
+		case string:
+			out[types.String(k)] = types.String(x)
+		case int:
+			out[types.String(k)] = types.Long(x)
+		case int64:
+			out[types.String(k)] = types.Long(x)
+		case []string:
+			var vs []types.Value
+			for _, s := range x {
+				vs = append(vs, types.String(s))
+			}
+			out[types.String(k)] = types.NewSet(vs...)
+		default:
+			return types.Record{}, fmt.Errorf("authz: attribute %s has type %T", k, v)
+		}
+	}
+	return types.NewRecord(out), nil
+}

@@ -1,0 +1,109 @@
+// Package config is the one struct of all settings: a flag, an environment variable
+// (XINGLIN_*) and a key of the file are the same thing. docs/reference/config.md is
+// generated from it. An unknown flag or file key refuses the start; secrets are
+// references (file:PATH or env:NAME), never values.
+package config
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+// Serve is what `xinglin serve` takes.
+type Serve struct {
+	Data    string   `help:"Folder of a single-machine installation: SQLite files, broker, keys." env:"XINGLIN_DATA" type:"path"`
+	Listen  string   `help:"Public address." default:"127.0.0.1:8080" env:"XINGLIN_LISTEN"`
+	Private string   `help:"Private address: metrics, pprof, command line." default:"127.0.0.1:8081" env:"XINGLIN_PRIVATE"`
+	Modules []string `help:"Contexts whose doors this process opens; all by default." default:"all" env:"XINGLIN_MODULES"`
+
+	DB    string `help:"PostgreSQL DSN of the login role; replaces the SQLite files." env:"XINGLIN_DB"`
+	NATS  string `help:"URL of an external broker (xinglin broker or NATS 2.12+); needed with more than one process." env:"XINGLIN_NATS"`
+	Keys  string `help:"Root key reference: file:PATH or env:NAME. With --data it is made in DIR/keys." env:"XINGLIN_KEYS"`
+	Blobs string `help:"Object store reference for files, shared by all processes." env:"XINGLIN_BLOBS"`
+
+	Algorithm string `help:"Cipher of sealed fields: aes-256-gcm or sm4-gcm." enum:"aes-256-gcm,sm4-gcm" default:"aes-256-gcm" env:"XINGLIN_ALGORITHM"`
+
+	Hosts      []string `help:"Public host names of the one tenant; any host when empty and there is one tenant." env:"XINGLIN_HOSTS"`
+	PublicURL  string   `help:"Public URL; https makes cookies Secure." env:"XINGLIN_PUBLIC_URL"`
+	TLSCert    string   `help:"Certificate file (PEM)." env:"XINGLIN_TLS_CERT"`
+	TLSKey     string   `help:"Key file (PEM)." env:"XINGLIN_TLS_KEY"`
+	BehindHTTP bool     `name:"trust-proxy" help:"A proxy in front sets X-Forwarded-For." env:"XINGLIN_TRUST_PROXY"`
+
+	Demo       bool   `help:"Demo hospital with simulators and shown codes; only on empty or demo data." env:"XINGLIN_DEMO"`
+	DemoPublic bool   `help:"Allow the demo on an address other than loopback." env:"XINGLIN_DEMO_PUBLIC"`
+	DemoPay    string `help:"Address of the payment simulator in the demo." default:"127.0.0.1:8082" env:"XINGLIN_DEMO_PAY"`
+	Clock      string `help:"Demo only: RFC 3339 instant or signed duration to run the clock from." env:"XINGLIN_CLOCK"`
+
+	RatePerAddress float64 `help:"Requests a second of one address; four times as many at once." default:"100" env:"XINGLIN_RATE_PER_ADDRESS"`
+	Inside         int     `help:"Requests worked on at once; the rest wait in the socket." default:"512" env:"XINGLIN_INSIDE"`
+	DBConns        int     `help:"PostgreSQL connections of this process." default:"24" env:"XINGLIN_DB_CONNS"`
+	LogLevel       string  `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"XINGLIN_LOG_LEVEL"`
+	OTLP           string  `help:"OTLP/HTTP endpoint for traces." env:"XINGLIN_OTLP"`
+
+	WeChatPay WeChatPay `embed:"" prefix:"wechat-"`
+	SMS       SMS       `embed:"" prefix:"sms-"`
+	RealName  RealName  `embed:"" prefix:"realname-"`
+}
+
+// WeChatPay is the merchant's side of WeChat Pay v3.
+type WeChatPay struct {
+	Account   string `help:"The merchant's account: a JSON file whose keys are references (see docs/guide/payments.md)." env:"XINGLIN_WECHAT_ACCOUNT" type:"path"`
+	NotifyURL string `help:"Where the channel calls back; by default public-url + /api/v1/callbacks/wechatpay." env:"XINGLIN_WECHAT_NOTIFY_URL"`
+}
+
+// SMS is the gateway for text messages.
+type SMS struct {
+	URL   string `help:"Gateway URL." env:"XINGLIN_SMS_URL"`
+	KeyID string `help:"Gateway key id." env:"XINGLIN_SMS_KEY_ID"`
+	Key   string `help:"Reference of the gateway's key." env:"XINGLIN_SMS_KEY"`
+}
+
+// RealName is the service that compares name, document and phone.
+type RealName struct {
+	URL   string `help:"Service URL." env:"XINGLIN_REALNAME_URL"`
+	KeyID string `help:"Service key id." env:"XINGLIN_REALNAME_KEY_ID"`
+	Key   string `help:"Reference of the service's key." env:"XINGLIN_REALNAME_KEY"`
+}
+
+// Where names the databases of a command: --data or --db with --keys.
+type Where struct {
+	Data string `help:"Folder of a single-machine installation." env:"XINGLIN_DATA" type:"path"`
+	DB   string `help:"PostgreSQL DSN of the login role." env:"XINGLIN_DB"`
+	Keys string `help:"Root key reference with --db." env:"XINGLIN_KEYS"`
+}
+
+// Limits that are the same everywhere.
+const (
+	HoldTime     = 15 * time.Minute
+	DrainTime    = 20 * time.Second
+	SessionTime  = 30 * 24 * time.Hour
+	StaffSession = 12 * time.Hour
+)
+
+// Secret reads a reference: file:PATH (0600 is the operator's duty) or env:NAME.
+func Secret(ref string) ([]byte, error) {
+	kind, rest, ok := strings.Cut(ref, ":")
+	if !ok {
+		return nil, fmt.Errorf("secret reference: want file:PATH or env:NAME")
+	}
+	switch kind {
+	case "file":
+		b, err := os.ReadFile(rest)
+		if err != nil {
+			return nil, fmt.Errorf("secret %s: %w", ref, err)
+		}
+		if len(b) > 1<<20 {
+			return nil, fmt.Errorf("secret %s: larger than 1 MiB", ref)
+		}
+		return b, nil
+	case "env":
+		v, ok := os.LookupEnv(rest)
+		if !ok {
+			return nil, fmt.Errorf("secret %s: not set", ref)
+		}
+		return []byte(v), nil
+	}
+	return nil, fmt.Errorf("secret reference: want file:PATH or env:NAME")
+}

@@ -1,0 +1,207 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/fault"
+	"xinglin/internal/kernel/id"
+)
+
+// ErrLoginRole is returned when the login role could see around the second lock.
+var ErrLoginRole = fault.Register(fault.Unavailable, "db.login_role",
+	"数据库登录角色权限过大", "The database login role must be NOINHERIT, no superuser and without BYPASSRLS")
+
+// pgEngine is one bounded pool for every context of the process. Each transaction
+// puts on the context's role, its search path and the tenant in the same round trip
+// as BEGIN, so that row-level security is the second lock on every statement.
+type pgEngine struct {
+	pool  *pgxpool.Pool
+	clock clock.Clock
+}
+
+func openPG(ctx context.Context, opt Options) (*pgEngine, error) {
+	cfg, err := pgxpool.ParseConfig(opt.DSN)
+	if err != nil {
+		return nil, fmt.Errorf("db: the DSN cannot be read") // the cause would print the password
+	}
+	cfg.MaxConns = int32(opt.MaxConns)
+	if opt.MaxConns == 0 {
+		cfg.MaxConns = 24
+	}
+	cfg.ConnConfig.StatementCacheCapacity = 1024
+	ms := strconv.FormatInt(opt.Timeout.Milliseconds(), 10)
+	rp := cfg.ConnConfig.RuntimeParams
+	rp["statement_timeout"] = ms
+	rp["lock_timeout"] = "5000"
+	rp["idle_in_transaction_session_timeout"] = "30000"
+	rp["default_transaction_isolation"] = "read committed"
+	rp["application_name"] = "xinglin"
+	rp["timezone"] = "UTC"
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, ErrUnavailable.Wrap(err)
+	}
+	e := &pgEngine{pool: pool, clock: opt.Clock}
+	if err := e.checkLogin(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *pgEngine) checkLogin(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	var super, bypass, inherit bool
+	err := e.pool.QueryRow(ctx, `-- global: the login role itself
+		SELECT rolsuper, rolbypassrls, rolinherit FROM pg_roles WHERE rolname = current_user`).
+		Scan(&super, &bypass, &inherit)
+	if err != nil {
+		return ErrUnavailable.Wrap(err)
+	}
+	if super || bypass || inherit {
+		return ErrLoginRole.New()
+	}
+	return nil
+}
+
+func (e *pgEngine) kind() Engine { return Postgres }
+
+func (e *pgEngine) close() error {
+	e.pool.Close()
+	return nil
+}
+
+func (m mode) role() string {
+	if m.all {
+		return "ctx_" + m.name + "_all"
+	}
+	return "ctx_" + m.name
+}
+
+// begin is one simple-protocol message. Nothing in it comes from outside: the name
+// is a context of the table, the tenant an id.
+func (m mode) begin() string {
+	access := "READ ONLY"
+	if m.write {
+		access = "READ WRITE"
+	}
+	tenant := ""
+	if !m.all {
+		tenant = m.tenant.String()
+	}
+	return "BEGIN ISOLATION LEVEL READ COMMITTED " + access +
+		"; SET LOCAL ROLE " + m.role() +
+		"; SET LOCAL search_path = " + m.name +
+		"; SET LOCAL app.tenant = '" + tenant + "'"
+}
+
+func (e *pgEngine) run(ctx context.Context, m mode, fn func(context.Context, Tx) error) (hooks []func(), err error) {
+	conn, err := e.pool.Acquire(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ErrBusy.Wrap(err)
+		}
+		return nil, ErrUnavailable.Wrap(err)
+	}
+	defer conn.Release()
+	raw := conn.Conn()
+	if err := raw.PgConn().Exec(ctx, m.begin()).Close(); err != nil {
+		_ = raw.Close(context.WithoutCancel(ctx)) // half put on: never back into the pool
+		if lostConnection(err) {
+			return nil, ErrUnavailable.Wrap(err)
+		}
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	tx := &pgTx{conn: raw, m: m, now: instantOf(e.clock), mark: "/*" + m.role() + "*/ "}
+	done := false
+	defer func() {
+		if done || raw.IsClosed() {
+			return
+		}
+		c, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if raw.PgConn().Exec(c, "ROLLBACK").Close() != nil {
+			_ = raw.Close(c)
+		}
+	}()
+	if err := fn(ctx, tx); err != nil {
+		if lostConnection(err) && fault.Of(err) == nil {
+			return nil, ErrUnavailable.Wrap(err)
+		}
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, ErrBusy.Wrap(err)
+	}
+	if err := tx.commit(ctx); err != nil {
+		return nil, err
+	}
+	done = true
+	return tx.hooks, nil
+}
+
+type pgTx struct {
+	conn  *pgx.Conn
+	m     mode
+	now   time.Time
+	mark  string // keeps prepared statements of two contexts apart: the same text has another plan under another role and path
+	hooks []func()
+}
+
+// commit is never cancelled by the caller. A connection lost here leaves the outcome
+// unknown; the caller's key decides on repeat.
+func (t *pgTx) commit(ctx context.Context) error {
+	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	res, err := t.conn.PgConn().Exec(c, "COMMIT").ReadAll()
+	if err != nil {
+		if pgCode(err) != "" && !lostConnection(err) {
+			return fmt.Errorf("commit: %w", err)
+		}
+		return ErrOutcomeUnknown.Wrap(err)
+	}
+	if len(res) != 1 || res[0].CommandTag.String() != "COMMIT" {
+		return errors.New("commit: the transaction had failed and was rolled back")
+	}
+	return nil
+}
+
+func (t *pgTx) Tenant() id.ID[auth.Tenant] { return t.m.tenant }
+func (t *pgTx) Engine() Engine             { return Postgres }
+func (t *pgTx) Context() string            { return t.m.name }
+func (t *pgTx) Now() time.Time             { return t.now }
+func (t *pgTx) OnCommit(f func())          { t.hooks = append(t.hooks, f) }
+func (t *pgTx) Wake(topic string)          { t.OnCommit(func() { t.m.wake(topic) }) }
+
+func (t *pgTx) Exec(ctx context.Context, text string, args ...any) (int64, error) {
+	tag, err := t.conn.Exec(ctx, t.mark+text, args...)
+	return tag.RowsAffected(), err
+}
+
+func (t *pgTx) Query(ctx context.Context, text string, args ...any) (Rows, error) {
+	return t.conn.Query(ctx, t.mark+text, args...)
+}
+
+func (t *pgTx) QueryRow(ctx context.Context, text string, args ...any) Row {
+	return pgRow{t.conn.QueryRow(ctx, t.mark+text, args...)}
+}
+
+type pgRow struct{ pgx.Row }
+
+func (r pgRow) Scan(dest ...any) error {
+	err := r.Row.Scan(dest...)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrNoRows
+	}
+	return err
+}

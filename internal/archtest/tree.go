@@ -146,7 +146,7 @@ func importName(im *ast.ImportSpec, p string) string {
 
 // frame are the folders of internal/ that are no contexts.
 var frame = map[string]ZoneKind{
-	"kernel": Kernel, "platform": Platform, "app": App, "archtest": Archtest, "testkit": Testkit, "demo": Demo,
+	"kernel": Kernel, "platform": Platform, "app": App, "archtest": Archtest, "testkit": Testkit, "demo": Demo, "reference": Reference,
 }
 
 // frameOf is the zone of a frame folder; simulators of the other side end in sim.
@@ -191,6 +191,7 @@ const (
 	Cmd       ZoneKind = "cmd"
 	Testkit   ZoneKind = "testkit"
 	Demo      ZoneKind = "demo"
+	Reference ZoneKind = "reference" // renders the generated documents
 	Simulator ZoneKind = "simulator"
 	Archtest  ZoneKind = "archtest"
 	Elsewhere ZoneKind = "elsewhere" // test/, web/

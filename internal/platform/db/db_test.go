@@ -600,6 +600,20 @@ func TestOpenRefusesNothing(t *testing.T) {
 	}
 }
 
+func TestClose(t *testing.T) {
+	dbtest.EachDatabase(t, shelf, func(t *testing.T, base *dbtest.Database) {
+		srv := base.Open(t)
+		d := open(t, srv, "shelf")
+		if err := errors.Join(srv.Close(), srv.Close()); err != nil {
+			t.Errorf("closed twice: %v", err)
+		}
+		err := d.Read(ctxOf(t), tenantA, func(context.Context, db.Tx) error { return nil })
+		if !errors.Is(err, db.ErrUnavailable) {
+			t.Errorf("a transaction after Close: %v", err)
+		}
+	})
+}
+
 func TestSQLiteFiles(t *testing.T) {
 	d := dbtest.Make(t, db.SQLite, sets("shelf", "cellar"))
 	entries, err := fs.Glob(os.DirFS(d.Dir), "db/*.db")

@@ -27,6 +27,8 @@ type sqliteEngine struct {
 	writer  chan *liteConn // one
 	readers chan *liteConn
 	clock   clock.Clock
+	closing sync.Once
+	closed  chan struct{}
 }
 
 type liteConn struct {
@@ -63,7 +65,7 @@ func openSQLite(ctx context.Context, opt Options, name string) (*sqliteEngine, e
 	if opt.Clock == nil { // migrations
 		opt.Clock = clock.System{}
 	}
-	e := &sqliteEngine{db: pool, clock: opt.Clock, writer: make(chan *liteConn, 1), readers: make(chan *liteConn, n)}
+	e := &sqliteEngine{db: pool, clock: opt.Clock, closed: make(chan struct{}), writer: make(chan *liteConn, 1), readers: make(chan *liteConn, n)}
 	for i := range n + 1 {
 		c, err := pool.Conn(ctx)
 		if err != nil {
@@ -84,18 +86,24 @@ func openSQLite(ctx context.Context, opt Options, name string) (*sqliteEngine, e
 
 func (e *sqliteEngine) kind() Engine { return SQLite }
 
-func (e *sqliteEngine) close() error {
-	// Closing the pool alone would leave the checked-out connections open, and with them the WAL.
-	for _, ch := range []chan *liteConn{e.writer, e.readers} {
-		for range cap(ch) {
-			c := <-ch
-			for _, s := range c.stmts {
-				_ = s.Close()
+// close waits for the transactions in hand; later ones are refused. A second close
+// does nothing.
+func (e *sqliteEngine) close() (err error) {
+	e.closing.Do(func() {
+		close(e.closed)
+		// Closing the pool alone would leave the checked-out connections open, and with them the WAL.
+		for _, ch := range []chan *liteConn{e.writer, e.readers} {
+			for range cap(ch) {
+				c := <-ch
+				for _, s := range c.stmts {
+					_ = s.Close()
+				}
+				_ = c.conn.Close()
 			}
-			_ = c.conn.Close()
 		}
-	}
-	return e.db.Close()
+		err = e.db.Close()
+	})
+	return err
 }
 
 func (e *sqliteEngine) run(ctx context.Context, m mode, fn func(context.Context, Tx) error) (hooks []func(), err error) {
@@ -108,6 +116,8 @@ func (e *sqliteEngine) run(ctx context.Context, m mode, fn func(context.Context,
 	case c = <-from:
 	case <-ctx.Done():
 		return nil, ErrBusy.Wrap(ctx.Err())
+	case <-e.closed:
+		return nil, ErrUnavailable.Because("closed")
 	}
 	defer func() { from <- c }()
 	if err := c.plain(ctx, begin); err != nil {

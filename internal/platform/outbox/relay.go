@@ -1,0 +1,278 @@
+package outbox
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/platform/bus"
+	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/deadletter"
+)
+
+// Keep is how long a published row stays at least.
+const Keep = 7 * 24 * time.Hour
+
+const (
+	batch       = 256
+	reopenBatch = 1000
+	dropBatch   = 500
+	poll        = time.Second
+	sweepEach   = 10 * time.Minute
+	maxPause    = 30 * time.Second
+	callTime    = 20 * time.Second // one round with the broker
+)
+
+// Broker is the part of bus.Bus that the relay needs.
+type Broker interface {
+	Publish(ctx context.Context, msgs []bus.Msg) ([]bus.Ack, error)
+	Position(ctx context.Context) (bus.Position, error)
+	AckFloor(ctx context.Context, consumer string) (incarnation string, seq uint64, err error)
+}
+
+// Relay publishes one context's rows. Run one a context in each process; several
+// processes share the work on PostgreSQL.
+type Relay struct {
+	DB      *db.DB
+	Bus     Broker
+	Hearers []Hearer // every context that hears this one, from the wiring's table
+	Clock   clock.Clock
+	Log     *slog.Logger
+	Metrics *Metrics // nil: none
+
+	seen  bus.Position // of the last look: another incarnation or a lower LastSeq is a lost stream
+	top   uint64       // highest sequence that was acknowledged to this relay in seen.Incarnation
+	known bool         // the marks in the database were compared with the stream
+}
+
+// Hearer is a context that hears this one: its durable consumer and the event names
+// that it has handlers for.
+type Hearer struct {
+	Consumer string
+	Events   []string
+}
+
+// Metrics of all relays of a process.
+type Metrics struct {
+	published, reopened *prometheus.CounterVec
+	waiting, age        *prometheus.GaugeVec
+}
+
+// NewMetrics registers the relays' metrics.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	c := []string{"context"}
+	m := &Metrics{
+		published: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "xinglin_outbox_published_total", Help: "Messages that the broker acknowledged."}, c),
+		reopened:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "xinglin_outbox_reopened_total", Help: "Rows published again because the broker lost them."}, c),
+		waiting:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "xinglin_outbox_waiting", Help: "Rows not yet published."}, c),
+		age:       prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "xinglin_outbox_oldest_seconds", Help: "Age of the oldest row not yet published."}, c),
+	}
+	reg.MustRegister(m.published, m.reopened, m.waiting, m.age)
+	return m
+}
+
+// Run relays until ctx ends. It wakes on commits of this process and looks each second
+// for rows of others; the broker's failures make growing pauses.
+func (r *Relay) Run(ctx context.Context) error {
+	woken, stop := r.DB.Listen(topic)
+	defer stop()
+	failures := 0
+	nextSweep := clock.Mono().Add(sweepEach)
+	for {
+		err := r.round(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		pause := poll
+		wake := woken
+		if err != nil {
+			r.known = false // a reconnect may find another stream
+			pause = min(poll<<min(failures, 10), maxPause)
+			pause = pause/2 + rand.N(pause)
+			wake = nil
+			failures++
+			r.Log.Warn("outbox: relay", "context", r.DB.Name(), "error", deadletter.Describe(err))
+		} else {
+			failures = 0
+			if clock.Mono().After(nextSweep) {
+				nextSweep = clock.Mono().Add(sweepEach)
+				r.known = false // another process may have died between an acknowledgement and a lost stream
+				if _, err := r.Sweep(ctx); err != nil && ctx.Err() == nil {
+					r.Log.Warn("outbox: sweep", "context", r.DB.Name(), "error", deadletter.Describe(err))
+				}
+			}
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+func (r *Relay) round(ctx context.Context) error {
+	if err := r.compare(ctx); err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		n, err := r.Once(ctx)
+		if err != nil || n == 0 {
+			return errors.Join(err, r.gauge(ctx))
+		}
+	}
+	return nil
+}
+
+// Once publishes one batch and says how many rows the broker took.
+func (r *Relay) Once(ctx context.Context) (int, error) {
+	rows, err := claim(ctx, r.DB, batch)
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	slices.SortFunc(rows, func(a, b row) int { // RETURNING has no order
+		return cmp.Or(cmp.Compare(a.at, b.at), bytes.Compare(a.id[:], b.id[:]))
+	})
+	// From here on the outcome must be kept, whether or not the process is told to stop.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
+	defer cancel()
+	msgs := make([]bus.Msg, len(rows))
+	for i, x := range rows {
+		msgs[i] = message(x)
+	}
+	acks, err := r.Bus.Publish(ctx, msgs)
+	for _, a := range acks {
+		if a.Incarnation != r.seen.Incarnation {
+			r.known = false // another stream than the one that the marks were compared with
+		}
+		r.top = max(r.top, a.Seq)
+	}
+	markErr := mark(ctx, r.DB, rows, acks)
+	if r.Metrics != nil {
+		r.Metrics.published.WithLabelValues(r.DB.Name()).Add(float64(len(acks)))
+	}
+	if err == nil || markErr != nil {
+		return len(acks), errors.Join(err, markErr)
+	}
+	rest := rows[len(acks):]
+	if errors.Is(err, bus.ErrTooLarge) && len(rest) > 0 {
+		// It can never be stored: a person must see it. The others go on.
+		r.Log.Error("outbox: message too large for the broker", "context", r.DB.Name(), "row", rest[0].id, "event", rest[0].name)
+		return len(acks) + 1, errors.Join(bury(ctx, r.DB, rest[0], err), release(ctx, r.DB, rest[1:]))
+	}
+	return len(acks), errors.Join(err, release(ctx, r.DB, rest))
+}
+
+func message(x row) bus.Msg {
+	h := map[string]string{HeaderTenant: x.tenant.String(), HeaderName: x.name, HeaderAt: strconv.FormatInt(x.at, 10)}
+	if x.trace != "" {
+		h[HeaderTrace] = x.trace
+	}
+	if x.number != "" {
+		h[HeaderNumber] = x.number
+	}
+	return bus.Msg{ID: x.id.String(), Subject: Subject(x.name), Header: h, Data: x.payload}
+}
+
+// compare finds out whether the stream still holds what the rows say, and opens those
+// again that it does not. The marks are read before the stream's position, so a row
+// that another process publishes in between is never taken for lost.
+func (r *Relay) compare(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	top := r.top
+	pos, err := r.Bus.Position(ctx)
+	if err != nil {
+		return err
+	}
+	lost := pos.Incarnation != r.seen.Incarnation || pos.LastSeq < max(r.seen.LastSeq, top)
+	r.seen = pos
+	if r.known && !lost {
+		return nil
+	}
+	r.top, r.known = 0, false
+	marks, err := held(ctx, r.DB)
+	if err != nil {
+		return err
+	}
+	if pos, err = r.Bus.Position(ctx); err != nil {
+		return err
+	}
+	for inc, high := range marks {
+		above := uint64(0)
+		if inc == pos.Incarnation {
+			above = pos.LastSeq
+		}
+		if high <= above {
+			continue
+		}
+		n, err := reopen(context.WithoutCancel(ctx), r.DB, inc, above, high)
+		if err != nil {
+			return err
+		}
+		if r.Metrics != nil {
+			r.Metrics.reopened.WithLabelValues(r.DB.Name()).Add(float64(n))
+		}
+		r.Log.Warn("outbox: the broker lost messages, publishing them again", "context", r.DB.Name(), "rows", n)
+	}
+	r.seen, r.known = pos, true
+	return nil
+}
+
+// Sweep deletes rows that are older than Keep and that every hearer has acknowledged
+// past, and says how many.
+func (r *Relay) Sweep(ctx context.Context) (int64, error) {
+	pos, err := r.Bus.Position(ctx)
+	if err != nil {
+		return 0, err
+	}
+	floors := map[string]uint64{} // event name to the lowest acknowledgement; an event that nobody hears has none
+	for _, h := range r.Hearers {
+		inc, seq, err := r.Bus.AckFloor(ctx, h.Consumer)
+		if err != nil {
+			return 0, err
+		}
+		if inc != pos.Incarnation {
+			return 0, nil // the stream was replaced just now
+		}
+		for _, e := range h.Events {
+			if f, ok := floors[e]; !ok || seq < f {
+				floors[e] = seq
+			}
+		}
+	}
+	heard := func(name string, seq uint64) bool {
+		f, ok := floors[name]
+		return seq <= pos.LastSeq && (!ok || seq <= f)
+	}
+	return drop(ctx, r.DB, pos.Incarnation, r.Clock.Now().Add(-Keep), heard)
+}
+
+func (r *Relay) gauge(ctx context.Context) error {
+	if r.Metrics == nil {
+		return nil
+	}
+	n, oldest, err := open(ctx, r.DB)
+	if err != nil {
+		return err
+	}
+	age := 0.0
+	if n > 0 {
+		age = r.Clock.Now().Sub(oldest).Seconds()
+	}
+	r.Metrics.waiting.WithLabelValues(r.DB.Name()).Set(float64(n))
+	r.Metrics.age.WithLabelValues(r.DB.Name()).Set(age)
+	return nil
+}

@@ -1,0 +1,68 @@
+// Package trail writes the audit row of a use case into its own transaction, and hands
+// the rows of every context to whoever keeps them (the audit context). A row says who
+// did what to which item under which policy and why; it names the fields that changed
+// and never holds personal data.
+package trail
+
+import (
+	"context"
+	"fmt"
+
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/obs"
+)
+
+// Act is the noun of a trail row: history rows keep the id of the act that made them.
+type Act struct{}
+
+// Change is one field's step between two coded values (states, amounts, dates).
+type Change struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Entry is what the use case says about itself; the rest comes from the context.
+type Entry struct {
+	Action string // operation id: scheduling.hold
+	Noun   string // Appointment
+	ID     string // of the item, empty for a kind as a whole
+	Policy string // authz.Decision.Policy
+	Why    string // the reason's code or the operator's words; never personal data
+	// Changed is a []string of field names, or a map[string]Change for fields whose
+	// values are no personal data.
+	Changed any
+}
+
+// Record writes the row. The actor is the principal of ctx (auth.required without
+// one); origin, trace and business number are those of ctx.
+func Record(ctx context.Context, tx db.Tx, e Entry) (id.ID[Act], error) {
+	who, err := auth.From(ctx)
+	if err != nil {
+		return id.ID[Act]{}, err
+	}
+	switch c := e.Changed.(type) {
+	case nil:
+		e.Changed = []string{}
+	case []string:
+		if c == nil {
+			e.Changed = []string{}
+		}
+	case map[string]Change:
+	default:
+		return id.ID[Act]{}, fmt.Errorf("trail: %s: Changed is %T", e.Action, e.Changed)
+	}
+	if e.Action == "" || e.Noun == "" {
+		return id.ID[Act]{}, fmt.Errorf("trail: an entry without action or noun: %q %q", e.Action, e.Noun)
+	}
+	act := id.New[Act](tx.Now())
+	_, err = tx.Exec(ctx, `INSERT INTO trail (tenant_id, id, at, actor, action, noun, object, policy, why, changed, origin, trace, number)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		tx.Tenant(), act, tx.Now().UnixMicro(), who.Actor(), e.Action, e.Noun, e.ID, e.Policy, e.Why, db.JSON(e.Changed),
+		obs.Origin(ctx), obs.Trace(ctx), obs.Number(ctx))
+	if err != nil {
+		return id.ID[Act]{}, fmt.Errorf("trail: %w", err)
+	}
+	return act, nil
+}

@@ -1,0 +1,78 @@
+import { createRouter, createWebHistory } from 'vue-router'
+import { queryClient } from './lib/query'
+import { i18n } from './i18n'
+import { onUnauthorized } from './lib/api'
+import { useSession } from './lib/session'
+import Home from './screens/HomeScreen.vue'
+
+declare module 'vue-router' {
+  interface RouteMeta {
+    /** Key of the page's title. */
+    title: string
+    /** Only for those who have logged in. */
+    auth?: boolean
+  }
+}
+
+export const router = createRouter({
+  history: createWebHistory('/m/'),
+  scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+  routes: [
+    { path: '/', name: 'home', component: Home, meta: { title: 'title.home' } },
+    { path: '/login', name: 'login', component: () => import('./screens/LoginScreen.vue'), meta: { title: 'title.login' } },
+    { path: '/departments', name: 'departments', component: () => import('./screens/DepartmentsScreen.vue'), meta: { title: 'title.departments' } },
+    { path: '/doctors', name: 'doctors', component: () => import('./screens/DoctorsScreen.vue'), meta: { title: 'title.doctors' } },
+    { path: '/book/:dept', redirect: (to) => ({ name: 'doctors', query: { department: to.params.dept } }) },
+    { path: '/doctors/:id', name: 'doctor', component: () => import('./screens/DoctorScreen.vue'), meta: { title: 'title.doctor' } },
+    { path: '/check/:slot', name: 'check', component: () => import('./screens/CheckScreen.vue'), meta: { title: 'title.check', auth: true } },
+    { path: '/pay/:id', name: 'pay', component: () => import('./screens/PayScreen.vue'), meta: { title: 'title.pay', auth: true } },
+    { path: '/done/:id', name: 'done', component: () => import('./screens/DoneScreen.vue'), meta: { title: 'title.done', auth: true } },
+    { path: '/visits', name: 'visits', component: () => import('./screens/VisitsScreen.vue'), meta: { title: 'title.visits', auth: true } },
+    { path: '/visits/:id', name: 'visit', component: () => import('./screens/VisitScreen.vue'), meta: { title: 'title.visit', auth: true } },
+    { path: '/visits/:id/cancel', name: 'cancel', component: () => import('./screens/CancelScreen.vue'), meta: { title: 'title.cancel', auth: true } },
+    { path: '/visits/:id/refund', name: 'refund', component: () => import('./screens/RefundScreen.vue'), meta: { title: 'title.refund', auth: true } },
+    { path: '/people', name: 'people', component: () => import('./screens/PeopleScreen.vue'), meta: { title: 'title.people', auth: true } },
+    { path: '/people/new', name: 'person-new', component: () => import('./screens/PersonNewScreen.vue'), meta: { title: 'title.personNew', auth: true } },
+    { path: '/people/claims/:id', name: 'claim', component: () => import('./screens/ClaimScreen.vue'), meta: { title: 'title.claim', auth: true } },
+    { path: '/people/:id', name: 'person', component: () => import('./screens/PersonScreen.vue'), meta: { title: 'title.person', auth: true } },
+    { path: '/notices', name: 'notices', component: () => import('./screens/NoticesScreen.vue'), meta: { title: 'title.notices', auth: true } },
+    { path: '/me', name: 'me', component: () => import('./screens/MeScreen.vue'), meta: { title: 'title.me' } },
+    { path: '/me/sessions', name: 'sessions', component: () => import('./screens/SessionsScreen.vue'), meta: { title: 'title.sessions', auth: true } },
+    { path: '/:rest(.*)*', name: 'lost', component: () => import('./screens/LostScreen.vue'), meta: { title: 'title.lost' } },
+  ],
+})
+
+router.beforeEach(async (to) => {
+  const session = useSession()
+  await session.ensure()
+  if (to.meta.auth && !session.me) return { name: 'login', query: { next: to.fullPath } }
+  return true
+})
+
+router.afterEach((to, from, failure) => {
+  if (failure) return
+  document.title = `${i18n.global.t(to.meta.title)} · ${i18n.global.t('app.name')}`
+  // A new page begins at its heading, for those who hear it.
+  if (from.matched.length > 0 && to.path !== from.path)
+    requestAnimationFrame(() => document.querySelector<HTMLElement>('.appbar h1')?.focus({ preventScroll: true }))
+})
+
+// A page of an older build may be gone after an update: load the whole application again, once.
+router.onError((error, to) => {
+  if (!/dynamically imported module|Importing a module script/i.test(String(error))) return
+  try {
+    if (sessionStorage.getItem('reloaded') === to.fullPath) return
+    sessionStorage.setItem('reloaded', to.fullPath)
+  } catch {
+    return
+  }
+  location.assign(router.resolve(to.fullPath).href)
+})
+
+onUnauthorized(() => {
+  const session = useSession()
+  const at = router.currentRoute.value
+  session.expired()
+  queryClient.removeQueries({ predicate: (q) => q.meta?.private === true })
+  if (at.name !== 'login' && at.meta.auth) void router.replace({ name: 'login', query: { next: at.fullPath, ended: '1' } })
+})

@@ -1,0 +1,46 @@
+// What every screen must satisfy, measured in the page.
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+/** Runs in the page: texts under the limit, targets under the limit, sideways scroll. */
+function measure({ minText, minTarget }) {
+  const shown = (e) => {
+    const s = getComputedStyle(e)
+    const r = e.getBoundingClientRect()
+    return s.visibility !== 'hidden' && s.display !== 'none' && r.width > 1 && r.height > 1 && !e.closest('.vh, .skip')
+  }
+  const small = []
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  for (let n = walker.nextNode(); n; n = walker.nextNode()) {
+    const e = n.parentElement
+    if (!n.textContent.trim() || !e || !shown(e) || e.closest('[aria-hidden=true]:not(.badge), script, style')) continue
+    const px = parseFloat(getComputedStyle(e).fontSize)
+    if (px < minText - 0.01) small.push(`${px}px "${n.textContent.trim().slice(0, 20)}"`)
+  }
+  const tight = []
+  for (const e of document.querySelectorAll('a[href], button, input, select, textarea, [role=button]')) {
+    const box = e.matches('input[type=checkbox], input[type=radio]') ? (e.closest('label') ?? e) : e
+    if (!shown(box)) continue
+    const r = box.getBoundingClientRect()
+    if (r.height < minTarget - 0.5 || r.width < 43.5) tight.push(`${Math.round(r.width)}x${Math.round(r.height)} ${e.tagName} "${(e.innerText || e.getAttribute('aria-label') || '').trim().slice(0, 20)}"`)
+  }
+  const filled = [...document.querySelectorAll('.btn--primary, .btn--onbrand')].filter(shown).length
+  const wide = document.documentElement.scrollWidth - innerWidth
+  return { small, tight, filled, wide }
+}
+
+/** Throws with all that is wrong on the screen. */
+export async function checkScreen(page, name, { large }) {
+  const problems = []
+  const m = await page.evaluate(measure, large ? { minText: 18, minTarget: 60 } : { minText: 14, minTarget: 44 })
+  if (m.small.length) problems.push(`small text: ${[...new Set(m.small)].slice(0, 5).join(', ')}`)
+  if (m.tight.length) problems.push(`small targets: ${[...new Set(m.tight)].slice(0, 6).join(', ')}`)
+  if (m.filled > 1) problems.push(`${m.filled} filled buttons`)
+  if (m.wide > 1) problems.push(`sideways scroll by ${m.wide}px`)
+  await page.evaluate(axeSource)
+  const axe = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }))
+  for (const v of axe.violations) problems.push(`axe ${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map((n) => n.target.join(' ')).join(' | ')}`)
+  return problems.map((p) => `${name}: ${p}`)
+}

@@ -1,0 +1,261 @@
+// A stand-in for the server, for looking at screens and their states while developing: everything in memory, nothing real. The
+// product never uses it. `--port N --cashier N`; the header-less switches under /__mock/ make states: delay, fail, offline data.
+import { createServer } from 'node:http'
+import { existsSync, readFileSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+
+const arg = (name, fallback) => {
+  const i = process.argv.indexOf(`--${name}`)
+  return i > 0 ? process.argv[i + 1] : fallback
+}
+const port = Number(arg('port', 8090))
+const cashierPort = Number(arg('cashier', 8092))
+const dist = fileURLToPath(new URL('../../dist/', import.meta.url))
+const day = (n) => new Date(Date.now() + 8 * 3600e3 + n * 86400e3).toISOString().slice(0, 10)
+const at = (d, hm) => new Date(`${d}T${hm}:00+08:00`).toISOString()
+
+const campuses = [
+  { id: 'c1', name: '城东院区', name_en: 'East Campus', address: '杏林路 8 号', phone: '400-000-0000' },
+  { id: 'c2', name: '滨江院区', name_en: 'Riverside Campus', address: '滨江大道 120 号', phone: '400-000-0001' },
+]
+const dep = (id, parent_id, name, name_en, doctor_count, location) => ({ id, parent_id, campus_id: 'c1', name, name_en, doctor_count, location, description: '', intro: '' })
+const departments = [
+  dep('d0', null, '内科', 'Internal medicine', 0, ''),
+  dep('d1', 'd0', '心血管内科', 'Cardiology', 3, '门诊楼 3 层'),
+  dep('d2', 'd0', '内分泌科', 'Endocrinology', 2, '门诊楼 3 层'),
+  dep('d3', 'd0', '呼吸内科', 'Respiratory medicine', 2, '门诊楼 4 层'),
+  dep('d4', null, '儿科', 'Paediatrics', 2, '儿科楼 1 层'),
+  dep('d5', null, '骨科', 'Orthopaedics', 1, '门诊楼 2 层'),
+  dep('d6', null, '眼科', 'Ophthalmology', 1, '门诊楼 5 层'),
+  dep('d7', null, '口腔科', 'Dentistry', 1, '门诊楼 5 层'),
+]
+const doc = (id, name, title, title_en, specialty, department = 'd1') => {
+  const d = departments.find((x) => x.id === department)
+  return { id, name, title, title_en, specialty, department_id: d.id, department_name: d.name, campus_id: 'c1', campus_name: '城东院区', years_of_practice: 16, licence_no: '110000000000001' }
+}
+const practitioners = [
+  doc('p1', '林知夏', '副主任医师', 'Associate chief physician', '高血压、冠心病、心力衰竭的长期管理'),
+  doc('p2', '周以宁', '主任医师', 'Chief physician', '心律失常、起搏器随访'),
+  doc('p3', '何安', '主治医师', 'Attending physician', '高血脂、胸闷心悸'),
+  doc('p4', '许明远', '主任医师', 'Chief physician', '糖尿病、甲状腺疾病', 'd2'),
+]
+const schedules = []
+const slots = new Map()
+for (const p of practitioners)
+  for (let n = 0; n < 9; n++) {
+    const date = day(n)
+    if (n === 3) continue
+    for (const [session, from] of [['morning', 8], ['afternoon', 14]]) {
+      if (session === 'afternoon' && n % 2) continue
+      const id = `s-${p.id}-${n}-${session}`
+      const list = []
+      for (let i = 0; i < 6; i++) {
+        const hm = (m) => `${String(from + Math.floor(m / 60)).padStart(2, '0')}:${String(m % 60).padStart(2, '0')}`
+        const capacity = 3
+        const remaining = n === 0 ? 0 : n === 4 ? 0 : [0, 2, 3, 1, 3, 2][i]
+        list.push({ id: `${id}-${i}`, starts_at: at(date, hm(i * 30)), ends_at: at(date, hm(i * 30 + 30)), capacity, remaining, state: n === 0 ? 'past' : remaining === 0 ? 'full' : remaining === 1 ? 'few' : 'free' })
+      }
+      slots.set(id, list)
+      const remaining = list.reduce((a, s) => a + s.remaining, 0)
+      schedules.push({ id, date, session, campus_id: 'c1', department_id: p.department_id, department_name: p.department_name, practitioner_id: p.id, practitioner_name: p.name, practitioner_title: p.title, class: p.id === 'p3' ? 'ordinary' : 'expert', fee_fen: p.id === 'p3' ? 0 : 2500, starts_at: at(date, `${String(from).padStart(2, '0')}:00`), ends_at: at(date, `${String(from + 3).padStart(2, '0')}:00`), location: '门诊楼 3 层', released_at: n > 6 ? at(day(n - 7), '08:00') : at(day(-3), '08:00'), state: n > 6 ? 'planned' : n === 5 ? 'stopped' : n === 0 ? 'ended' : remaining ? 'open' : 'full', capacity: 18, remaining, updated_at: new Date().toISOString() })
+    }
+  }
+const patients = [{ id: 'pt1', name: '张晓三', document_type: 'resident_id', document_masked: '**************1X', birth_date: '1968-03-02', sex: 'male', phone_masked: '138****0001', relationship: 'self', verified: 'none', version: 1 }]
+const appointments = []
+const payments = new Map()
+const refunds = new Map()
+const notices = []
+const inbox = []
+const sessions = new Set()
+const keys = new Map()
+let serial = 17
+const mode = { delay: 0, fail: '', empty: false, taken: false, cold: false }
+
+const problem = (res, status, code, title, title_en, extra = {}) =>
+  send(res, status, { type: 'about:blank', title, title_en, status, code, trace_id: '4bf92f3577b34da6a3ce929d0e0e4736', ...extra }, { 'Content-Type': 'application/problem+json' })
+function send(res, status, body, headers = {}) {
+  res.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...headers })
+  res.end(body === undefined ? undefined : JSON.stringify(body))
+}
+const me = { account_id: 'a1', kind: 'patient', phone_masked: '138****0001', name: '张晓三', roles: [], session_id: 'x1', factors: ['code'], demo: true }
+const slotOf = (id) => [...slots.values()].flat().find((s) => s.id === id)
+function view(a) {
+  return { ...a, history: a.history }
+}
+function seat(slotId, delta) {
+  const s = slotOf(slotId)
+  s.remaining += delta
+  s.state = s.remaining === 0 ? 'full' : s.remaining === 1 ? 'few' : 'free'
+  const schedule = schedules.find((x) => slots.get(x.id).includes(s))
+  schedule.remaining += delta
+  for (const l of listeners) l(schedule)
+}
+const listeners = new Set()
+function advance(a, to) {
+  a.history.push({ from: a.state, to, at: new Date().toISOString(), by: 'patient' })
+  a.state = to
+  a.version++
+}
+function settle(p) {
+  if (p.state !== 'open') return
+  p.state = 'paid'
+  p.paid_at = new Date().toISOString()
+  const a = appointments.find((x) => x.id === p.reference_id)
+  a.number = ++serial
+  a.number_text = `A0${serial}`
+  a.payment_state = 'paid'
+  a.cancellable = true
+  advance(a, 'booked')
+  notices.unshift({ id: randomUUID(), title: '预约成功', title_en: 'Booked', body: `${a.department_name} ${a.practitioner_name}`, body_en: 'Your visit is booked.', created_at: new Date().toISOString(), link: `/m/visits/${a.id}` })
+}
+
+const routes = [
+  ['POST', /^auth\/codes$/, (b) => { inbox.unshift({ phone: b.phone, text: '验证码 246810，5 分钟内有效。', at: new Date().toISOString() }); return [202, { challenge_id: 'ch1', resend_after_s: 60 }] }],
+  ['POST', /^auth\/sessions$/, (b, _, res) => { if (b.code !== '246810') return problem(res, 401, 'identity.code_wrong', '验证码错误', 'Wrong code'); const s = randomUUID(); sessions.add(s); return [201, me, { 'Set-Cookie': `xinglin_session=${s}; Path=/; HttpOnly; SameSite=Lax` }] }],
+  ['GET', /^auth\/me$/, () => [200, me], true],
+  ['GET', /^auth\/sessions$/, () => [200, { items: [{ id: 'x1', created_at: at(day(-1), '09:00'), last_seen_at: new Date().toISOString(), device: 'Chrome · Android', current: true }, { id: 'x2', created_at: at(day(-9), '09:00'), last_seen_at: at(day(-2), '20:10'), device: 'Safari · iPhone', current: false }] }], true],
+  ['DELETE', /^auth\/sessions\/(.+)$/, (b, m) => { if (m[1] === 'current') sessions.clear(); return [204] }, true],
+  ['GET', /^demo\/accounts$/, () => [200, { items: [{ kind: 'patient', label: '张晓三，本人', label_en: 'Zhang, himself', phone: '13800000001', code: '246810' }, { kind: 'patient', label: '李梅，带孩子', label_en: 'Li, with a child', phone: '13800000002', code: '246810' }, { kind: 'staff', label: '医生', username: 'doctor' }] }]],
+  ['GET', /^demo\/inbox$/, () => [200, { items: inbox }]],
+  ['GET', /^campuses$/, () => [200, { items: campuses }]],
+  ['GET', /^departments$/, (b, m, res, q) => [200, { items: mode.empty ? [] : departments.filter((d) => !q.get('campus_id') || d.campus_id === q.get('campus_id')) }]],
+  ['GET', /^organization$/, () => [200, { id: 'o1', name: '杏林示例医院', name_en: 'Xinglin Demo Hospital', licences: [{ kind: 'institution', number: '（示例）PDY000001' }] }]],
+  ['GET', /^practitioners$/, (b, m, res, q) => [200, { items: mode.empty ? [] : practitioners.filter((p) => (!q.get('department_id') || p.department_id === q.get('department_id')) && (!q.get('q') || JSON.stringify(p).includes(q.get('q')))) }]],
+  ['GET', /^practitioners\/(.+)$/, (b, m, res) => { const p = practitioners.find((x) => x.id === m[1]); return p ? [200, p] : problem(res, 404, 'directory.practitioner_unknown', '没有这位医生', 'No such doctor') }],
+  ['GET', /^schedules$/, (b, m, res, q) => [200, { items: mode.empty ? [] : schedules.filter((s) => (!q.get('practitioner_id') || s.practitioner_id === q.get('practitioner_id')) && (!q.get('department_id') || s.department_id === q.get('department_id')) && (!q.get('from') || s.date >= q.get('from')) && (!q.get('to') || s.date <= q.get('to'))) }]],
+  ['GET', /^schedules\/(.+)\/slots$/, (b, m) => [200, { items: slots.get(m[1]) }]],
+  ['GET', /^patients$/, () => [200, { items: mode.empty ? [] : patients }], true],
+  ['POST', /^patients$/, (b, m, res) => {
+    if (b.document_number.endsWith('0000')) return [202, { claim_id: 'cl1', proof: 'phone_code', phone_masked: '138****0009' }]
+    if (mode.fail === 'write') return problem(res, 503, 'platform.busy', '系统繁忙，请稍后再试', 'Busy, please try again', { })
+    const p = { id: randomUUID(), name: b.name, document_type: b.document_type, document_masked: '**************' + b.document_number.slice(-2), birth_date: b.birth_date ?? '2019-05-06', sex: b.sex ?? 'female', phone_masked: '', relationship: b.relationship, verified: 'none', version: 1 }
+    patients.push(p)
+    return [201, p]
+  }, true],
+  ['POST', /^patients\/claims\/(.+)\/proof$/, () => { const p = { ...patients[0], id: randomUUID(), name: '张桂兰', relationship: 'parent', verified: 'verified', verified_at: new Date().toISOString() }; patients.push(p); return [201, p] }, true],
+  ['GET', /^patients\/([^/]+)$/, (b, m, res) => { const p = patients.find((x) => x.id === m[1]); return p ? [200, p] : problem(res, 404, 'patient.unknown', '没有找到', 'Not found') }, true],
+  ['POST', /^patients\/(.+)\/verification$/, (b, m) => { const p = patients.find((x) => x.id === m[1]); p.verified = p.relationship === 'self' ? 'verified' : 'mismatch'; p.verified_at = new Date().toISOString(); return [200, p] }, true],
+  ['DELETE', /^patients\/(.+)\/link$/, (b, m) => { patients.splice(patients.findIndex((x) => x.id === m[1]), 1); return [204] }, true],
+  ['GET', /^appointments$/, (b, m, res, q) => [200, { items: mode.empty ? [] : appointments.filter((a) => !q.get('state') || a.state === q.get('state')).map(view) }], true],
+  ['POST', /^appointments$/, (b, m, res, q, req) => {
+    const key = req.headers['idempotency-key']
+    if (!/^[0-9a-f]{8}-[0-9a-f]{4}-7/.test(key ?? '')) return problem(res, 422, 'platform.key_missing', '缺少幂等键', 'No key')
+    if (keys.has(key)) return [201, view(keys.get(key)), { 'Idempotency-Hit': 'true' }]
+    if (mode.taken) return problem(res, 409, 'scheduling.slot_taken', '该时段刚刚被约满', 'This time has just been taken')
+    const slot = b.any ? slots.get(b.schedule_id).find((s) => s.remaining > 0) : slotOf(b.slot_id)
+    const s = schedules.find((x) => slots.get(x.id).includes(slot))
+    if (appointments.some((a) => a.patient_id === b.patient_id && a.date === s.date && a.department_name === s.department_name && ['pending', 'booked'].includes(a.state))) return problem(res, 409, 'scheduling.limit_reached', '该就诊人当天在该科室已有预约', 'Already booked')
+    if (slot.remaining <= 0) return problem(res, 409, 'scheduling.slot_taken', '该时段刚刚被约满', 'This time has just been taken')
+    seat(slot.id, -1)
+    const now = new Date()
+    const a = { id: randomUUID(), number: null, number_text: '', reg_no: `REG-${day(0).replaceAll('-', '')}-${1000 + appointments.length}`, patient_id: b.patient_id, patient_name_masked: '张*三', schedule_id: s.id, slot_id: slot.id, date: s.date, session: s.session, starts_at: slot.starts_at, ends_at: slot.ends_at, department_name: s.department_name, practitioner_id: s.practitioner_id, practitioner_name: s.practitioner_name, practitioner_title: s.practitioner_title, campus_name: '城东院区', location: s.location, class: s.class, fee_fen: s.fee_fen, state: 'pending', refund_state: 'none', cancellable: true, cancel_before: at(s.date, '00:00'), version: 1, created_at: now.toISOString(), history: [{ from: '', to: 'pending', at: now.toISOString(), by: 'patient' }] }
+    appointments.unshift(a)
+    keys.set(key, a)
+    if (s.fee_fen > 0) {
+      const p = { id: randomUUID(), purpose: 'appointment', reference_id: a.id, amount_fen: s.fee_fen, state: 'open', expires_at: new Date(Date.now() + 15 * 60e3).toISOString(), channel: 'wechat', refunded_fen: 0, version: 1 }
+      payments.set(p.id, p)
+      a.payment_id = p.id
+      a.payment_state = 'open'
+      a.hold_expires_at = p.expires_at
+    } else {
+      a.number = ++serial
+      a.number_text = `A0${serial}`
+      advance(a, 'booked')
+    }
+    return [201, view(a)]
+  }, true],
+  ['GET', /^appointments\/([^/]+)$/, (b, m, res) => { const a = appointments.find((x) => x.id === m[1]); return a ? [200, view(a)] : problem(res, 404, 'scheduling.appointment_unknown', '没有这个预约', 'No such visit') }, true],
+  ['POST', /^appointments\/(.+)\/cancel$/, (b, m, res, q, req) => {
+    const a = appointments.find((x) => x.id === m[1])
+    if (req.headers['if-match'] !== `"${a.version}"`) return problem(res, 412, 'platform.stale', '内容已更新', 'Changed meanwhile')
+    const paid = a.state === 'booked' && a.payment_id
+    advance(a, 'cancelled')
+    a.cancel_reason = b.reason
+    a.cancellable = false
+    seat(a.slot_id, 1)
+    if (paid) {
+      a.refund_state = 'requested'
+      const r = { id: randomUUID(), amount_fen: a.fee_fen, state: 'processing', reason: 'cancelled', created_at: new Date().toISOString() }
+      refunds.set(a.payment_id, [r])
+      const p = payments.get(a.payment_id)
+      p.state = 'refunding'
+      setTimeout(() => { r.state = 'done'; r.done_at = new Date().toISOString(); p.state = 'refunded'; p.refunded_fen = p.amount_fen; a.refund_state = 'done' }, 2500)
+    } else if (a.payment_id) payments.get(a.payment_id).state = 'closed'
+    return [200, view(a)]
+  }, true],
+  ['GET', /^payments\/([^/]+)$/, (b, m, res) => { const p = payments.get(m[1]); return p ? [200, { ...p, server_time: new Date().toISOString() }] : problem(res, 404, 'payment.unknown', '没有找到', 'Not found') }, true],
+  ['POST', /^payments\/(.+)\/prepay$/, (b, m) => [200, { pay_url: `http://127.0.0.1:${cashierPort}/pay?id=${m[1]}&back=${encodeURIComponent(`http://127.0.0.1:${port}${b.return_url}`)}`, expires_at: payments.get(m[1]).expires_at }], true],
+  ['POST', /^payments\/(.+)\/query$/, (b, m) => { const p = payments.get(m[1]); if (p.channel_paid && !mode.cold) settle(p); return [200, { ...p, server_time: new Date().toISOString() }] }, true],
+  ['GET', /^payments\/(.+)\/refunds$/, (b, m) => [200, { items: refunds.get(m[1]) ?? [] }], true],
+  ['GET', /^notices$/, () => [200, { items: mode.empty ? [] : notices }], true],
+  ['POST', /^notices\/(.+)\/read$/, (b, m) => { notices.find((n) => n.id === m[1]).read_at = new Date().toISOString(); return [204] }, true],
+]
+
+function stream(req, res, q) {
+  const ids = q.get('ids').split(',')
+  res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
+  let n = 0
+  const tell = (s) => ids.includes(s.id) && res.write(`id: ${++n}\nevent: count\ndata: ${JSON.stringify({ schedule_id: s.id, remaining: s.remaining, slots: Object.fromEntries(slots.get(s.id).map((x) => [x.id, x.remaining])), at: new Date().toISOString() })}\n\n`)
+  listeners.add(tell)
+  for (const id of ids) tell(schedules.find((s) => s.id === id))
+  const beat = setInterval(() => res.write(': beat\n\n'), 5000)
+  req.on('close', () => { clearInterval(beat); listeners.delete(tell) })
+}
+
+const types = { html: 'text/html; charset=utf-8', js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml', webmanifest: 'application/manifest+json' }
+function file(res, path) {
+  let name = path.slice(1)
+  if (name.startsWith('m/') && (!existsSync(dist + name) || name.endsWith('/'))) {
+    if (name.startsWith('m/assets/')) return void res.writeHead(404).end()
+    name = 'm/index.html'
+  }
+  if (!existsSync(dist + name)) return void res.writeHead(404).end()
+  res.writeHead(200, { 'Content-Type': types[name.split('.').pop()] ?? 'application/octet-stream', 'Cache-Control': 'no-cache', 'Content-Security-Policy': "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'" })
+  res.end(readFileSync(dist + name))
+}
+
+createServer((req, res) => {
+  const url = new URL(req.url, 'http://x')
+  if (url.pathname.startsWith('/__mock/')) {
+    for (const [k, v] of url.searchParams) mode[k] = v === 'true' ? true : v === 'false' ? false : k === 'delay' ? Number(v) : v
+    if (url.pathname === '/__mock/reset') {
+      Object.assign(mode, { delay: 0, fail: '', empty: false, taken: false, cold: false })
+      patients.splice(1)
+      for (const a of appointments.splice(0)) if (a.state !== 'cancelled') seat(a.slot_id, 1)
+    }
+    if (url.pathname === '/__mock/expire') for (const p of payments.values()) if (p.state === 'open') p.state = 'closed'
+    return send(res, 200, mode)
+  }
+  if (!url.pathname.startsWith('/api/v1/')) return url.pathname === '/' ? void res.writeHead(302, { Location: '/m/' }).end() : file(res, url.pathname)
+  const path = url.pathname.slice('/api/v1/'.length)
+  if (path === 'schedules/live') return stream(req, res, url.searchParams)
+  let text = ''
+  req.on('data', (d) => (text += d))
+  req.on('end', () =>
+    setTimeout(() => {
+      if (mode.fail && mode.fail !== 'write' && path.startsWith(mode.fail)) return problem(res, 500, 'platform.internal', '系统出错', 'Internal error')
+      for (const [method, pattern, handle, auth] of routes) {
+        const m = path.match(pattern)
+        if (!m || method !== req.method) continue
+        const cookie = /xinglin_session=([^;]+)/.exec(req.headers.cookie ?? '')?.[1]
+        if (auth && !sessions.has(cookie)) return problem(res, 401, 'identity.unauthenticated', '请登录', 'Log in')
+        const out = handle(text ? JSON.parse(text) : {}, m, res, url.searchParams, req)
+        if (Array.isArray(out)) send(res, out[0], out[1], out[2])
+        return
+      }
+      problem(res, 404, 'platform.no_route', '没有这个接口', 'No such route')
+    }, mode.delay),
+  )
+}).listen(port, '127.0.0.1', () => console.log(`mock on http://127.0.0.1:${port}/m/`))
+
+createServer((req, res) => {
+  const url = new URL(req.url, 'http://x')
+  const p = payments.get(url.searchParams.get('id'))
+  if (req.method === 'POST') {
+    p.channel_paid = true
+    return void res.writeHead(303, { Location: url.searchParams.get('back') }).end()
+  }
+  res.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8' })
+  res.end(`<!doctype html><html lang="zh-CN"><title>收银台</title><h1>模拟收银台</h1><form method="post"><button>支付成功</button></form>`)
+}).listen(cashierPort, '127.0.0.1')

@@ -1,0 +1,6 @@
+export * from './types'
+export { ApiError, clientCode, type FieldError } from './errors'
+export { createApi, type Api, type ApiOptions } from './client'
+export { Intents, memoryStore, sessionStore, uuidv7 } from './intent'
+export { followCounts, type LiveState } from './live'
+export { learnServerTime, serverNow } from './clock'

@@ -1,0 +1,75 @@
+import { mount } from '@vue/test-utils'
+import { describe, expect, it } from 'vitest'
+import { XButton, XErrorState, XField, XSlotGrid, XSteps, applyScale, savedScale } from '../src'
+
+describe('XButton', () => {
+  it('refuses a second press while busy', async () => {
+    let presses = 0
+    const w = mount(XButton, { props: { busy: true }, attrs: { onClick: () => presses++ }, slots: { default: 'x' } })
+    await w.trigger('click')
+    expect(presses).toBe(0)
+    expect(w.attributes('aria-busy')).toBe('true')
+    await w.setProps({ busy: false })
+    await w.trigger('click')
+    expect(presses).toBe(1)
+  })
+})
+
+describe('XField', () => {
+  it('ties label, hint and fault to its input and keeps what is typed', async () => {
+    const w = mount(XField, { props: { label: 'L', hint: 'H', error: 'E' } })
+    const input = w.get('input')
+    expect(w.get('label').attributes('for')).toBe(input.attributes('id'))
+    const described = input.attributes('aria-describedby')!.split(' ').map((id) => w.get(`[id="${id}"]`).text())
+    expect(described).toEqual(['H', 'E'])
+    expect(input.attributes('aria-invalid')).toBe('true')
+    await input.setValue('abc')
+    expect(w.emitted('update:modelValue')).toEqual([['abc']])
+    await w.setProps({ error: '' })
+    expect((w.get('input').element as HTMLInputElement).value).toBe('abc')
+  })
+})
+
+describe('XSlotGrid', () => {
+  const cells = [
+    { id: 'a', time: '08:00–08:30', words: 'full', disabled: true },
+    { id: 'b', time: '08:30–09:00', words: '2 left' },
+  ]
+  it('chooses a free time only and says it in words', async () => {
+    const w = mount(XSlotGrid, { props: { cells, label: 'times', chosenWord: 'chosen', modelValue: '' } })
+    await w.get('[data-slot=a]').trigger('click')
+    expect(w.emitted('update:modelValue')).toBeUndefined()
+    await w.get('[data-slot=b]').trigger('click')
+    expect(w.emitted('update:modelValue')).toEqual([['b']])
+    await w.setProps({ modelValue: 'b' })
+    expect(w.get('[data-slot=b]').attributes('aria-pressed')).toBe('true')
+    expect(w.get('[data-slot=b]').text()).toContain('chosen')
+  })
+})
+
+describe('states', () => {
+  it('an error has a sentence, a retry and the request id last', async () => {
+    const w = mount(XErrorState, { props: { title: 'T', text: 'why', retryWord: 'again', traceLabel: 'id', traceId: 'abc' } })
+    expect(w.attributes('role')).toBe('alert')
+    await w.get('button').trigger('click')
+    expect(w.emitted('retry')).toHaveLength(1)
+    expect(w.text().endsWith('id abc')).toBe(true)
+  })
+  it('steps say their state in words', () => {
+    const w = mount(XSteps, { props: { steps: [{ title: 'a', state: 'done' }, { title: 'b', state: 'now' }], words: { done: '(done)', now: '(now)', todo: '', bad: '' } } })
+    expect(w.findAll('li').map((l) => l.get('.b').text())).toEqual(['a(done)', 'b(now)'])
+    expect(w.findAll('li')[1]!.attributes('aria-current')).toBe('step')
+  })
+})
+
+describe('type size', () => {
+  it('is set on the page and remembered', () => {
+    applyScale('160')
+    expect(document.documentElement.classList.contains('large')).toBe(true)
+    expect(document.documentElement.dataset.scale).toBe('160')
+    expect(savedScale()).toBe('160')
+    applyScale('100')
+    expect(document.documentElement.classList.contains('large')).toBe(false)
+    expect(document.documentElement.dataset.scale).toBeUndefined()
+  })
+})

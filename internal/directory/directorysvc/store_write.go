@@ -1,0 +1,269 @@
+package directorysvc
+
+import (
+	"context"
+	"errors"
+
+	"xinglin/internal/directory"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/outbox"
+	"xinglin/internal/platform/trail"
+)
+
+// errDryRun rolls a placement back after it was tried for real.
+var errDryRun = errors.New("dry run")
+
+func (s store) place(ctx context.Context, d *db.DB, tenant directory.TenantID, r directory.Roster, policy string, dryRun bool) (directory.Placed, error) {
+	var out directory.Placed
+	err := d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
+		p := placing{ctx: ctx, tx: tx, out: directory.Placed{
+			Campuses:    map[string]directory.CampusID{},
+			Departments: map[directory.RosterDepartmentKey]directory.DepartmentID{},
+			Doctors:     map[string]directory.PractitionerID{},
+		}}
+		if err := p.all(r); err != nil {
+			return err
+		}
+		out = p.out
+		if len(out.New) > 0 && !dryRun {
+			_, err := trail.Record(ctx, tx, trail.Entry{Action: "directory.place", Noun: "Directory", ID: id.ID[id.Any](tenant).String(), Policy: policy, Changed: []string{"campus", "department", "practitioner"}})
+			if err != nil {
+				return err
+			}
+		}
+		if dryRun {
+			return errDryRun
+		}
+		return nil
+	})
+	if errors.Is(err, errDryRun) {
+		err = nil
+	}
+	return out, err
+}
+
+// placing is one roster on its way into the directory. Every insert is conditional on
+// the unique key, so that two imports at once make each entry once.
+type placing struct {
+	ctx context.Context
+	tx  db.Tx
+	org directory.OrganizationID
+	out directory.Placed
+}
+
+func (p *placing) all(r directory.Roster) error {
+	if err := p.organization(); err != nil {
+		return err
+	}
+	for _, c := range r.Campuses {
+		if err := p.campus(c); err != nil {
+			return err
+		}
+	}
+	for _, d := range r.Departments {
+		if err := p.department(d); err != nil {
+			return err
+		}
+	}
+	for _, d := range r.Doctors {
+		if err := p.doctor(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// organization finds the tenant's institution, or makes an unnamed one for the first import.
+func (p *placing) organization() error {
+	err := p.tx.QueryRow(p.ctx, `SELECT id FROM organization WHERE tenant_id = $1 ORDER BY id LIMIT 1`, p.tx.Tenant()).Scan(&p.org)
+	if !errors.Is(err, db.ErrNoRows) {
+		return err
+	}
+	p.org = directory.OrganizationID(p.tx.Tenant())
+	_, err = p.tx.Exec(p.ctx, `INSERT INTO organization (tenant_id, id, name, name_en, licences, version) VALUES ($1, $2, '', '', $3, 1) ON CONFLICT DO NOTHING`,
+		p.tx.Tenant(), p.org, db.JSON([]directory.Licence{}))
+	return err
+}
+
+func (p *placing) campus(name string) error {
+	if _, ok := p.out.Campuses[name]; ok {
+		return nil
+	}
+	v := id.New[directory.Campus](p.tx.Now())
+	n, err := p.tx.Exec(p.ctx, `INSERT INTO campus (tenant_id, id, organization_id, name, name_en, address, phone, version) VALUES ($1, $2, $3, $4, '', '', '', 1)
+		ON CONFLICT DO NOTHING`, p.tx.Tenant(), v, p.org, name)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		if err := p.tx.QueryRow(p.ctx, `SELECT id FROM campus WHERE tenant_id = $1 AND name = $2`, p.tx.Tenant(), name).Scan(&v); err != nil {
+			return err
+		}
+	} else {
+		p.out.New = append(p.out.New, "院区 "+name)
+	}
+	p.out.Campuses[name] = v
+	return nil
+}
+
+func (p *placing) department(d directory.RosterDepartment) error {
+	k := directory.RosterDepartmentKey{Campus: d.Campus, Name: d.Name}
+	if _, ok := p.out.Departments[k]; ok {
+		return nil
+	}
+	if err := p.campus(d.Campus); err != nil {
+		return err
+	}
+	campus := p.out.Campuses[d.Campus]
+	v := id.New[directory.Department](p.tx.Now())
+	n, err := p.tx.Exec(p.ctx, `INSERT INTO department (tenant_id, id, campus_id, parent_id, name, name_en, location, intro, version)
+		VALUES ($1, $2, $3, NULL, $4, '', $5, '', 1) ON CONFLICT DO NOTHING`, p.tx.Tenant(), v, campus, d.Name, d.Location)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		err := p.tx.QueryRow(p.ctx, `SELECT id FROM department WHERE tenant_id = $1 AND campus_id = $2 AND name = $3`, p.tx.Tenant(), campus, d.Name).Scan(&v)
+		if err != nil {
+			return err
+		}
+	} else {
+		p.out.New = append(p.out.New, "科室 "+d.Campus+" "+d.Name)
+	}
+	p.out.Departments[k] = v
+	return nil
+}
+
+func (p *placing) doctor(d directory.RosterDoctor) error {
+	if err := p.department(directory.RosterDepartment{Campus: d.Campus, Name: d.Department}); err != nil {
+		return err
+	}
+	dep := p.out.Departments[directory.RosterDepartmentKey{Campus: d.Campus, Name: d.Department}]
+	v, seen := p.out.Doctors[d.Licence]
+	if !seen {
+		var err error
+		if v, err = p.practitioner(d); err != nil {
+			return err
+		}
+		p.out.Doctors[d.Licence] = v
+	}
+	_, err := p.tx.Exec(p.ctx, `INSERT INTO practitioner_role (tenant_id, practitioner_id, department_id, main)
+		SELECT $1, $2, $3, NOT EXISTS (SELECT 1 FROM practitioner_role WHERE tenant_id = $1 AND practitioner_id = $2 AND main)
+		ON CONFLICT DO NOTHING`, p.tx.Tenant(), v, dep)
+	return err
+}
+
+func (p *placing) practitioner(d directory.RosterDoctor) (directory.PractitionerID, error) {
+	v := id.New[directory.Practitioner](p.tx.Now())
+	n, err := p.tx.Exec(p.ctx, `INSERT INTO practitioner (tenant_id, id, licence, name, title, specialty, practising_from, search, version)
+		VALUES ($1, $2, $3, $4, $5, $6, 0, $7, 1) ON CONFLICT DO NOTHING`,
+		p.tx.Tenant(), v, d.Licence, d.Name, d.Title, d.Specialty, searchText(d.Name, d.Title, d.Specialty, d.Department, d.Campus))
+	if err != nil {
+		return v, err
+	}
+	if n == 1 {
+		p.out.New = append(p.out.New, "医师 "+d.Licence)
+		return v, outbox.Add(p.ctx, p.tx, directory.PractitionerChanged{Practitioner: v})
+	}
+	var name string
+	if err := p.tx.QueryRow(p.ctx, `SELECT id, name FROM practitioner WHERE tenant_id = $1 AND licence = $2`, p.tx.Tenant(), d.Licence).Scan(&v, &name); err != nil {
+		return v, err
+	}
+	if name != d.Name {
+		return v, directory.ErrLicenceTaken.At("licence_no", d.Licence)
+	}
+	return v, nil
+}
+
+func (store) setOrganization(ctx context.Context, d *db.DB, tenant directory.TenantID, o directory.Organization, policy string) (directory.Organization, error) {
+	o.ID = directory.OrganizationID(tenant) // the tenant is the legal operator: its own institution has its id
+	err := d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
+		err := tx.QueryRow(ctx, `INSERT INTO organization (tenant_id, id, name, name_en, licences, version) VALUES ($1, $2, $3, $4, $5, 1)
+			ON CONFLICT (tenant_id, id) DO UPDATE SET name = excluded.name, name_en = excluded.name_en, licences = excluded.licences, version = organization.version + 1
+			RETURNING version`, tenant, o.ID, o.Name, o.NameEN, db.JSON(o.Licences)).Scan(&o.Version)
+		if err != nil {
+			return err
+		}
+		_, err = trail.Record(ctx, tx, trail.Entry{Action: "directory.set_organization", Noun: "Organization", ID: o.ID.String(), Policy: policy, Changed: []string{"name", "licences"}})
+		return err
+	})
+	return o, err
+}
+
+func (store) describe(ctx context.Context, d *db.DB, tenant directory.TenantID, cs []directory.Campus, ds []directory.Department, ps []directory.Practitioner, policy string) error {
+	return d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
+		for _, c := range cs {
+			_, err := tx.Exec(ctx, `UPDATE campus SET name_en = CASE WHEN $3 = '' THEN name_en ELSE $3 END, address = CASE WHEN $4 = '' THEN address ELSE $4 END,
+				phone = CASE WHEN $5 = '' THEN phone ELSE $5 END, version = version + 1 WHERE tenant_id = $1 AND id = $2`, tenant, c.ID, c.NameEN, c.Address, c.Phone)
+			if err != nil {
+				return err
+			}
+		}
+		for _, v := range ds {
+			_, err := tx.Exec(ctx, `UPDATE department SET name_en = CASE WHEN $3 = '' THEN name_en ELSE $3 END, location = CASE WHEN $4 = '' THEN location ELSE $4 END,
+				intro = CASE WHEN $5 = '' THEN intro ELSE $5 END, parent_id = COALESCE($6, parent_id), version = version + 1 WHERE tenant_id = $1 AND id = $2`,
+				tenant, v.ID, v.NameEN, v.Location, v.Intro, id.Null(v.Parent))
+			if db.IsCheck(err) {
+				return directory.ErrLoop.New()
+			}
+			if err != nil {
+				return err
+			}
+		}
+		for _, p := range ps {
+			var name, title string
+			err := one(tx.QueryRow(ctx, `UPDATE practitioner SET specialty = CASE WHEN $3 = '' THEN specialty ELSE $3 END,
+				practising_from = CASE WHEN $4 = 0 THEN practising_from ELSE $4 END, version = version + 1 WHERE tenant_id = $1 AND id = $2 RETURNING name, title`,
+				tenant, p.ID, p.Specialty, p.PractisingFrom).Scan(&name, &title))
+			if err != nil {
+				return err
+			}
+			if err := reindex(ctx, tx, p.ID); err != nil {
+				return err
+			}
+		}
+		_, err := trail.Record(ctx, tx, trail.Entry{Action: "directory.describe", Noun: "Directory", ID: id.ID[id.Any](tenant).String(), Policy: policy})
+		return err
+	})
+}
+
+func (store) updatePractitioner(ctx context.Context, d *db.DB, tenant directory.TenantID, p directory.Practitioner, policy string) error {
+	return d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
+		n, err := tx.Exec(ctx, `UPDATE practitioner SET name = $3, title = $4, specialty = $5, practising_from = $6, version = version + 1
+			WHERE tenant_id = $1 AND id = $2 AND version = $7`, tenant, p.ID, p.Name, p.Title, p.Specialty, p.PractisingFrom, p.Version)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			var v int64
+			if err := one(tx.QueryRow(ctx, `SELECT version FROM practitioner WHERE tenant_id = $1 AND id = $2`, tenant, p.ID).Scan(&v)); err != nil {
+				return err
+			}
+			return directory.ErrStale.New()
+		}
+		if err := reindex(ctx, tx, p.ID); err != nil {
+			return err
+		}
+		if err := outbox.Add(ctx, tx, directory.PractitionerChanged{Practitioner: p.ID, Department: p.Department}); err != nil {
+			return err
+		}
+		_, err = trail.Record(ctx, tx, trail.Entry{Action: "directory.update_practitioner", Noun: "Practitioner", ID: p.ID.String(), Policy: policy, Changed: []string{"name", "title", "specialty", "practising_from"}})
+		return err
+	})
+}
+
+// reindex rewrites the words that a search looks in, after the row was locked by its update.
+func reindex(ctx context.Context, tx db.Tx, p directory.PractitionerID) error {
+	rows, err := tx.Query(ctx, practitionerColumns+` WHERE p.tenant_id = $1 AND p.id = $2`, tx.Tenant(), p)
+	found, err := collect(rows, err, func(r db.Rows, v *directory.Practitioner) error { return scanPractitioner(r, v) })
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	var places []string
+	for _, f := range found {
+		places = append(places, f.DepartmentName, f.CampusName)
+	}
+	_, err = tx.Exec(ctx, `UPDATE practitioner SET search = $3 WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), p,
+		searchText(found[0].Name, found[0].Title, found[0].Specialty, places...))
+	return err
+}

@@ -1,0 +1,23 @@
+package identity
+
+import (
+	"context"
+
+	"xinglin/internal/kernel/secret"
+)
+
+// DemoLogin is an account that the demo's login page shows. The phone or user name
+// and the TOTP code of the moment come from the account itself.
+type DemoLogin struct {
+	Account  AccountID
+	Position int // order on the page
+	Label    string
+	LabelEN  string
+	Password secret.Text // of staff
+}
+
+// Demo is what the demo may ask beside Service; identity.not_found without --demo.
+type Demo interface {
+	// ShowDemo puts the account on the demo's login page, or changes its row there. Command line and demo only.
+	ShowDemo(ctx context.Context, l DemoLogin) error
+}

@@ -1,0 +1,173 @@
+package identitysvc
+
+import (
+	"context"
+
+	"xinglin/internal/identity"
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/kernel/secret"
+	"xinglin/internal/platform/httpx"
+)
+
+func (s *Service) staffRoutes(a *httpx.API) {
+	httpx.Register(a, httpx.Op{ID: "identity.create_staff", Method: "POST", Path: "/staff/accounts", Summary: "Make an account of staff, without rights yet", Status: 201}, s.httpCreateStaff)
+	httpx.Register(a, httpx.Op{ID: "identity.list_staff", Method: "GET", Path: "/staff/accounts", Summary: "Accounts of staff"},
+		func(ctx context.Context, in *pageIn) (*staffListOut, error) { return s.httpListStaff(ctx, a, in) })
+	httpx.Register(a, httpx.Op{ID: "identity.read_staff", Method: "GET", Path: "/staff/accounts/{id}", Summary: "One account of staff"}, s.httpReadStaff)
+	httpx.Register(a, httpx.Op{ID: "identity.put_grants", Method: "PUT", Path: "/staff/accounts/{id}/grants", Summary: "Replace the rights of another account", Versioned: true}, s.httpPutGrants)
+	httpx.Register(a, httpx.Op{ID: "identity.disable_staff", Method: "POST", Path: "/staff/accounts/{id}/disable", Summary: "Disable an account and end its sessions"}, s.httpDisable)
+}
+
+type grantBody struct {
+	Role           string `json:"role" enum:"doctor,nurse,registrar,operator,system_admin,security_admin,audit_admin"`
+	OrganizationID string `json:"organization_id,omitempty" maxLength:"36" doc:"Hospital, campus or pharmacy; empty for the whole tenant"`
+}
+
+func grantBodies(gs []auth.Grant) []grantBody {
+	out := []grantBody{}
+	for _, g := range gs {
+		b := grantBody{Role: string(g.Role)}
+		if !g.Organization.IsZero() {
+			b.OrganizationID = g.Organization.String()
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+type staffBody struct {
+	ID          identity.AccountID `json:"id" format:"uuid"`
+	Username    string             `json:"username"`
+	Name        string             `json:"name"`
+	State       string             `json:"state" enum:"active,disabled"`
+	Grants      []grantBody        `json:"grants" nullable:"false"`
+	Version     int64              `json:"version" doc:"For If-Match"`
+	CreatedAt   string             `json:"created_at" format:"date-time"`
+	LastLoginAt string             `json:"last_login_at,omitempty" format:"date-time"`
+}
+
+func staffOf(m me) staffBody {
+	a := m.account
+	b := staffBody{
+		ID: a.id, Username: a.username, Name: m.name.Reveal(), State: string(a.state), Grants: grantBodies(a.grants),
+		Version: a.version, CreatedAt: stamp(a.created),
+	}
+	if !a.lastLogin.IsZero() {
+		b.LastLoginAt = stamp(a.lastLogin)
+	}
+	return b
+}
+
+type staffOut struct {
+	ETag string `header:"ETag"`
+	Body staffBody
+}
+
+func staffAnswer(m me, err error) (*staffOut, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &staffOut{ETag: httpx.ETag(m.account.version), Body: staffOf(m)}, nil
+}
+
+type createStaffIn struct {
+	Body struct {
+		Username        string `json:"username" minLength:"3" maxLength:"32" example:"zhang.san"`
+		Name            string `json:"name" minLength:"1" maxLength:"50"`
+		InitialPassword string `json:"initial_password,omitempty" maxLength:"128" doc:"At least 12 characters; made when empty"`
+	}
+}
+
+type createStaffOut struct {
+	Body struct {
+		ID              identity.AccountID `json:"id" format:"uuid"`
+		TOTPSecret      string             `json:"totp_secret" doc:"Base32, shown once"`
+		TOTPURI         string             `json:"totp_uri" doc:"For a QR code, shown once"`
+		InitialPassword string             `json:"initial_password,omitempty" doc:"Only when it was made here; shown once"`
+	}
+}
+
+func (s *Service) httpCreateStaff(ctx context.Context, in *createStaffIn) (*createStaffOut, error) {
+	m, err := s.createStaff(ctx, identity.StaffSpec{
+		Username: in.Body.Username, Name: in.Body.Name, Password: secret.New(in.Body.InitialPassword),
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &createStaffOut{}
+	out.Body.ID, out.Body.TOTPSecret, out.Body.InitialPassword = m.id, m.totp.Reveal(), m.password.Reveal()
+	out.Body.TOTPURI = totpURI(in.Body.Username, m.totp)
+	return out, nil
+}
+
+type staffListOut struct {
+	Body struct {
+		Items []staffBody `json:"items" nullable:"false"`
+		Next  string      `json:"next"`
+	}
+}
+
+func (s *Service) httpListStaff(ctx context.Context, a *httpx.API, in *pageIn) (*staffListOut, error) {
+	r, err := in.request(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.staff(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	out := &staffListOut{}
+	out.Body.Items = []staffBody{}
+	for _, m := range p.Items {
+		out.Body.Items = append(out.Body.Items, staffOf(m))
+	}
+	out.Body.Next = a.Seal(ctx, p.Next)
+	return out, nil
+}
+
+func (s *Service) httpReadStaff(ctx context.Context, in *idIn) (*staffOut, error) {
+	a, err := httpx.ID[auth.Account](in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return staffAnswer(s.readStaff(ctx, a))
+}
+
+type putGrantsIn struct {
+	ID      string `path:"id" maxLength:"64"`
+	IfMatch string `header:"If-Match"`
+	Body    struct {
+		Grants []grantBody `json:"grants" maxItems:"20" nullable:"false"`
+	}
+}
+
+func (s *Service) httpPutGrants(ctx context.Context, in *putGrantsIn) (*staffOut, error) {
+	a, err := httpx.ID[auth.Account](in.ID)
+	if err != nil {
+		return nil, err
+	}
+	version, err := httpx.Version(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	var gs []auth.Grant
+	for _, b := range in.Body.Grants {
+		g := auth.Grant{Role: auth.Role(b.Role)}
+		if b.OrganizationID != "" {
+			if g.Organization, err = id.Parse[auth.Organization](b.OrganizationID); err != nil {
+				return nil, identity.ErrInvalid.At("grants.organization_id", "not an id")
+			}
+		}
+		gs = append(gs, g)
+	}
+	return staffAnswer(s.putGrants(ctx, a, gs, version))
+}
+
+func (s *Service) httpDisable(ctx context.Context, in *idIn) (*staffOut, error) {
+	a, err := httpx.ID[auth.Account](in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return staffAnswer(s.disableStaff(ctx, a))
+}

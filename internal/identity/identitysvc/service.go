@@ -1,0 +1,151 @@
+package identitysvc
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"xinglin/internal/identity"
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/kernel/secret"
+	"xinglin/internal/notify"
+	"xinglin/internal/platform/authz"
+	"xinglin/internal/platform/config"
+	"xinglin/internal/platform/crypt"
+	"xinglin/internal/platform/module"
+	"xinglin/internal/tenant"
+)
+
+// Times of sessions beside config.SessionTime and config.StaffSession, which are the
+// absolute ones.
+const (
+	patientIdle = 14 * 24 * time.Hour // without any request
+	staffIdle   = time.Hour
+	accessTime  = 10 * time.Minute // of a bearer token
+	seenEvery   = 5 * time.Minute  // how often last_seen_at is written
+	maxSessions = 50               // live ones of an account; the one unseen for the longest goes
+)
+
+// Service implements identity.Service, identity.Demo and httpx.Authenticator.
+type Service struct {
+	store   store
+	clock   clock.Clock
+	authz   *authz.Engine
+	crypt   *crypt.Ring
+	log     *slog.Logger
+	signals module.Signals
+	tenants tenant.Service
+	notices notify.Service
+	demo    bool
+	cache   *cache
+	hashes  *hasher
+}
+
+var (
+	_ identity.Service = (*Service)(nil)
+	_ identity.Demo    = (*Service)(nil)
+)
+
+func newService(base module.Base, tenants tenant.Service, notices notify.Service) *Service {
+	return &Service{
+		store: store{base.DB}, clock: base.Clock, authz: base.Authz, crypt: base.Crypt, log: base.Log,
+		signals: base.Signals, tenants: tenants, notices: notices, demo: base.Demo,
+		cache: newCache(clock.Mono), hashes: newHasher(),
+	}
+}
+
+// now is the instant in whole microseconds, as columns keep it.
+func (s *Service) now() time.Time { return s.clock.Now().UTC().Truncate(time.Microsecond) }
+
+// visitor is who acts before anybody has proved who they are.
+func visitor(t identity.TenantID) auth.Principal {
+	return auth.Principal{Kind: auth.System, Tenant: t, Name: "login"}
+}
+
+// lasts is how long a session of this kind lasts at most, and how long unused.
+func lasts(k auth.Kind) (absolute, idle time.Duration) {
+	if k == auth.Staff {
+		return config.StaffSession, staffIdle
+	}
+	return config.SessionTime, patientIdle
+}
+
+// The places of sealed values. They are sealed under the tenant's key: an account is
+// a way in, not the person.
+func field(t identity.TenantID, table, column, row string) crypt.Field {
+	return crypt.Field{Tenant: t, Table: table, Column: column, Row: row}
+}
+
+func phoneField(t identity.TenantID, a identity.AccountID) crypt.Field {
+	return field(t, "account", "phone", a.String())
+}
+
+func nameField(t identity.TenantID, a identity.AccountID) crypt.Field {
+	return field(t, "account", "name", a.String())
+}
+
+func totpField(t identity.TenantID, a identity.AccountID) crypt.Field {
+	return field(t, "account", "totp", a.String())
+}
+
+// Purposes of blind indexes.
+const (
+	indexPhone   = "identity.phone"
+	indexAddress = "identity.address"
+	indexUser    = "identity.username"
+	indexCode    = "identity.code"
+)
+
+// may asks the policies about one account's item.
+func (s *Service) may(ctx context.Context, action, noun, item string, account identity.AccountID) (string, error) {
+	d, err := s.authz.Check(ctx, authz.Request{
+		Action: action, Noun: noun, ID: item, Attrs: map[string]any{"account": account.String()},
+	})
+	return d.Policy, err
+}
+
+// Phone implements identity.Service.
+func (s *Service) Phone(ctx context.Context, t identity.TenantID, a identity.AccountID) (secret.Text, error) {
+	acc, err := s.store.account(ctx, t, a)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	if len(acc.phone) == 0 {
+		return secret.Text{}, identity.ErrNotFound.New()
+	}
+	return s.crypt.OpenText(ctx, phoneField(t, a), acc.phone)
+}
+
+// EnsurePatient implements identity.Service.
+func (s *Service) EnsurePatient(ctx context.Context, phone secret.Text) (identity.AccountID, error) {
+	who, err := auth.From(ctx)
+	if err != nil {
+		return identity.AccountID{}, err
+	}
+	d, err := s.authz.Check(ctx, authz.Request{Action: "identity.ensure_patient", Noun: "Account"})
+	if err != nil {
+		return identity.AccountID{}, err
+	}
+	phone, err = normalPhone(phone)
+	if err != nil {
+		return identity.AccountID{}, err
+	}
+	fresh, err := s.newPatient(ctx, who.Tenant, phone)
+	if err != nil {
+		return identity.AccountID{}, err
+	}
+	return s.store.ensurePatient(ctx, who.Tenant, fresh, d.Policy)
+}
+
+// newPatient is the account that a phone would get, sealed and ready to be saved.
+func (s *Service) newPatient(ctx context.Context, t identity.TenantID, phone secret.Text) (account, error) {
+	a := account{id: id.New[auth.Account](s.now()), kind: auth.Patient, state: active}
+	var err error
+	if a.phoneIndex, err = s.crypt.Index(ctx, t, indexPhone, phone.Reveal()); err != nil {
+		return a, err
+	}
+	a.phone, err = s.crypt.SealText(ctx, phoneField(t, a.id), phone)
+	return a, err
+}

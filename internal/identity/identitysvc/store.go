@@ -1,0 +1,114 @@
+package identitysvc
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"xinglin/internal/identity"
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/fault"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/obs"
+	"xinglin/internal/platform/outbox"
+	"xinglin/internal/platform/trail"
+)
+
+// store is the context's SQL.
+type store struct{ db *db.DB }
+
+// record writes the audit row of an act whose principal is not in ctx yet, because the
+// act is the login itself; otherwise it is trail.Record. Only doors put principals in.
+func record(ctx context.Context, tx db.Tx, who auth.Principal, e trail.Entry) error {
+	if p, err := auth.From(ctx); err == nil && p.Actor() == who.Actor() {
+		_, err := trail.Record(ctx, tx, e)
+		return err
+	}
+	if e.Changed == nil {
+		e.Changed = []string{}
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO trail (tenant_id, id, at, actor, action, noun, object, policy, why, changed, origin, trace, number)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		tx.Tenant(), id.New[trail.Act](tx.Now()), tx.Now().UnixMicro(), who.Actor(), e.Action, e.Noun, e.ID, e.Policy, e.Why,
+		db.JSON(e.Changed), obs.Origin(ctx), obs.Trace(ctx), obs.Number(ctx))
+	return err
+}
+
+// byProof is the policy of acts that a code, password or token permits.
+const byProof = "identity.by_proof"
+
+// revocation tells that one session ended, or (zero) all of the account.
+func revocation(ctx context.Context, tx db.Tx, a identity.AccountID, one ...identity.SessionID) error {
+	for _, s := range one {
+		if err := outbox.Add(ctx, tx, identity.SessionRevoked{Account: a, Session: s}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// budget is a limit on how often something is done for a subject.
+type budget struct {
+	kind    string // column kind
+	subject []byte
+	max     int           // within the window
+	window  time.Duration // since the first, or since the last when sliding
+	sliding bool
+	gap     time.Duration // since the last
+	refusal *fault.Code
+}
+
+// spend is spendIn in a transaction of its own.
+func (s store) spend(ctx context.Context, t identity.TenantID, b budget) error {
+	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error { return spendIn(ctx, tx, b) })
+}
+
+// spendIn takes one of the budget, by one conditional write: several at the same
+// moment never take more than there is.
+func spendIn(ctx context.Context, tx db.Tx, b budget) error {
+	now := tx.Now()
+	gap := int64(math.MaxInt64)
+	if b.gap > 0 {
+		gap = now.Add(-b.gap).UnixMicro()
+	}
+	sliding := 0
+	if b.sliding {
+		sliding = 1
+	}
+	n, err := tx.Exec(ctx, `INSERT INTO budget (tenant_id, kind, subject, used, opened_at, last_at) VALUES ($1, $2, $3, 1, $4, $4)
+		ON CONFLICT (tenant_id, kind, subject) DO UPDATE SET
+			used = CASE WHEN (CASE WHEN $8 = 1 THEN budget.last_at ELSE budget.opened_at END) <= $7 THEN 1 ELSE budget.used + 1 END,
+			opened_at = CASE WHEN (CASE WHEN $8 = 1 THEN budget.last_at ELSE budget.opened_at END) <= $7 THEN excluded.opened_at ELSE budget.opened_at END,
+			last_at = excluded.last_at
+		WHERE budget.last_at <= $5
+			AND (budget.used < $6 OR (CASE WHEN $8 = 1 THEN budget.last_at ELSE budget.opened_at END) <= $7)`,
+		tx.Tenant(), b.kind, b.subject, now.UnixMicro(), gap, b.max, now.Add(-b.window).UnixMicro(), sliding)
+	if err != nil || n == 1 {
+		return err
+	}
+	var used int
+	var opened, last time.Time
+	err = tx.QueryRow(ctx, `SELECT used, opened_at, last_at FROM budget WHERE tenant_id = $1 AND kind = $2 AND subject = $3`,
+		tx.Tenant(), b.kind, b.subject).Scan(&used, db.Instant(&opened), db.Instant(&last))
+	if err != nil {
+		return err
+	}
+	again := last.Add(b.gap)
+	if used >= b.max {
+		if b.sliding {
+			opened = last
+		}
+		again = opened.Add(b.window)
+	}
+	return b.refusal.After(max(again.Sub(now), time.Second))
+}
+
+// forget gives the whole budget back.
+func (b budget) forget(ctx context.Context, tx db.Tx) error {
+	_, err := tx.Exec(ctx, `DELETE FROM budget WHERE tenant_id = $1 AND kind = $2 AND subject = $3`, tx.Tenant(), b.kind, b.subject)
+	return err
+}
+
+func missing(err error) bool { return errors.Is(err, db.ErrNoRows) }

@@ -1,0 +1,251 @@
+package identitysvc
+
+import (
+	"context"
+	"time"
+
+	"xinglin/internal/identity"
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/trail"
+)
+
+// addSession saves a session that has just begun, with its login in the trail, and
+// ends the account's sessions beyond maxSessions.
+func addSession(ctx context.Context, tx db.Tx, s session, ts []token, action string) error {
+	_, err := tx.Exec(ctx, `INSERT INTO session (tenant_id, id, account_id, factors, device, created_at, last_seen_at, idle_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8)`,
+		tx.Tenant(), s.id, s.account, s.factors, s.device, s.created.UnixMicro(), s.idleAt.UnixMicro(), s.expires.UnixMicro())
+	if err != nil {
+		return err
+	}
+	if err := addTokens(ctx, tx, s, ts); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `UPDATE account SET last_login_at = $3 WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), s.account, tx.Now().UnixMicro()); err != nil {
+		return err
+	}
+	if err := crowd(ctx, tx, s.account); err != nil {
+		return err
+	}
+	return record(ctx, tx, principalOf(tx.Tenant(), s), trail.Entry{Action: action, Noun: "Session", ID: s.id.String(), Policy: byProof})
+}
+
+// principalOf is who the session belongs to.
+func principalOf(t identity.TenantID, s session) auth.Principal {
+	return auth.Principal{Kind: s.kind, Tenant: t, Account: s.account, Session: s.id, Factors: s.factors}
+}
+
+func addTokens(ctx context.Context, tx db.Tx, s session, ts []token) error {
+	for _, k := range ts {
+		_, err := tx.Exec(ctx, `INSERT INTO token (tenant_id, hash, session_id, kind, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+			tx.Tenant(), k.hash, s.id, string(k.kind), tx.Now().UnixMicro(), k.expires.UnixMicro())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// crowd ends the live sessions beyond maxSessions, those unseen for the longest.
+func crowd(ctx context.Context, tx db.Tx, a identity.AccountID) error {
+	rows, err := tx.Query(ctx, `UPDATE session SET ended_at = $3, end_reason = 'identity.crowded_out' WHERE tenant_id = $1 AND id IN (
+			SELECT id FROM session WHERE tenant_id = $1 AND account_id = $2 AND ended_at IS NULL AND expires_at > $3
+			ORDER BY last_seen_at DESC, id DESC LIMIT 100 OFFSET $4)
+		RETURNING id`, tx.Tenant(), a, tx.Now().UnixMicro(), maxSessions)
+	if err != nil {
+		return err
+	}
+	var gone []identity.SessionID
+	defer rows.Close()
+	for rows.Next() {
+		var s identity.SessionID
+		if err := rows.Scan(&s); err != nil {
+			return err
+		}
+		gone = append(gone, s)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	rows.Close()
+	return revocation(ctx, tx, a, gone...)
+}
+
+// sessionOf finds the live session of a token, with its account's rights:
+// identity.session_ended. until is when the token ends at the latest.
+func (s store) sessionOf(ctx context.Context, t identity.TenantID, kind tokenKind, hash []byte, now time.Time) (out session, until time.Time, err error) {
+	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		err := tx.QueryRow(ctx, `SELECT s.id, s.account_id, a.kind, s.factors, s.last_seen_at, s.expires_at, k.expires_at
+			FROM token k
+			JOIN session s ON s.tenant_id = k.tenant_id AND s.id = k.session_id
+			JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
+			WHERE k.tenant_id = $1 AND k.hash = $2 AND k.kind = $3 AND k.used_at IS NULL AND k.expires_at > $4
+				AND s.ended_at IS NULL AND s.expires_at > $4 AND s.idle_at > $4 AND a.state = 'active'`,
+			t, hash, string(kind), now.UnixMicro()).
+			Scan(&out.id, &out.account, &out.kind, &out.factors, db.Instant(&out.lastSeen), db.Instant(&out.expires), db.Instant(&until))
+		if err != nil {
+			return err
+		}
+		out.grants, err = grantsOf(ctx, tx, out.account)
+		return err
+	})
+	if missing(err) {
+		return session{}, until, identity.ErrSession.New()
+	}
+	return out, earlier(until, out.expires), err
+}
+
+// seen moves the idle end on, at most once each seenEvery over all processes.
+func (s store) seen(ctx context.Context, t identity.TenantID, one identity.SessionID, now, idleAt, before time.Time) error {
+	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE session SET last_seen_at = $3, idle_at = $4
+			WHERE tenant_id = $1 AND id = $2 AND ended_at IS NULL AND last_seen_at <= $5`,
+			t, one, now.UnixMicro(), idleAt.UnixMicro(), before.UnixMicro())
+		return err
+	})
+}
+
+// sessions lists live ones older than before (zero: from the newest).
+func (s store) sessions(ctx context.Context, t identity.TenantID, a identity.AccountID, now time.Time, before identity.SessionID, limit int) (out []session, err error) {
+	if before.IsZero() {
+		for i := range before {
+			before[i] = 0xff
+		}
+	}
+	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		out = nil
+		rows, err := tx.Query(ctx, `SELECT id, device, created_at, last_seen_at FROM session
+			WHERE tenant_id = $1 AND account_id = $2 AND ended_at IS NULL AND expires_at > $3 AND idle_at > $3 AND id < $4
+			ORDER BY id DESC LIMIT $5`, t, a, now.UnixMicro(), before, limit)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var x session
+			if err := rows.Scan(&x.id, &x.device, db.Instant(&x.created), db.Instant(&x.lastSeen)); err != nil {
+				return err
+			}
+			out = append(out, x)
+		}
+		return rows.Err()
+	})
+	return out, err
+}
+
+func endAll(ctx context.Context, tx db.Tx, a identity.AccountID, reason string) (int64, error) {
+	return tx.Exec(ctx, `UPDATE session SET ended_at = $3, end_reason = $4 WHERE tenant_id = $1 AND account_id = $2 AND ended_at IS NULL`,
+		tx.Tenant(), a, tx.Now().UnixMicro(), reason)
+}
+
+func endOne(ctx context.Context, tx db.Tx, a identity.AccountID, one identity.SessionID, reason string) (int64, error) {
+	return tx.Exec(ctx, `UPDATE session SET ended_at = $4, end_reason = $5 WHERE tenant_id = $1 AND account_id = $2 AND id = $3 AND ended_at IS NULL`,
+		tx.Tenant(), a, one, tx.Now().UnixMicro(), reason)
+}
+
+// endSessions ends one, or all when one is zero: identity.not_found when that one does
+// not live, or the account does not exist.
+func (s store) endSessions(ctx context.Context, t identity.TenantID, a identity.AccountID, one identity.SessionID, action, policy string) error {
+	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		var n int64
+		var err error
+		if one.IsZero() {
+			n, err = endAll(ctx, tx, a, action)
+		} else {
+			n, err = endOne(ctx, tx, a, one, action)
+		}
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			if one.IsZero() {
+				err = tx.QueryRow(ctx, `SELECT id FROM account WHERE tenant_id = $1 AND id = $2`, t, a).Scan(&a)
+			}
+			if !one.IsZero() || missing(err) {
+				return identity.ErrNotFound.New()
+			}
+			return err
+		}
+		if err := revocation(ctx, tx, a, one); err != nil {
+			return err
+		}
+		object, noun := one.String(), "Session"
+		if one.IsZero() {
+			object, noun = a.String(), "Account"
+		}
+		_, err = trail.Record(ctx, tx, trail.Entry{Action: action, Noun: noun, ID: object, Policy: policy})
+		return err
+	})
+}
+
+// rotate uses a refresh token up by one conditional write and saves what next makes
+// for its session. Of several at the same moment one wins; the others, and every later
+// one, are a reuse: the family ends and is returned with identity.refresh_reused.
+func (s store) rotate(ctx context.Context, t identity.TenantID, hash []byte, now time.Time, next func(session) []token) (session, error) {
+	var of session
+	var refused error
+	err := s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		of, refused = session{}, nil
+		var used time.Time
+		err := tx.QueryRow(ctx, `UPDATE token SET used_at = $3 WHERE tenant_id = $1 AND hash = $2 AND kind = 'refresh' AND used_at IS NULL AND expires_at > $3
+			RETURNING session_id`, t, hash, now.UnixMicro()).Scan(&of.id)
+		fresh := err == nil
+		if missing(err) {
+			err = tx.QueryRow(ctx, `SELECT session_id, used_at FROM token WHERE tenant_id = $1 AND hash = $2 AND kind = 'refresh'`, t, hash).
+				Scan(&of.id, db.Instant(&used))
+			if missing(err) || err == nil && used.IsZero() { // unknown, or expired unused
+				of, refused = session{}, identity.ErrSession.New()
+				return nil
+			}
+		}
+		if err != nil {
+			return err
+		}
+		live, err := family(ctx, tx, &of, now)
+		switch {
+		case err != nil:
+			return err
+		case !fresh:
+			refused = identity.ErrRefreshReused.New()
+			return endFamily(ctx, tx, of)
+		case !live:
+			refused = identity.ErrSession.New()
+			return nil
+		}
+		return addTokens(ctx, tx, of, next(of))
+	})
+	if err != nil {
+		return session{}, err
+	}
+	return of, refused
+}
+
+// family locks and reads the session of a refresh token, and moves its idle end on.
+func family(ctx context.Context, tx db.Tx, of *session, now time.Time) (live bool, err error) {
+	err = tx.QueryRow(ctx, `SELECT s.account_id, a.kind, s.factors, s.expires_at FROM session s
+		JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
+		WHERE s.tenant_id = $1 AND s.id = $2`, tx.Tenant(), of.id).Scan(&of.account, &of.kind, &of.factors, db.Instant(&of.expires))
+	if err != nil {
+		return false, err
+	}
+	_, idle := lasts(of.kind)
+	n, err := tx.Exec(ctx, `UPDATE session SET last_seen_at = $3, idle_at = $4
+		WHERE tenant_id = $1 AND id = $2 AND ended_at IS NULL AND expires_at > $3 AND idle_at > $3
+			AND EXISTS (SELECT 1 FROM account a WHERE a.tenant_id = $1 AND a.id = session.account_id AND a.state = 'active')`,
+		tx.Tenant(), of.id, now.UnixMicro(), earlier(now.Add(idle), of.expires).UnixMicro())
+	return n == 1, err
+}
+
+func endFamily(ctx context.Context, tx db.Tx, of session) error {
+	n, err := endOne(ctx, tx, of.account, of.id, "identity.refresh_reused")
+	if err != nil || n == 0 {
+		return err
+	}
+	if err := revocation(ctx, tx, of.account, of.id); err != nil {
+		return err
+	}
+	return record(ctx, tx, visitor(tx.Tenant()), trail.Entry{
+		Action: "identity.create_token", Noun: "Session", ID: of.id.String(), Policy: byProof, Why: identity.ErrRefreshReused.Name,
+	})
+}

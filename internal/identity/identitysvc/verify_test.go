@@ -1,0 +1,136 @@
+package identitysvc
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/verify"
+	"xinglin/internal/testkit"
+	"xinglin/internal/testkit/apitest"
+	"xinglin/internal/testkit/dbtest"
+	"xinglin/internal/testkit/pgcluster"
+)
+
+// broken runs the checks and names those that see a violation.
+func (b *bench) broken(t *testing.T) map[string]int {
+	t.Helper()
+	var text strings.Builder
+	rep, err := verify.Run(t.Context(), []verify.Unit{{
+		Context: "identity", DB: b.store.db, Checks: b.mod.Checks, Events: []string{"identity.session.revoked.v1"},
+		Actions: b.actions(), Jobs: []string{contactKind, sweepKind},
+	}}, nil, &text)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text.String())
+	}
+	out := map[string]int{}
+	for _, l := range rep.Lines {
+		if n := l.Violations + l.InFlight; n > 0 {
+			out[l.Name] = n
+		}
+	}
+	return out
+}
+
+// actions are the names that policies give.
+func (b *bench) actions() (out []string) {
+	for _, p := range b.authz.Permissions() {
+		out = append(out, p.Action)
+	}
+	return out
+}
+
+func TestVerifyIsCleanAfterUse(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		sec := b.loginAs(t, "guard", b.employ(t, "guard", auth.SecurityAdmin))
+		in := b.login(t, phone)
+		b.do("POST", "/staff/accounts", map[string]any{"username": "li.si", "name": "李四", "initial_password": strong}, sec).Want(t, 201)
+		ch, code := b.sendCode(t, "13900000000")
+		first := b.do("POST", "/auth/tokens", map[string]any{"grant": "code", "challenge_id": ch, "code": code}).Want(t, 201).Map(t)
+		b.do("POST", "/auth/tokens", map[string]any{"grant": "refresh", "refresh_token": first["refresh_token"]}).Want(t, 201)
+		b.do("POST", "/auth/tokens", map[string]any{"grant": "refresh", "refresh_token": first["refresh_token"]}).Want(t, 401)
+		b.do("DELETE", "/auth/sessions/current", nil, in).Want(t, 204)
+		if got := b.broken(t); len(got) != 0 {
+			t.Fatalf("%v", got)
+		}
+	})
+}
+
+// loosen takes the schema's own guards away, as a hand-edited database would be.
+const loosen = `-- +goose Up
+ALTER TABLE role_grant DROP CONSTRAINT role_grant_tenant_id_account_id_fkey;
+ALTER TABLE session DROP CONSTRAINT session_tenant_id_account_id_fkey;
+ALTER TABLE token DROP CONSTRAINT token_tenant_id_session_id_fkey;
+ALTER TABLE demo_account DROP CONSTRAINT demo_account_tenant_id_account_id_fkey;
+ALTER TABLE challenge DROP CONSTRAINT challenge_tries_check, DROP CONSTRAINT challenge_check;
+DROP INDEX role_grant_one_administrator;
+DROP INDEX account_phone;
+`
+
+func TestVerifyFinds(t *testing.T) {
+	clk := testkit.Clock()
+	d := dbtest.Make(t, db.Postgres, testkit.Sets(Describe()))
+	b := newBench(t, d.Open(t, dbtest.WithClock(clk)), clk)
+	a := b.employ(t, "zhang.san", auth.AuditAdmin)
+	b.login(t, phone)
+	files := fstest.MapFS{"0099_loosen.sql": &fstest.MapFile{Data: []byte(loosen)}}
+	own, err := migrations.ReadFile("migrations/0001_init.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["0001_init.sql"] = &fstest.MapFile{Data: own}
+	if err := db.MigratePostgres(t.Context(), d.MigrateDSN, pgcluster.App, []db.Set{{Name: "identity", FS: files}}); err != nil {
+		t.Fatal(err)
+	}
+	const here = "'01900000-0000-7000-8000-00000000a001'"
+	const there = "'01900000-0000-7000-8000-00000000a002'" // another tenant's, planted by hand
+	acc := "'" + a.ID.String() + "'"
+	for i, c := range []struct {
+		check, plant, heal string
+		tenant             string
+	}{
+		{"each right belongs to an account of its tenant", `INSERT INTO role_grant VALUES (` + there + `, ` + acc + `, 'doctor', ` + acc + `, 1)`, `DELETE FROM role_grant`, there},
+		{"each session belongs to an account of its tenant", `INSERT INTO session VALUES (` + there + `, ` + acc + `, ` + acc + `, 1, '', 1, 1, 1, 2, NULL, '')`, `DELETE FROM session`, there},
+		{"each token belongs to a session of its tenant", `INSERT INTO token VALUES (` + there + `, '\x00', ` + acc + `, 'cookie', 1, 2, NULL)`, `DELETE FROM token`, there},
+		{"each demo row belongs to an account of its tenant", `INSERT INTO demo_account VALUES (` + there + `, ` + acc + `, 1, '', '', NULL)`, `DELETE FROM demo_account`, there},
+		{"no account is two administrators", `INSERT INTO role_grant VALUES (` + here + `, ` + acc + `, 'system_admin', ` + acc + `, 1)`, `DELETE FROM role_grant WHERE role = 'system_admin'`, here},
+		{"only staff have rights", `INSERT INTO role_grant SELECT tenant_id, id, 'doctor', id, 1 FROM account WHERE kind = 'patient'`, `DELETE FROM role_grant WHERE role = 'doctor'`, here},
+		{"no code was tried more than five times or used after its end", `UPDATE challenge SET tries = 6`, `UPDATE challenge SET tries = 1`, here},
+		{"no code was tried more than five times or used after its end", `UPDATE challenge SET used_at = expires_at + 1`, `UPDATE challenge SET used_at = created_at`, here},
+		{"a phone has one account", `INSERT INTO account (tenant_id, id, kind, state, phone_index, phone_sealed, version, created_at)
+			SELECT tenant_id, ` + here + `, kind, state, phone_index, phone_sealed, 1, 1 FROM account WHERE kind = 'patient'`, `DELETE FROM account WHERE id = ` + here, here},
+		{"no live session of a disabled account", `UPDATE account SET state = 'disabled' WHERE kind = 'patient'`, `UPDATE account SET state = 'active'`, here},
+		{"a refresh token that was used has a successor or its session ended", `INSERT INTO token SELECT tenant_id, '\x01', id, 'refresh', 1, 2, 3 FROM session`, `DELETE FROM token WHERE kind = 'refresh'`, here},
+		{"no session outlives its limit", `UPDATE session SET expires_at = expires_at + 1`, `UPDATE session SET expires_at = expires_at - 1`, here},
+	} {
+		tenant := apitest.Main
+		if c.tenant == there {
+			tenant = apitest.Other
+		}
+		run := func(sql string) {
+			t.Helper()
+			err := b.store.db.Write(t.Context(), tenant, func(ctx context.Context, tx db.Tx) error {
+				n, err := tx.Exec(ctx, sql)
+				if err == nil && n == 0 {
+					err = fmt.Errorf("nothing planted")
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatalf("%d %s: %v", i, c.check, err)
+			}
+		}
+		run(c.plant)
+		if got := b.broken(t); len(got) != 1 || got["identity: "+c.check] != 1 {
+			t.Errorf("%d: %v, want only %q", i, got, c.check)
+		}
+		run(c.heal)
+		if got := b.broken(t); len(got) != 0 {
+			t.Fatalf("%d: not healed: %v", i, got)
+		}
+	}
+}

@@ -1,0 +1,30 @@
+// Package tenantsvc is the registry of tenants and their host names.
+package tenantsvc
+
+import (
+	"embed"
+	"io/fs"
+
+	"xinglin/internal/platform/module"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+//go:embed policy.cedar
+var policies []byte
+
+// Describe is the context without running it.
+func Describe() module.Description {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // embedded at build time
+	}
+	return module.Description{Name: "tenant", Migrations: sub, Policies: policies}
+}
+
+// New builds the context; it does no I/O.
+func New(base module.Base) (*Service, *module.Module) {
+	s := newService(base)
+	return s, &module.Module{Name: "tenant", Checks: checks()}
+}

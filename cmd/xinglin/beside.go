@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"xinglin/internal/paysim"
+	"xinglin/internal/platform/bus"
+	"xinglin/internal/platform/config"
+	"xinglin/internal/platform/obs"
+)
+
+type brokerCmd struct {
+	Listen   string `help:"Address for the serve processes." default:"127.0.0.1:4222" env:"XINGLIN_BROKER_LISTEN"`
+	Data     string `required:"" help:"Folder of the stream." env:"XINGLIN_BROKER_DATA" type:"path"`
+	User     string `help:"User that clients must name; needed beyond the loopback." env:"XINGLIN_BROKER_USER"`
+	Password string `help:"Reference of the password: file:PATH or env:NAME." env:"XINGLIN_BROKER_PASSWORD"`
+}
+
+// Run implements the command.
+func (c *brokerCmd) Run(ctx context.Context) error {
+	o := bus.ServeOptions{Listen: c.Listen, Dir: c.Data, User: c.User, Log: obs.Logger(os.Stderr, slog.LevelInfo)}
+	if c.Password != "" {
+		b, err := config.Secret(c.Password)
+		if err != nil {
+			return err
+		}
+		o.Password = string(b)
+	}
+	b, err := bus.Serve(ctx, o)
+	if err != nil {
+		return err
+	}
+	fmt.Println("broker ready on " + b.URL())
+	<-ctx.Done()
+	b.Close()
+	return nil
+}
+
+type paysimCmd struct {
+	Listen    string   `help:"Address of the simulator." default:"127.0.0.1:8082"`
+	Data      string   `required:"" help:"Folder of the simulator; merchant/account.json in it is for --wechat-account." type:"path"`
+	Hosts     []string `help:"Hosts beside the loopback that callbacks may go to."`
+	Retry     int      `help:"How many times faster than the channel's schedule callbacks are repeated." default:"1"`
+	PublicURL string   `help:"How browsers reach the cashier."`
+}
+
+// Run implements the command.
+func (c *paysimCmd) Run(ctx context.Context) error {
+	if _, err := paysim.Provision(c.Data, c.Hosts...); err != nil {
+		return err
+	}
+	s, err := paysim.New(paysim.Options{Dir: c.Data, Listen: c.Listen, PublicURL: c.PublicURL, RetryScale: c.Retry, Log: obs.Logger(os.Stderr, slog.LevelInfo)})
+	if err != nil {
+		return err
+	}
+	fmt.Println("paysim ready on " + s.URL())
+	return s.Serve(ctx)
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"xinglin/internal/app"
+	"xinglin/internal/platform/config"
+)
+
+type migrateCmd struct {
+	DB    string `required:"" help:"PostgreSQL DSN of the migration role, which owns the tables and may create roles." env:"XINGLIN_MIGRATE_DB"`
+	Login string `help:"Role that serve connects with: LOGIN NOINHERIT." default:"xinglin_app"`
+}
+
+// Run implements the command.
+func (c *migrateCmd) Run(ctx context.Context) error {
+	if err := app.MigratePostgres(ctx, c.DB, c.Login); err != nil {
+		return err
+	}
+	fmt.Println("migrated")
+	return nil
+}
+
+type importRotaCmd struct {
+	config.Where
+	Tenant string `help:"Code of the tenant." default:"main"`
+	DryRun bool   `help:"Show what would change and write nothing."`
+	File   string `arg:"" help:"CSV file, UTF-8 or GBK (docs/guide/rota-file.md)." type:"existingfile"`
+}
+
+// Run implements the command.
+func (c *importRotaCmd) Run(ctx context.Context) error {
+	return app.ImportRota(ctx, c.Where, c.Tenant, c.File, c.DryRun, os.Stdout)
+}
+
+type verifyCmd struct {
+	config.Where
+}
+
+// Run implements the command.
+func (c *verifyCmd) Run(ctx context.Context) error { return app.Verify(ctx, c.Where, os.Stdout) }
+
+type exportKeysCmd struct {
+	config.Where
+	Tenant string `help:"Code of the tenant." default:"main"`
+	Person string `required:"" help:"The patient's id."`
+}
+
+// Run implements the command.
+func (c *exportKeysCmd) Run(ctx context.Context) error {
+	return app.ExportKeys(ctx, c.Where, c.Tenant, c.Person, os.Stdout)
+}
+
+type versionCmd struct{}
+
+// Run implements the command.
+func (versionCmd) Run() error {
+	fmt.Println("xinglin " + app.Version)
+	return nil
+}

@@ -1,0 +1,76 @@
+// Command xinglin is the whole product in one binary: `xinglin serve` opens the doors,
+// the other commands look after the data.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"xinglin/internal/kernel/fault"
+)
+
+type commands struct {
+	Serve   serveCmd   `cmd:"" help:"Open the doors: HTTP, consumers, jobs."`
+	Broker  brokerCmd  `cmd:"" help:"Run the message broker as a process of its own, for several serve processes."`
+	Migrate migrateCmd `cmd:"" help:"Bring a PostgreSQL database to this version's schema."`
+	Import  struct {
+		Rota importRotaCmd `cmd:"" help:"Load a hospital's rota from a CSV file, all or nothing."`
+	} `cmd:"" help:"Load a hospital's own data."`
+	Verify verifyCmd `cmd:"" help:"Check every invariant of every context; exit 1 when one is broken."`
+	Keys   struct {
+		Export exportKeysCmd `cmd:"" help:"Print a person's keys, for a foreign program that must open sealed fields. Audited."`
+	} `cmd:"" help:"Keys of sealed fields."`
+	Tenant struct {
+		Add addTenantCmd `cmd:"" help:"Make a tenant, or change its name and hosts."`
+	} `cmd:"" help:"Legal operators of the installation."`
+	Staff struct {
+		Add addStaffCmd `cmd:"" help:"Make a staff account; its TOTP secret is printed once."`
+	} `cmd:"" help:"Staff accounts."`
+	Paysim  paysimCmd  `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
+	Docs    docsCmd    `cmd:"" help:"Write the generated references, or check them."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	if runtime.GOMAXPROCS(0) < 2 {
+		runtime.GOMAXPROCS(2) // one core starves the SQLite writer otherwise
+	}
+	var c commands
+	parser, err := kong.New(&c, kong.Name("xinglin"), kong.Description("Xinglin 杏林, an internet hospital in one binary."), kong.UsageOnError())
+	if err != nil {
+		fatal(err)
+	}
+	run, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(err)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	run.BindTo(ctx, (*context.Context)(nil))
+	if err := run.Run(); err != nil {
+		stop()
+		fatal(err)
+	}
+}
+
+// fatal says the code and both titles, then the details that an operator needs.
+func fatal(err error) {
+	var f *fault.Error
+	if f = fault.Of(err); f != nil {
+		fmt.Fprintf(os.Stderr, "xinglin: %s: %s (%s)\n", f.Code.Name, f.Code.EN, f.Code.ZH)
+		for _, d := range f.Details {
+			fmt.Fprintf(os.Stderr, "  %s: %s\n", d.Path, d.Message)
+		}
+		if f.Cause != nil && !errors.Is(f.Cause, context.Canceled) {
+			fmt.Fprintf(os.Stderr, "  %v\n", f.Cause)
+		}
+		os.Exit(1)
+	}
+	fmt.Fprintf(os.Stderr, "xinglin: %v\n", err)
+	os.Exit(1)
+}

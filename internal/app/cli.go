@@ -1,0 +1,347 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/fault"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/config"
+	"xinglin/internal/platform/crypt"
+	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/obs"
+	"xinglin/internal/platform/process"
+	"xinglin/internal/scheduling"
+	"xinglin/internal/tenant"
+)
+
+// The command line acts as cli:<os user>. On a folder that is being served its writes
+// go through the running process, whose door is in DIR/cli.json (0600).
+
+type door struct {
+	Address string `json:"address"`
+	Token   string `json:"token"`
+}
+
+const (
+	maxImport  = 16<<20 + 1
+	importTime = 5 * time.Minute
+)
+
+// openDoor writes DIR/cli.json for the command line of the same user.
+func (p *Process) openDoor() error {
+	if p.cfg.DB != "" {
+		return nil
+	}
+	raw := make([]byte, 32)
+	if _, err := rand.Read(raw); err != nil {
+		return err
+	}
+	p.token = hex.EncodeToString(raw)
+	b, err := json.Marshal(door{Address: p.cfg.Private, Token: p.token})
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(p.cfg.Data, "cli.json")
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		return err
+	}
+	p.later(func() { _ = os.Remove(name) })
+	return nil
+}
+
+// importDoor is the running process's side of `xinglin import rota`.
+func (p *Process) importDoor(w http.ResponseWriter, r *http.Request) {
+	given := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if p.token == "" || subtle.ConstantTimeCompare([]byte(given), []byte(p.token)) != 1 {
+		plain(w, http.StatusUnauthorized, "the command line's token is needed")
+		return
+	}
+	q := r.URL.Query()
+	ctx, cancel := context.WithTimeout(obs.WithLog(r.Context(), p.log), importTime)
+	defer cancel()
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(clock.Mono().Add(importTime))
+	rep, err := p.house.importRota(ctx, q.Get("tenant"), q.Get("user"), http.MaxBytesReader(w, r.Body, maxImport), q.Get("dry_run") == "true")
+	answer := importAnswer{Report: rep}
+	if err != nil {
+		if f := fault.Of(err); f != nil {
+			answer.Code, answer.Title = f.Code.Name, f.Code.EN
+		} else {
+			obs.Log(ctx).Error("import", "error", err.Error())
+			answer.Code, answer.Title = "http.internal", "see the log of the serving process"
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+type importAnswer struct {
+	Report scheduling.ImportReport
+	Code   string
+	Title  string
+}
+
+// importRota loads a file for the tenant with this code.
+func (h *House) importRota(ctx context.Context, code, osUser string, file io.Reader, dryRun bool) (scheduling.ImportReport, error) {
+	ts, err := h.Tenants.List(ctx)
+	if err != nil {
+		return scheduling.ImportReport{}, err
+	}
+	for _, t := range ts {
+		if t.Code == code {
+			ctx = auth.With(ctx, auth.Principal{Kind: auth.CLI, Tenant: t.ID, Name: osUser})
+			return h.Scheduling.Import(obs.WithOrigin(ctx, "cli"), scheduling.ImportRequest{File: file, DryRun: dryRun})
+		}
+	}
+	return scheduling.ImportReport{}, ErrFlags.At("tenant", "there is no tenant "+code)
+}
+
+// OSUser is who runs the command.
+func OSUser() string {
+	u, err := user.Current()
+	if err != nil {
+		return "unknown"
+	}
+	return u.Username
+}
+
+// DefaultTenant is the code of the tenant of a fresh installation.
+const DefaultTenant = "main"
+
+// ensureTenant makes the one tenant of a fresh installation.
+func (h *House) ensureTenant(ctx context.Context, hosts []string, demo bool) (tenant.Tenant, error) {
+	ctx = auth.With(ctx, auth.Principal{Kind: auth.System, Name: "start"})
+	ts, err := h.Tenants.List(ctx)
+	if err != nil {
+		return tenant.Tenant{}, err
+	}
+	for _, t := range ts {
+		if t.Demo != demo {
+			return t, tenant.ErrDemoMixed.New()
+		}
+	}
+	if len(ts) > 0 && len(hosts) == 0 {
+		return ts[0], nil
+	}
+	t := tenant.Tenant{Code: DefaultTenant, Name: "医院", Hosts: hosts, Demo: demo}
+	for _, x := range ts {
+		if x.Code == DefaultTenant {
+			t.Name = x.Name
+		}
+	}
+	if demo {
+		t.Name = "杏林演示医院"
+	}
+	return h.Tenants.Ensure(ctx, t)
+}
+
+// Offline is a house without a door: for commands. The caller ends it with close.
+func Offline(ctx context.Context, where config.Where, readOnly bool) (h *House, closeAll func(), err error) {
+	var undo []func()
+	closeAll = func() {
+		for i := len(undo) - 1; i >= 0; i-- {
+			undo[i]()
+		}
+	}
+	defer func() {
+		if err != nil {
+			closeAll()
+		}
+	}()
+	if where.Data == "" && where.DB == "" {
+		return nil, nil, ErrFlags.At("data", "give --data DIR or --db DSN")
+	}
+	if where.DB == "" {
+		if readOnly {
+			if _, err := os.Stat(filepath.Join(where.Data, "db")); err != nil {
+				return nil, nil, ErrFlags.At("data", "there is no database in the folder")
+			}
+		} else {
+			release, err := process.LockDir(where.Data)
+			if err != nil {
+				return nil, nil, err
+			}
+			undo = append(undo, release)
+			if err := db.MigrateSQLite(ctx, where.Data, Sets()); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	srv, err := db.Open(ctx, db.Options{Dir: where.Data, DSN: where.DB, MaxConns: 4, Readers: 1, Clock: clock.System{}})
+	if err != nil {
+		return nil, nil, err
+	}
+	undo = append(undo, func() { _ = srv.Close() })
+	if err := srv.CheckSchema(ctx, Sets()); err != nil {
+		return nil, nil, err
+	}
+	ring, err := offlineKeys(ctx, srv, where, readOnly)
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err = Wire(ctx, Machines{DB: srv, Clock: clock.System{}, Crypt: ring, Log: obs.Logger(os.Stderr, 4), Signals: silent{}})
+	return h, closeAll, err
+}
+
+// offlineKeys opens the ring where the command needs keys; verify reads none.
+func offlineKeys(ctx context.Context, srv *db.Server, where config.Where, readOnly bool) (*crypt.Ring, error) {
+	keys := where.Keys
+	if keys == "" && where.DB == "" {
+		keys = KeysOf(where.Data)
+	}
+	if readOnly {
+		return nil, nil
+	}
+	if keys == "" {
+		return nil, ErrNeedsKeys.New()
+	}
+	store, err := srv.Context(ctx, "keys")
+	if err != nil {
+		return nil, err
+	}
+	return crypt.Open(ctx, crypt.Options{DB: store, Keys: keys, Create: where.DB == ""})
+}
+
+// silent are signals of a command: nobody hears it, pollers see its commits.
+type silent struct{}
+
+// Signal implements module.Signals.
+func (silent) Signal(context.Context, string, []byte) error { return nil }
+
+// OnSignal implements module.Signals.
+func (silent) OnSignal(string, func([]byte)) (func(), error) { return func() {}, nil }
+
+// ImportRota is `xinglin import rota`: through the process that serves the folder, or
+// directly. The report is printed; the error is of bad rows too.
+func ImportRota(ctx context.Context, where config.Where, tenantCode, file string, dryRun bool, out io.Writer) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	rep, err := importInto(ctx, where, tenantCode, f, dryRun)
+	printReport(out, rep)
+	return err
+}
+
+func importInto(ctx context.Context, where config.Where, tenantCode string, f io.Reader, dryRun bool) (scheduling.ImportReport, error) {
+	h, closeAll, err := Offline(ctx, where, false)
+	if errors.Is(err, process.ErrDirTaken) {
+		return importThrough(ctx, where.Data, tenantCode, f, dryRun)
+	}
+	if err != nil {
+		return scheduling.ImportReport{}, err
+	}
+	defer closeAll()
+	if _, err := h.ensureTenant(ctx, nil, false); err != nil && !errors.Is(err, tenant.ErrDemoMixed) {
+		return scheduling.ImportReport{}, err
+	}
+	return h.importRota(ctx, tenantCode, OSUser(), f, dryRun)
+}
+
+// importThrough hands the file to the process that serves the folder.
+func importThrough(ctx context.Context, dir, tenantCode string, f io.Reader, dryRun bool) (rep scheduling.ImportReport, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, "cli.json"))
+	if err != nil {
+		return rep, process.ErrDirTaken.Wrap(err)
+	}
+	var d door
+	if err := json.Unmarshal(b, &d); err != nil {
+		return rep, process.ErrDirTaken.Wrap(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, importTime)
+	defer cancel()
+	url := fmt.Sprintf("http://%s/cli/import/rota?tenant=%s&user=%s&dry_run=%t", d.Address, tenantCode, OSUser(), dryRun)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, f)
+	if err != nil {
+		return rep, err
+	}
+	r.Header.Set("Authorization", "Bearer "+d.Token)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return rep, process.ErrDirTaken.Wrap(err)
+	}
+	defer res.Body.Close()
+	var a importAnswer
+	if err := json.NewDecoder(io.LimitReader(res.Body, 8<<20)).Decode(&a); err != nil || res.StatusCode != http.StatusOK {
+		return rep, process.ErrDirTaken.Because("the serving process answered %s", res.Status)
+	}
+	if a.Code != "" {
+		return a.Report, fmt.Errorf("%s: %s", a.Code, a.Title)
+	}
+	return a.Report, nil
+}
+
+// printReport says what a file holds, what it changes and which rows are bad.
+func printReport(w io.Writer, r scheduling.ImportReport) {
+	if r.Rows == 0 && r.ErrorCount == 0 {
+		return
+	}
+	done := "imported"
+	switch {
+	case r.ErrorCount > 0:
+		done = "refused, nothing was written"
+	case r.DryRun:
+		done = "dry run, nothing was written"
+	}
+	fmt.Fprintf(w, "%d rows (%s): %s\n", r.Rows, r.Encoding, done)
+	for _, e := range r.Errors {
+		fmt.Fprintf(w, "  row %d, %s: %s / %s\n", e.Line, e.Column, e.ReasonZH, e.ReasonEN)
+	}
+	if n := r.ErrorCount - len(r.Errors); n > 0 {
+		fmt.Fprintf(w, "  and %d more\n", n)
+	}
+	if r.ErrorCount > 0 {
+		return
+	}
+	for _, l := range []struct {
+		name string
+		c    scheduling.Change
+	}{
+		{"campuses", r.Campuses}, {"departments", r.Departments}, {"doctors", r.Doctors},
+		{"rota rules", r.Rules}, {"exceptions", r.Exceptions}, {"schedules", r.Schedules},
+	} {
+		fmt.Fprintf(w, "  %-12s %5d new, %5d changed, %5d as they were\n", l.name, l.c.New, l.c.Changed, l.c.Same)
+	}
+}
+
+// MigratePostgres is `xinglin migrate`.
+func MigratePostgres(ctx context.Context, dsn, login string) error {
+	return db.MigratePostgres(ctx, dsn, login, Sets())
+}
+
+// ExportKeys is `xinglin keys export`: the person's keys in hex, for a foreign program.
+// The act is audited in the patient context's trail.
+func ExportKeys(ctx context.Context, where config.Where, tenantCode, person string, out io.Writer) error {
+	pid, err := id.Parse[id.Any](person)
+	if err != nil {
+		return ErrFlags.At("person", "want the patient's id")
+	}
+	h, closeAll, err := Offline(ctx, where, false)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	keys, err := h.exportKeys(ctx, tenantCode, pid)
+	if err != nil {
+		return err
+	}
+	enc := json.NewEncoder(out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(keys)
+}

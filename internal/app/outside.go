@@ -1,0 +1,180 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/secret"
+	"xinglin/internal/notify/notifysvc"
+	"xinglin/internal/patient/patientsvc"
+	"xinglin/internal/payment/paymentsvc"
+	"xinglin/internal/paysim"
+	"xinglin/internal/platform/config"
+	"xinglin/internal/platform/httpx"
+	"xinglin/internal/platform/realname"
+	"xinglin/internal/platform/sms"
+	"xinglin/internal/platform/wechatpay"
+	"xinglin/internal/realnamesim"
+	"xinglin/internal/smssim"
+	"xinglin/internal/smssim/simserver"
+)
+
+// Outside are the clients of services beyond the hospital; nil where not configured.
+type Outside struct {
+	SMS      notifysvc.Gateway
+	Inbox    notifysvc.Inbox // demo only
+	RealName patientsvc.Verifier
+	Pay      paymentsvc.Channel
+}
+
+const callback = httpx.Prefix + "/callbacks/wechatpay"
+
+// publicURL is where browsers and the channel reach this process.
+func publicURL(c config.Serve) string {
+	if c.PublicURL != "" {
+		return strings.TrimSuffix(c.PublicURL, "/")
+	}
+	scheme := "http://"
+	if c.TLSCert != "" {
+		scheme = "https://"
+	}
+	return scheme + c.Listen
+}
+
+// outside makes the clients that the flags name. Nothing is sent.
+func outside(c config.Serve, clk clock.Clock) (o Outside, err error) {
+	if c.SMS.URL != "" {
+		key, err := config.Secret(c.SMS.Key)
+		if err != nil {
+			return o, err
+		}
+		client, err := sms.New(sms.Options{URL: c.SMS.URL, KeyID: c.SMS.KeyID, Key: trimmed(key), Clock: clk})
+		if err != nil {
+			return o, err
+		}
+		o.SMS = client
+	}
+	if c.RealName.URL != "" {
+		key, err := config.Secret(c.RealName.Key)
+		if err != nil {
+			return o, err
+		}
+		client, err := realname.New(realname.Options{URL: c.RealName.URL, KeyID: c.RealName.KeyID, Key: trimmed(key), Clock: clk})
+		if err != nil {
+			return o, err
+		}
+		o.RealName = client
+	}
+	if c.WeChatPay.Account != "" {
+		account, err := wechatpay.LoadFile(c.WeChatPay.Account)
+		if err != nil {
+			return o, err
+		}
+		if c.WeChatPay.NotifyURL != "" {
+			account.NotifyURL = c.WeChatPay.NotifyURL
+		} else if account.NotifyURL == "" {
+			account.NotifyURL = publicURL(c) + callback
+		}
+		account.Clock = clk
+		client, err := wechatpay.New(account)
+		if err != nil {
+			return o, err
+		}
+		o.Pay = client
+	}
+	return o, nil
+}
+
+func trimmed(b []byte) secret.Text { return secret.New(strings.TrimSpace(string(b))) }
+
+// Simulators are the other sides in the demo: real sockets, real protocols.
+type simulators struct {
+	pay  *paysim.Server
+	sms  *smssim.Server
+	name *realnamesim.Server
+}
+
+// simulate starts the simulators and gives their clients. Only --demo calls it.
+func simulate(c config.Serve, clk clock.Clock, log *slog.Logger) (o Outside, s *simulators, err error) {
+	dir := filepath.Join(c.Data, "demo")
+	if c.Data == "" {
+		return o, nil, ErrFlags.At("data", "--demo needs --data for the simulators")
+	}
+	raw := make([]byte, 24)
+	if _, err := rand.Read(raw); err != nil {
+		return o, nil, err
+	}
+	key := secret.New(hex.EncodeToString(raw))
+	s = &simulators{}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	one := simserver.Options{Listen: "127.0.0.1:0", KeyID: "demo", Key: key, Clock: clk, Log: log}
+	if s.sms, err = smssim.New(smssim.Options{Options: one}); err != nil {
+		return o, s, err
+	}
+	if s.name, err = realnamesim.New(one); err != nil {
+		return o, s, err
+	}
+	text, err := sms.New(sms.Options{URL: s.sms.URL(), KeyID: one.KeyID, Key: key, Clock: clk})
+	if err != nil {
+		return o, s, err
+	}
+	who, err := realname.New(realname.Options{URL: s.name.URL(), KeyID: one.KeyID, Key: key, Clock: clk})
+	if err != nil {
+		return o, s, err
+	}
+	o.SMS, o.RealName, o.Inbox = text, who, s.inbox
+	o.Pay, err = s.payments(c, filepath.Join(dir, "paysim"), clk, log)
+	return o, s, err
+}
+
+func (s *simulators) payments(c config.Serve, dir string, clk clock.Clock, log *slog.Logger) (paymentsvc.Channel, error) {
+	account, err := paysim.Provision(dir)
+	if err != nil {
+		return nil, err
+	}
+	if s.pay, err = paysim.New(paysim.Options{Dir: dir, Listen: c.DemoPay, Public: c.DemoPublic, Clock: clk, Log: log, RetryScale: 10}); err != nil {
+		return nil, err
+	}
+	account.BaseURL, account.NotifyURL, account.Clock = s.pay.URL(), publicURL(c)+callback, clk
+	return wechatpay.New(account)
+}
+
+func (s *simulators) inbox(limit int) []notifysvc.Shown {
+	var out []notifysvc.Shown
+	for _, m := range s.sms.Messages(limit) {
+		out = append(out, notifysvc.Shown{Phone: m.Phone, Text: m.Text, At: m.At})
+	}
+	return out
+}
+
+func (s *simulators) serve(ctx context.Context, fail func(error)) {
+	for name, f := range map[string]func(context.Context) error{"payment simulator": s.pay.Serve, "SMS simulator": s.sms.Serve, "real-name simulator": s.name.Serve} {
+		go func() {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				fail(fmt.Errorf("%s: %w", name, err))
+			}
+		}()
+	}
+}
+
+func (s *simulators) close() {
+	if s.sms != nil {
+		s.sms.Close()
+	}
+	if s.name != nil {
+		s.name.Close()
+	}
+	if s.pay != nil {
+		_ = s.pay.Close()
+	}
+}

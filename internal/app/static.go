@@ -1,0 +1,103 @@
+package app
+
+import (
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+
+	"xinglin/web"
+)
+
+// pages serves the built web apps. Assets carry their hash and are cached for ever,
+// pages are asked for each time; an unknown path below an app is the app's own route,
+// an unknown asset is 404.
+func pages(mux *http.ServeMux) {
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/m/", http.StatusFound)
+	})
+	mux.Handle("GET /m/", app{dir: "m", fs: web.FS()})
+}
+
+type app struct {
+	dir string
+	fs  fs.FS
+}
+
+const policy = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+
+// ServeHTTP implements http.Handler.
+func (a app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin")
+	name := path.Clean(strings.TrimPrefix(r.URL.Path, "/"))
+	asset := strings.Contains(name, "/assets/")
+	if name == a.dir || !a.has(name) {
+		if asset {
+			http.NotFound(w, r)
+			return
+		}
+		name = a.dir + "/index.html"
+	}
+	if !a.has(name) {
+		http.Error(w, "web not built: make web", http.StatusServiceUnavailable)
+		return
+	}
+	if asset {
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	} else {
+		h.Set("Cache-Control", "no-cache")
+	}
+	h.Set("Content-Type", contentType(path.Ext(name)))
+	h.Set("Vary", "Accept-Encoding")
+	b, encoding := a.best(name, r.Header.Get("Accept-Encoding"))
+	if b == nil {
+		http.NotFound(w, r)
+		return
+	}
+	if encoding != "" {
+		h.Set("Content-Encoding", encoding)
+	}
+	_, _ = w.Write(b)
+}
+
+// contentType does not depend on the machine's tables for what the apps are made of.
+func contentType(ext string) string {
+	switch ext {
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	case ".webmanifest":
+		return "application/manifest+json"
+	}
+	if t := mime.TypeByExtension(ext); t != "" {
+		return t
+	}
+	return "application/octet-stream"
+}
+
+func (a app) has(name string) bool {
+	st, err := fs.Stat(a.fs, name)
+	return err == nil && !st.IsDir()
+}
+
+// best picks the smallest form that the browser takes; they were compressed at build time.
+func (a app) best(name, accept string) ([]byte, string) {
+	for _, e := range []struct{ encoding, suffix string }{{"br", ".br"}, {"gzip", ".gz"}} {
+		if strings.Contains(accept, e.encoding) {
+			if b, err := fs.ReadFile(a.fs, name+e.suffix); err == nil {
+				return b, e.encoding
+			}
+		}
+	}
+	b, _ := fs.ReadFile(a.fs, name)
+	return b, ""
+}

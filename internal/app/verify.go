@@ -1,0 +1,55 @@
+package app
+
+import (
+	"context"
+	"io"
+
+	"xinglin/internal/kernel/fault"
+	"xinglin/internal/platform/config"
+	"xinglin/internal/platform/verify"
+)
+
+// ErrViolated ends `xinglin verify` when an invariant is broken.
+var ErrViolated = fault.Register(fault.Conflict, "app.invariant_broken", "数据不变量被破坏", "An invariant is broken; the lines above name the rows")
+
+// subsets are the invariants between contexts: every key of the left is in the right.
+var subsets = []verify.Subset{
+	{Name: "scheduling: each act of an appointment's history is in the audit trail", Left: "scheduling.acts", Right: "scheduling.kept_acts"},
+}
+
+// Verify is `xinglin verify`: every invariant of every context, beside a live system too.
+func Verify(ctx context.Context, where config.Where, out io.Writer) error {
+	h, closeAll, err := Offline(ctx, where, true)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	rep, err := verify.Run(ctx, h.units(), subsets, out)
+	if err != nil {
+		return err
+	}
+	if !rep.Clean() {
+		return ErrViolated.New()
+	}
+	return nil
+}
+
+// units are what each context brings to verify.
+func (h *House) units() []verify.Unit {
+	events := map[string][]string{}
+	for _, d := range Descriptions() {
+		events[d.Name] = []string{}
+		for _, e := range d.Events {
+			events[d.Name] = append(events[d.Name], e.EventName())
+		}
+	}
+	var out []verify.Unit
+	for _, m := range h.Modules {
+		u := verify.Unit{Context: m.Name, DB: h.DBs[m.Name], Checks: m.Checks, Sets: m.Sets, Events: events[m.Name]}
+		for _, j := range m.Jobs {
+			u.Jobs = append(u.Jobs, j.Kind)
+		}
+		out = append(out, u)
+	}
+	return out
+}

@@ -1,0 +1,154 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"xinglin/internal/audit"
+	"xinglin/internal/audit/auditsvc"
+	"xinglin/internal/directory"
+	"xinglin/internal/directory/directorysvc"
+	"xinglin/internal/identity"
+	"xinglin/internal/identity/identitysvc"
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/ledger"
+	"xinglin/internal/ledger/ledgersvc"
+	"xinglin/internal/notify"
+	"xinglin/internal/notify/notifysvc"
+	"xinglin/internal/patient"
+	"xinglin/internal/patient/patientsvc"
+	"xinglin/internal/payment"
+	"xinglin/internal/payment/paymentsvc"
+	"xinglin/internal/platform/authz"
+	"xinglin/internal/platform/calendar"
+	"xinglin/internal/platform/crypt"
+	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/httpx"
+	"xinglin/internal/platform/idem"
+	"xinglin/internal/platform/job"
+	"xinglin/internal/platform/module"
+	"xinglin/internal/platform/process"
+	"xinglin/internal/platform/trail"
+	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/schedulingsvc"
+	"xinglin/internal/tenant"
+	"xinglin/internal/tenant/tenantsvc"
+)
+
+// Descriptions lists every context without running it.
+func Descriptions() []module.Description {
+	return []module.Description{
+		tenantsvc.Describe(), directorysvc.Describe(), auditsvc.Describe(), ledgersvc.Describe(), notifysvc.Describe(),
+		identitysvc.Describe(), patientsvc.Describe(), paymentsvc.Describe(), schedulingsvc.Describe(),
+	}
+}
+
+// Sets lists every schema of the product: the platform's own and the contexts'.
+func Sets() []db.Set {
+	out := []db.Set{crypt.Migrations(), process.Set()}
+	for _, d := range Descriptions() {
+		out = append(out, d.Set())
+	}
+	return out
+}
+
+// Machines are what every context shares in this process.
+type Machines struct {
+	DB      *db.Server
+	Clock   clock.Clock
+	Crypt   *crypt.Ring
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+	Signals module.Signals
+	Demo    bool
+	Outside Outside
+}
+
+// House is the product, wired: every context's service and what the process runs of it.
+type House struct {
+	Tenants    tenant.Service
+	Directory  directory.Service
+	Identity   identity.Service
+	Patients   patient.Service
+	Scheduling scheduling.Service
+	Payments   payment.Service
+	Ledger     ledger.Service
+	Notify     notify.Service
+	Audit      audit.Service
+
+	Hosts   httpx.Tenants
+	Auth    httpx.Authenticator
+	Demo    identity.Demo
+	Authz   *authz.Engine
+	Modules []*module.Module
+	DBs     map[string]*db.DB
+
+	ring *crypt.Ring
+}
+
+// collectEach is how often trail rows move to the audit context.
+const collectEach = 5 * time.Second
+
+// Wire builds every context, one constructor line each. It does no I/O but opening the
+// SQLite files.
+func Wire(ctx context.Context, m Machines) (*House, error) {
+	engine, err := policies()
+	if err != nil {
+		return nil, err
+	}
+	h := &House{Authz: engine, DBs: map[string]*db.DB{}, ring: m.Crypt}
+	for _, d := range Descriptions() {
+		if h.DBs[d.Name], err = m.DB.Context(ctx, d.Name); err != nil {
+			return nil, err
+		}
+	}
+	base := func(name string) module.Base {
+		return module.Base{
+			DB: h.DBs[name], Clock: m.Clock, Authz: engine, Crypt: m.Crypt, Log: m.Log.With("context", name),
+			Metrics: m.Metrics, Signals: m.Signals, Demo: m.Demo,
+		}
+	}
+	tenants, tenantMod := tenantsvc.New(base("tenant"))
+	dir, dirMod := directorysvc.New(base("directory"))
+	trails, auditMod := auditsvc.New(base("audit"))
+	books, ledgerMod := ledgersvc.New(base("ledger"))
+	notices, notifyMod := notifysvc.New(base("notify"), dir, m.Outside.SMS, m.Outside.Inbox)
+	accounts, identityMod := identitysvc.New(base("identity"), tenants, notices)
+	patients, patientMod := patientsvc.New(base("patient"), accounts, m.Outside.RealName)
+	payments, paymentMod := paymentsvc.New(base("payment"), books, m.Outside.Pay)
+	bookings, schedulingMod := schedulingsvc.New(base("scheduling"), tenants, dir, patients, payments, calendar.Embedded())
+
+	h.Tenants, h.Directory, h.Audit, h.Ledger, h.Notify = tenants, dir, trails, books, notices
+	h.Identity, h.Patients, h.Payments, h.Scheduling = accounts, patients, payments, bookings
+	h.Hosts, h.Auth, h.Demo = tenants, accounts, accounts
+	h.Modules = []*module.Module{tenantMod, dirMod, auditMod, ledgerMod, notifyMod, identityMod, patientMod, paymentMod, schedulingMod}
+
+	collector := &trail.Collector{Sink: trails}
+	for _, mod := range h.Modules {
+		own := h.DBs[mod.Name]
+		collector.DBs = append(collector.DBs, own)
+		mod.Jobs = append(mod.Jobs, job.Every(mod.Name+".sweep_keys", job.Cron{At: "03:40"}, func(ctx context.Context) error {
+			_, err := idem.Sweep(ctx, own, m.Clock.Now())
+			return err
+		}))
+	}
+	auditMod.Jobs = append(auditMod.Jobs, job.Every("audit.collect", job.Cron{Every: collectEach}, collector.Collect))
+	return h, nil
+}
+
+// policies compiles the Cedar texts of every context and of the operator's doors.
+func policies() (*authz.Engine, error) {
+	sets := []authz.Policies{{Context: "ops", Text: opsPolicy}}
+	for _, d := range Descriptions() {
+		sets = append(sets, authz.Policies{Context: d.Name, Text: d.Policies})
+	}
+	e, err := authz.New(sets...)
+	if err != nil {
+		return nil, fmt.Errorf("policies: %w", err)
+	}
+	return e, nil
+}

@@ -1,0 +1,118 @@
+// Package demo makes the small hospital that --demo shows, through the product's own
+// use cases and with a fixed seed: two campuses, twelve departments, sixty doctors, a
+// rota with a session that runs now, staff and patients whose logins the demo shows.
+// Seeding again changes nothing.
+package demo
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"xinglin/internal/directory"
+	"xinglin/internal/identity"
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/kernel/page"
+	"xinglin/internal/patient"
+	"xinglin/internal/platform/obs"
+	"xinglin/internal/scheduling"
+)
+
+// Hospital is what the seeding works with.
+type Hospital struct {
+	Tenant     id.ID[auth.Tenant]
+	Clock      clock.Clock
+	Directory  directory.Service
+	Identity   identity.Service
+	Logins     identity.Demo
+	Patients   patient.Service
+	Scheduling scheduling.Service
+	// Rota writes the file of an invented hospital (scheduling/rotagen) that begins on a Monday.
+	Rota func(w io.Writer, seed uint64, rows int, from clock.Date) error
+	As   func(context.Context, auth.Principal) context.Context // the door that puts a principal in
+}
+
+const (
+	seed     = 20260101
+	rotaRows = 420
+	// Password of every staff account of the demo; a second factor is shown beside it.
+	Password = "xinglin-demo-2026"
+)
+
+// Seed makes what is missing.
+func (h Hospital) Seed(ctx context.Context) error {
+	ctx = obs.WithOrigin(h.As(ctx, auth.Principal{Kind: auth.CLI, Tenant: h.Tenant, Name: "demo"}), "demo")
+	for _, step := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"organization", h.organization}, {"rules", h.rules}, {"rota", h.rota}, {"places", h.places}, {"staff", h.staff}, {"patients", h.patients},
+	} {
+		if err := step.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	return nil
+}
+
+func (h Hospital) organization(ctx context.Context) error {
+	if o, err := h.Directory.Organization(ctx, h.Tenant); err == nil && o.Name != "" {
+		return nil
+	}
+	today := clock.DateOf(h.Clock.Now())
+	_, err := h.Directory.SetOrganization(ctx, directory.Organization{
+		Name: "杏林演示医院", NameEN: "Xinglin Demo Hospital",
+		Licences: []directory.Licence{
+			{Kind: "医疗机构执业许可证", Number: "演示-0000000000000000", Authority: "演示，不是真实机构", ValidFrom: today.Add(-365), ValidTo: today.Add(5 * 365)},
+		},
+	})
+	return err
+}
+
+// rules let today be booked too, so that the session that runs now can be tried.
+func (h Hospital) rules(ctx context.Context) error {
+	r, version, err := h.Scheduling.Rules(ctx)
+	if err != nil || version > 0 && r.FirstDay == 0 {
+		return err
+	}
+	r.FirstDay, r.LastDay = 0, 14
+	r.Pauses = nil
+	r.Cancel = scheduling.CancelRule{Kind: scheduling.CancelBeforeStart, ExpertMinutes: 60, OrdinaryMinutes: 30}
+	r.SeatReturn = scheduling.SeatReturn{Kind: scheduling.ReturnAtOnce}
+	_, err = h.Scheduling.SetRules(ctx, r, version)
+	return err
+}
+
+// rota imports a hospital's file as its clerk would write it, from Monday of this week.
+func (h Hospital) rota(ctx context.Context) error {
+	found, err := h.Directory.Practitioners(ctx, h.Tenant, directory.Query{Page: page.Request{Limit: 1}})
+	if err != nil || len(found.Items) > 0 {
+		return err // the daily job extends it
+	}
+	today := clock.DateOf(h.Clock.Now())
+	monday := today.Add(-(int(today.Weekday()) + 6) % 7)
+	var file bytes.Buffer
+	if err := h.Rota(&file, seed, rotaRows, monday); err != nil {
+		return err
+	}
+	file.WriteString(h.now(today))
+	_, err = h.Scheduling.Import(ctx, scheduling.ImportRequest{File: &file})
+	return err
+}
+
+// now is one more session of today, wherever the clock stands: someone can always be booked.
+func (h Hospital) now(today clock.Date) string {
+	session, start := "上午", "08:00"
+	switch hour := h.Clock.Now().In(clock.Shanghai).Hour(); {
+	case hour >= 17:
+		session, start = "晚", "18:00"
+	case hour >= 12:
+		session, start = "下午", "13:30"
+	}
+	return fmt.Sprintf("本部院区,全科医学科,林知夏,%s,副主任医师,%s,%s,普通,24,10,25,%s,门诊楼1层 106诊室,,,加诊,,,演示\n", nowLicence, today, session, start)
+}
+
+const nowLicence = "110310000000106"

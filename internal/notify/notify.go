@@ -1,0 +1,80 @@
+// Package notify brings messages to people (通知): templates in Chinese and English,
+// deliveries with state, in-app and SMS.
+//
+// Invariants: one delivery per message id and channel; a crash neither loses nor
+// doubles one; texts are rendered here and sealed, callers give a template and facts.
+package notify
+
+import (
+	"context"
+	"time"
+
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/fault"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/kernel/secret"
+)
+
+// Ids of the nouns.
+type (
+	DeliveryID = id.ID[Delivery]
+	TenantID   = id.ID[auth.Tenant]
+	AccountID  = id.ID[auth.Account]
+)
+
+// Channel is a way to a person.
+type Channel string
+
+// The channels of the foundation.
+const (
+	InApp Channel = "in_app"
+	SMS   Channel = "sms"
+)
+
+// State of a delivery.
+type State string
+
+// The states. Sent means that the gateway took it; failed that it never will.
+const (
+	Queued State = "queued"
+	Sent   State = "sent"
+	Failed State = "failed"
+	Read   State = "read"
+)
+
+// Delivery is one message on one channel.
+type Delivery struct {
+	ID       DeliveryID
+	Account  AccountID
+	Channel  Channel
+	Template string
+	State    State
+	At       time.Time
+}
+
+// Message asks for deliveries. ID is the caller's own: the same again sends nothing.
+type Message struct {
+	ID       id.ID[id.Any]
+	Tenant   TenantID
+	Account  AccountID   // zero for a phone that has no account yet
+	Phone    secret.Text // for SMS without an account
+	Template string      // identity.code, scheduling.booked, ...
+	Params   map[string]secret.Text
+	Channels []Channel
+	Expires  time.Time // after it the message is pointless and is not sent
+}
+
+// Service is what others may ask.
+type Service interface {
+	// Send queues the deliveries and returns; notify.unknown_template, notify.no_recipient.
+	Send(ctx context.Context, m Message) error
+	// SetContact keeps the account's phone for later messages.
+	SetContact(ctx context.Context, tenant TenantID, a AccountID, phone secret.Text) error
+}
+
+// Refusals.
+var (
+	ErrTemplate  = fault.Register(fault.Invalid, "notify.unknown_template", "没有这个通知模板", "There is no such template")
+	ErrRecipient = fault.Register(fault.Invalid, "notify.no_recipient", "没有可用的联系方式", "There is no way to reach the person")
+	ErrNotFound  = fault.Register(fault.NotFound, "notify.not_found", "没有这条通知", "There is no such notice")
+)

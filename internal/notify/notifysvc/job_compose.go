@@ -1,0 +1,80 @@
+package notifysvc
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"xinglin/internal/directory"
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/kernel/money"
+	"xinglin/internal/kernel/secret"
+	"xinglin/internal/notify"
+	"xinglin/internal/platform/job"
+)
+
+func (s *Service) jobs() []job.Handler {
+	return []job.Handler{
+		job.Call(composeKind, s.compose),
+		job.Call(smsKind, func(ctx context.Context, j smsJob) error { return s.deliver(ctx, j.Tenant, j.Delivery) }),
+	}
+}
+
+// compose looks up the names that an event does not carry and queues the message. The
+// message id is derived from the event's row and the appointment, so a repeat is the same message.
+func (s *Service) compose(ctx context.Context, c composeJob) error {
+	tenant, err := id.Parse[auth.Tenant](c.Tenant)
+	if err != nil {
+		return fmt.Errorf("notify: compose: %w", err)
+	}
+	message, err := id.Parse[id.Any](c.Message)
+	if err != nil {
+		return fmt.Errorf("notify: compose: %w", err)
+	}
+	for i := range message {
+		message[i] ^= c.Visit.Appointment[i] // one row may carry several appointments
+	}
+	params, err := s.facts(ctx, tenant, c)
+	if err != nil {
+		return err
+	}
+	return s.Send(ctx, notify.Message{
+		ID: message, Tenant: tenant, Account: c.Visit.Account, Template: c.Template, Params: params,
+		Channels: []notify.Channel{notify.InApp, notify.SMS}, Expires: s.base.Clock.Now().Add(24 * time.Hour),
+	})
+}
+
+func (s *Service) facts(ctx context.Context, tenant notify.TenantID, c composeJob) (map[string]secret.Text, error) {
+	v := c.Visit
+	p := map[string]string{"appointment": v.Appointment.String(), "number": c.Number, "amount": money.Fen(c.Fen).String()}
+	if !v.Practitioner.IsZero() {
+		l, err := s.directory.Labels(ctx, tenant,
+			[]directory.PractitionerID{directory.PractitionerID(v.Practitioner)},
+			[]directory.DepartmentID{directory.DepartmentID(v.Department)},
+			[]directory.CampusID{directory.CampusID(v.Campus)})
+		if err != nil {
+			return nil, err
+		}
+		doctor := l.Practitioners[directory.PractitionerID(v.Practitioner)]
+		p["doctor"] = doctor.Name + " " + doctor.Title
+		p["department"] = l.Departments[directory.DepartmentID(v.Department)].Name
+		p["campus"] = l.Campuses[directory.CampusID(v.Campus)].Name
+		_, m, d := v.Date.Parts()
+		p["date"] = fmt.Sprintf("%d月%d日", int(m), d)
+		p["time"] = v.StartsAt.In(clock.Shanghai).Format("15:04")
+	}
+	if c.Template == "scheduling.cancelled" {
+		p["refund"], p["refund_en"] = "未产生费用。", "Nothing was charged."
+		if c.Fen > 0 {
+			p["refund"] = "挂号费 ¥" + money.Fen(c.Fen).String() + " 将原路退回。"
+			p["refund_en"] = "The fee of ¥" + money.Fen(c.Fen).String() + " goes back to where it came from."
+		}
+	}
+	out := map[string]secret.Text{}
+	for k, x := range p {
+		out[k] = secret.New(x)
+	}
+	return out, nil
+}

@@ -1,0 +1,68 @@
+package notifysvc
+
+import (
+	"sort"
+	"strings"
+)
+
+// text is one template: {name} is replaced by the parameter.
+type text struct {
+	titleZH, titleEN string
+	bodyZH, bodyEN   string
+	link             string // path in the app, with parameters
+	params           []string
+}
+
+// templates are all messages of the foundation. SMS carry the Chinese body behind the
+// signature that the gateway adds; no message names a diagnosis or a full name.
+var templates = map[string]text{
+	"identity.code": {
+		titleZH: "验证码", titleEN: "Code",
+		bodyZH: "您的验证码是 {code}，5分钟内有效。请勿告诉任何人。",
+		bodyEN: "Your code is {code}, valid for 5 minutes. Tell it to nobody.",
+		params: []string{"code"},
+	},
+	"patient.claim_code": {
+		titleZH: "就诊人验证码", titleEN: "Code for adding a person",
+		bodyZH: "有人要把您登记的就诊人加到另一个账号，验证码 {code}，5分钟内有效。不是您同意的，请勿提供。",
+		bodyEN: "Another account wants to add a person registered with your phone. Code {code}, valid for 5 minutes. Do not give it away unless you agree.",
+		params: []string{"code"},
+	},
+	"scheduling.booked": {
+		titleZH: "预约成功", titleEN: "Booked",
+		bodyZH: "{date} {time}，{campus}{department}，{doctor}，就诊号 {number}。请提前30分钟到院签到。",
+		bodyEN: "{date} {time}, {campus} {department}, {doctor}, number {number}. Please arrive 30 minutes before.",
+		link:   "/m/visits/{appointment}", params: []string{"date", "time", "campus", "department", "doctor", "number", "appointment"},
+	},
+	"scheduling.cancelled": {
+		titleZH: "预约已取消", titleEN: "Cancelled",
+		bodyZH: "{date} {time} {department} {doctor} 的预约已取消。{refund}",
+		bodyEN: "Your appointment {date} {time}, {department}, {doctor} is cancelled. {refund_en}",
+		link:   "/m/visits/{appointment}", params: []string{"date", "time", "department", "doctor", "refund", "refund_en", "appointment"},
+	},
+	"scheduling.expired": {
+		titleZH: "占号已超时", titleEN: "The hold has ended",
+		bodyZH: "{date} {time} {department} {doctor} 的号源未在规定时间内支付，已释放。",
+		bodyEN: "The seat {date} {time}, {department}, {doctor} was not paid in time and is free again.",
+		link:   "/m/visits/{appointment}", params: []string{"date", "time", "department", "doctor", "appointment"},
+	},
+	"payment.refunded": {
+		titleZH: "退款已到账", titleEN: "Refunded",
+		bodyZH: "¥{amount} 已原路退回，到账时间以支付渠道为准。",
+		bodyEN: "¥{amount} went back to where it came from; the channel decides when it shows.",
+		link:   "/m/visits/{appointment}", params: []string{"amount", "appointment"},
+	},
+}
+
+func fill(s string, params map[string]string) string {
+	names := make([]string, 0, len(params))
+	for k := range params {
+		names = append(names, k)
+	}
+	sort.Strings(names)
+	pairs := make([]string, 0, 2*len(names))
+	for _, k := range names {
+		pairs = append(pairs, "{"+k+"}", params[k])
+	}
+	return strings.NewReplacer(pairs...).Replace(s)
+}

@@ -1,0 +1,121 @@
+// Package patient knows the persons cared for (患者, 就诊人): one Patient per person
+// and tenant, and the accounts that act for them. Names, numbers and phones are sealed
+// under the person's key; equality is found by blind index.
+//
+// Invariants: UNIQUE (tenant, document type, number index); a second account that
+// enters the same person gets a link only after proof and learns nothing before it; a
+// child under 14 is added by a guardian with consent (R4, R55).
+package patient
+
+import (
+	"context"
+	"time"
+
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/kernel/secret"
+)
+
+// Ids of the nouns.
+type (
+	ID       = id.ID[Patient]
+	ClaimID  = id.ID[Claim]
+	TenantID = id.ID[auth.Tenant]
+)
+
+// DocumentType is the sort of an identity document.
+type DocumentType string
+
+// The document types.
+const (
+	ResidentID   DocumentType = "resident_id"   // 居民身份证, GB 11643 check (R63)
+	HMTResidence DocumentType = "hmt_residence" // 港澳台居民居住证
+	HMTPermit    DocumentType = "hmt_permit"    // 来往内地通行证
+	ForeignPR    DocumentType = "foreign_pr"    // 外国人永久居留身份证
+	Passport     DocumentType = "passport"      // 护照
+	BirthCert    DocumentType = "birth_cert"    // 出生医学证明
+	Internal     DocumentType = "internal"      // 院内临时号
+)
+
+// Relationship is what the patient is to the account.
+type Relationship string
+
+// The relationships.
+const (
+	Self   Relationship = "self"
+	Child  Relationship = "child"
+	Parent Relationship = "parent"
+	Spouse Relationship = "spouse"
+	Other  Relationship = "other"
+)
+
+// Verified is the result of the real-name check.
+type Verified string
+
+// The results.
+const (
+	Unverified Verified = "none"
+	Matched    Verified = "verified"
+	Mismatched Verified = "mismatch"
+)
+
+// Patient is one person, as an account that is linked may see them.
+type Patient struct {
+	ID           ID
+	Name         secret.Text
+	DocumentType DocumentType
+	Document     secret.Text
+	Phone        secret.Text
+	Birth        clock.Date
+	Sex          string // male, female, unknown
+	Relationship Relationship
+	Verified     Verified
+	VerifiedAt   time.Time
+	Version      int64
+}
+
+// Claim waits for the proof of a second account.
+type Claim struct {
+	ID          ClaimID
+	PhoneMasked string // empty when there is no phone on file: the desk proves
+}
+
+// New describes a person to be added.
+type New struct {
+	Name         secret.Text
+	DocumentType DocumentType
+	Document     secret.Text
+	// Birth and Sex (male, female, unknown) may stay empty where the number says them
+	// (ResidentID, HMTResidence); when given they must agree with it (R63). Elsewhere
+	// the birth is needed and an empty sex is unknown.
+	Birth clock.Date
+	Sex   string
+	// Phone is a mobile number of the mainland. Empty: the account's own for oneself
+	// and one's child, else none, and a later claim is proved at the desk.
+	Phone           secret.Text
+	Relationship    Relationship
+	GuardianConsent bool
+}
+
+// Booker is what a booking needs to know of a person.
+type Booker struct {
+	ID       ID
+	Birth    clock.Date
+	Verified Verified
+}
+
+// Service is what others may ask. The principal's links decide; a person who is not
+// linked is patient.not_found.
+type Service interface {
+	// Booker checks that the principal's account may book for the person.
+	Booker(ctx context.Context, p ID) (Booker, error)
+	// MaskedNames reads names as lists show them (张*三), at most 200 ids; unknown and shredded ones are left out.
+	MaskedNames(ctx context.Context, tenant TenantID, ids []ID) (map[ID]string, error)
+	// Linked lists the persons that the account may act for, at most 50.
+	Linked(ctx context.Context, tenant TenantID, account id.ID[auth.Account]) ([]ID, error)
+	// Add makes the person and the link, or a Claim when the person exists and is not linked. Exactly one of the results is set.
+	Add(ctx context.Context, n New) (*Patient, *Claim, error)
+	// Shred destroys the person's key: names, numbers and phones become unreadable for ever (PIPL art. 47, R55).
+	Shred(ctx context.Context, p ID) error
+}

@@ -1,0 +1,55 @@
+package patientsvc
+
+import "xinglin/internal/platform/verify"
+
+// surelyChild is fewer days than the shortest fourteen years: younger than that is
+// under 14 whatever the calendar. Links of the few days up to the birthday are not judged.
+const surelyChild = `5112`
+
+// shanghai makes a date of an instant in microseconds.
+const shanghai = ` + 28800000000) / 86400000000`
+
+// checks are the invariants of the patient context.
+func checks() []verify.Check {
+	return []verify.Check{
+		{Name: "patient: one person a document", SQL: `-- global: every tenant
+			SELECT document_type AS what, 0 AS at FROM patient
+			GROUP BY tenant_id, document_type, number_index HAVING COUNT(*) > 1`},
+		{Name: "patient: a link or claim has its person and account in the same tenant", SQL: `-- global: every tenant
+			SELECT id_text(l.id) AS what, 0 AS at FROM link l
+			LEFT JOIN patient p ON p.tenant_id = l.tenant_id AND p.id = l.patient_id
+			LEFT JOIN holder h ON h.tenant_id = l.tenant_id AND h.account_id = l.account_id
+			WHERE p.id IS NULL OR h.account_id IS NULL
+			UNION ALL SELECT id_text(c.id), 0 FROM claim c
+			LEFT JOIN patient p ON p.tenant_id = c.tenant_id AND p.id = c.patient_id
+			LEFT JOIN holder h ON h.tenant_id = c.tenant_id AND h.account_id = c.account_id
+			WHERE p.id IS NULL OR h.account_id IS NULL`},
+		{Name: "patient: nobody without a link, ever", SQL: `-- global: every tenant
+			SELECT id_text(p.id) AS what, 0 AS at FROM patient p
+			WHERE NOT EXISTS (SELECT 1 FROM link l WHERE l.tenant_id = p.tenant_id AND l.patient_id = p.id)`},
+		{Name: "patient: a child under 14 has a guardian's link, with consent", SQL: `-- global: every tenant
+			SELECT id_text(l.id) AS what, 0 AS at FROM link l JOIN patient p ON p.tenant_id = l.tenant_id AND p.id = l.patient_id
+			WHERE l.state = 'active' AND p.birth IS NOT NULL AND (l.related_at` + shanghai + ` - p.birth < ` + surelyChild + `
+			AND (l.relationship <> 'child' OR l.consent_at IS NULL)`},
+		{Name: "patient: each account's links are counted, at most 10, one of them oneself", SQL: `-- global: every tenant
+			SELECT id_text(h.account_id) AS what, 0 AS at FROM holder h
+			LEFT JOIN link l ON l.tenant_id = h.tenant_id AND l.account_id = h.account_id AND l.state = 'active'
+			GROUP BY h.tenant_id, h.account_id, h.active
+			HAVING COUNT(l.id) <> h.active OR COUNT(l.id) > 10 OR SUM(CASE WHEN l.relationship = 'self' THEN 1 ELSE 0 END) > 1`},
+		{Name: "patient: who is shredded has no birth, no result, no link and no open claim", SQL: `-- global: every tenant
+			SELECT id_text(p.id) AS what, 0 AS at FROM patient p WHERE p.shredded_at IS NOT NULL AND (
+				p.birth IS NOT NULL OR p.sex <> 'unknown' OR p.verified <> 'none' OR p.verified_reference <> ''
+				OR NOT EXISTS (SELECT 1 FROM history h WHERE h.tenant_id = p.tenant_id AND h.subject_id = p.id AND h.to_state = 'shredded')
+				OR EXISTS (SELECT 1 FROM link l WHERE l.tenant_id = p.tenant_id AND l.patient_id = p.id AND l.state = 'active')
+				OR EXISTS (SELECT 1 FROM claim c WHERE c.tenant_id = p.tenant_id AND c.patient_id = p.id AND c.state = 'open'))`},
+		{Name: "patient: a proved claim has its link", SQL: `-- global: every tenant
+			SELECT id_text(c.id) AS what, 0 AS at FROM claim c WHERE c.state = 'proved' AND NOT EXISTS (
+				SELECT 1 FROM link l WHERE l.tenant_id = c.tenant_id AND l.account_id = c.account_id AND l.patient_id = c.patient_id)`},
+	}
+}
+
+// sets are what other contexts compare with: every step's audit row.
+func sets() []verify.Set {
+	return []verify.Set{{Name: "patient.acts", SQL: `-- global: every tenant
+		SELECT id_text(act_id) AS key, MAX(at) AS at FROM history GROUP BY act_id ORDER BY 1`}}
+}

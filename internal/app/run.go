@@ -379,6 +379,7 @@ func (p *Process) fail(err error) {
 // listen opens both sockets before anything else runs, so that a taken port is a clear error.
 func (p *Process) listen(ctx context.Context) (public, private *http.Server, err error) {
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
+	p.later(cut)
 	public = &http.Server{
 		Handler: p.public(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, BaseContext: func(net.Listener) context.Context { return base },
@@ -415,6 +416,5 @@ func (p *Process) listen(ctx context.Context) (public, private *http.Server, err
 			}
 		}()
 	}
-	p.later(cut)
 	return public, private, nil
 }

@@ -14,7 +14,14 @@ var ErrViolated = fault.Register(fault.Conflict, "app.invariant_broken", "数据
 
 // subsets are the invariants between contexts: every key of the left is in the right.
 var subsets = []verify.Subset{
-	{Name: "scheduling: each act of an appointment's history is in the audit trail", Left: "scheduling.acts", Right: "scheduling.kept_acts"},
+	{Name: "patient: each step has its audit row", Left: "patient.acts", Right: "audit.acts"},
+	{Name: "payment: each step has its audit row", Left: "payment.acts", Right: "audit.acts"},
+	{Name: "scheduling: each transition has its audit row", Left: "scheduling.acts", Right: "audit.acts"},
+	{Name: "scheduling: each visit with a fee has its payment", Left: "scheduling.appointment_payments", Right: "payment.payments"},
+	{Name: "payment: each paid registration fee took its effect once", Left: "payment.paid", Right: "scheduling.settled"},
+	{Name: "payment: each effect is known to scheduling", Left: "payment.applied", Right: "scheduling.settled"},
+	{Name: "ledger: each posted money fact has its transaction", Left: "payment.ledgered", Right: "ledger.transactions"},
+	{Name: "ledger: each transaction has its money fact", Left: "ledger.transactions", Right: "payment.facts"},
 }
 
 // Verify is `xinglin verify`: every invariant of every context, beside a live system too.

@@ -26,7 +26,7 @@ func contractImports(t *Tree) (out []Violation) {
 }
 
 // svcOnlyByApp: a behaviour is imported by the wiring and by itself, tests included.
-// An inner folder belongs to its house in the same way.
+// An inner folder belongs to its house; the wiring and test/ may take its words and sums.
 func svcOnlyByApp(t *Tree) (out []Violation) {
 	all := func(*File, Zone) bool { return true }
 	t.imports(all, func(f *File, z Zone, im *ast.ImportSpec, p string) {
@@ -34,6 +34,7 @@ func svcOnlyByApp(t *Tree) (out []Violation) {
 		switch {
 		case to.Kind != Behaviour && to.Kind != Inner, to.Context == z.Context:
 		case to.Kind == Behaviour && z.Kind == App:
+		case to.Kind == Inner && (z.Kind == App || z.Kind == Elsewhere): // the wiring, and test/
 		default:
 			out = append(out, t.at(f, im, "svc-only-by-app", "%s is the inside of %s; use the contract internal/%s", p, to.Context, to.Context))
 		}

@@ -27,13 +27,12 @@ func TestDependencies(t *testing.T) {
 	missing := map[string]string{}
 	for _, dir := range []string{"../../internal", "../../cmd", "../../test"} {
 		err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() && d.Name() == "testdata" {
-				if d == nil || d.IsDir() && d.Name() == "testdata" {
-					return fs.SkipDir
-				}
+			switch {
+			case err != nil:
 				return err
-			}
-			if d.IsDir() || !strings.HasSuffix(name, ".go") {
+			case d.IsDir() && d.Name() == "testdata":
+				return fs.SkipDir
+			case d.IsDir() || !strings.HasSuffix(name, ".go"):
 				return nil
 			}
 			f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)

@@ -50,9 +50,13 @@ func (h *House) units() []verify.Unit {
 			events[d.Name] = append(events[d.Name], e.EventName())
 		}
 	}
+	acts := []string{"keys.export"} // the command line's own; every other act is named by a policy
+	for _, p := range h.Authz.Permissions() {
+		acts = append(acts, p.Action)
+	}
 	var out []verify.Unit
 	for _, m := range h.Modules {
-		u := verify.Unit{Context: m.Name, DB: h.DBs[m.Name], Checks: m.Checks, Sets: m.Sets, Events: events[m.Name]}
+		u := verify.Unit{Context: m.Name, DB: h.DBs[m.Name], Checks: m.Checks, Sets: m.Sets, Events: events[m.Name], Actions: acts}
 		for _, j := range m.Jobs {
 			u.Jobs = append(u.Jobs, j.Kind)
 		}

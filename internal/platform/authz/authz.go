@@ -7,9 +7,9 @@ package authz
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
-	"sync"
 
 	"github.com/cedar-policy/cedar-go"
 	"github.com/cedar-policy/cedar-go/types"
@@ -43,10 +43,8 @@ type Decision struct{ Policy string }
 // Engine holds the compiled policies, indexed by action because Cedar's cost grows
 // with the number of policies it looks at.
 type Engine struct {
-	mu     sync.RWMutex
-	byAct  map[string]*cedar.PolicySet
-	common []named // policies for every action
-	list   []Permission
+	byAct map[string]*cedar.PolicySet
+	list  []Permission
 }
 
 type named struct {
@@ -61,6 +59,7 @@ type Permission struct{ Context, Action, Policy, Text string }
 func New(sets ...Policies) (*Engine, error) {
 	e := &Engine{byAct: map[string]*cedar.PolicySet{}}
 	acts := map[string][]named{}
+	taken := map[string]bool{}
 	for _, s := range sets {
 		parsed, err := cedar.NewPolicyListFromBytes(s.Context+"/policy.cedar", s.Text)
 		if err != nil {
@@ -71,6 +70,10 @@ func New(sets ...Policies) (*Engine, error) {
 			if !strings.HasPrefix(name, s.Context+".") {
 				return nil, fmt.Errorf("authz: %s: a policy has @id %q, want %s.…", s.Context, name, s.Context)
 			}
+			if taken[name] {
+				return nil, fmt.Errorf("authz: two policies are called %s", name)
+			}
+			taken[name] = true
 			text := string(p.MarshalCedar())
 			found := actionsIn(text)
 			if len(found) == 0 {
@@ -109,7 +112,9 @@ func actionsIn(text string) []string {
 		if j < 0 {
 			return out
 		}
-		out = append(out, text[:j])
+		if !slices.Contains(out, text[:j]) {
+			out = append(out, text[:j])
+		}
 		text = text[j:]
 	}
 }
@@ -148,9 +153,11 @@ func (e *Engine) Check(ctx context.Context, r Request) (Decision, error) {
 	if ok2 != cedar.Allow {
 		return Decision{}, ErrDenied.Because("%s by %s on %s: %d errors", r.Action, p.Kind, r.Noun, len(diag.Errors))
 	}
-	d := Decision{}
-	if len(diag.Reasons) > 0 {
-		d.Policy = string(diag.Reasons[0].PolicyID)
+	d := Decision{} // of several the first by name, so that the audit is the same each time
+	for _, r := range diag.Reasons {
+		if d.Policy == "" || string(r.PolicyID) < d.Policy {
+			d.Policy = string(r.PolicyID)
+		}
 	}
 	return d, nil
 }

@@ -11,9 +11,11 @@ import (
 	"encoding/base64"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -69,6 +71,8 @@ type Options struct {
 	PublicURL  string              // https://… : Secure cookies and the allowed Origin; empty: the request's own host over http
 	Open       func(m string) bool // which modules' doors this process opens
 	Inside     int                 // requests inside at once; 0 = 512
+	Wait       time.Duration       // how long one more waits for a place; 0 = 5 s
+	Streams    int                 // long answers (SSE) at once; 0 = 8192
 	PerAddress float64             // requests a second of one address; 0 = 100
 	Trusted    bool                // a proxy in front sets X-Forwarded-For
 }
@@ -80,11 +84,14 @@ type API struct {
 	huma huma.API
 	ops  map[string]*Op // by mux pattern
 	gate chan struct{}
+	long chan struct{} // streams
 	rate *rates
 	aead cipher.AEAD
 	met  *metrics
 	end  context.Context // streams live under it
 	cut  context.CancelFunc
+
+	naming string // module whose operation is being registered
 }
 
 // New makes the door. Register operations before Handler is used.
@@ -92,13 +99,19 @@ func New(opt Options) (*API, error) {
 	if opt.Inside == 0 {
 		opt.Inside = 512
 	}
+	if opt.Wait == 0 {
+		opt.Wait = 5 * time.Second
+	}
+	if opt.Streams == 0 {
+		opt.Streams = 8192
+	}
 	if opt.PerAddress == 0 {
 		opt.PerAddress = 100
 	}
 	if opt.Clock == nil {
 		opt.Clock = clock.System{}
 	}
-	a := &API{opt: opt, mux: http.NewServeMux(), ops: map[string]*Op{}, gate: make(chan struct{}, opt.Inside), rate: newRates(opt.PerAddress)}
+	a := &API{opt: opt, mux: http.NewServeMux(), ops: map[string]*Op{}, gate: make(chan struct{}, opt.Inside), long: make(chan struct{}, opt.Streams), rate: newRates(opt.PerAddress)}
 	a.end, a.cut = context.WithCancel(context.Background())
 	key := opt.CursorKey
 	if len(key) == 0 {
@@ -117,19 +130,68 @@ func New(opt Options) (*API, error) {
 	if a.met, err = newMetrics(opt.Metrics); err != nil {
 		return nil, err
 	}
-	huma.NewError = func(st int, msg string, errs ...error) huma.StatusError { return fromHuma(nil, st, msg, errs...) }
-	huma.NewErrorWithContext = fromHuma
+	ourErrors.Do(func() {
+		huma.NewError = func(st int, msg string, errs ...error) huma.StatusError { return fromHuma(nil, st, msg, errs...) }
+		huma.NewErrorWithContext = fromHuma
+	})
+	cfg := document()
+	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", a.schemaName)
+	a.huma = humago.New(door{a}, cfg)
+	a.mux.HandleFunc("/api/", a.outer(&Op{ID: "http.unknown", Public: true, Machine: true}, a.unknown))
+	return a, nil
+}
+
+var ourErrors sync.Once // huma keeps the maker of errors in globals
+
+// document is the frame of the OpenAPI document.
+func document() huma.Config {
 	cfg := huma.DefaultConfig("Xinglin", "1")
 	cfg.CreateHooks = nil // no $schema links in answers
 	cfg.DocsPath, cfg.SchemasPath, cfg.OpenAPIPath = "", "", "/openapi"
 	cfg.Info.Description = "Internet hospital API. Errors are RFC 9457 problems with stable codes (docs/reference/errors.md)."
-	a.huma = humago.New(door{a}, cfg)
-	a.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		a.outer(&Op{ID: "http.unknown", Public: true, Machine: true}, func(w http.ResponseWriter, r *http.Request) {
-			writeProblem(w, r, ErrNotFound.New())
-		})(w, r)
-	})
-	return a, nil
+	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"session": {Type: "apiKey", In: "cookie", Name: CookieName, Description: "Of browsers; unsafe methods need a same-origin Origin header"},
+		"bearer":  {Type: "http", Scheme: "bearer", Description: "Of programs: POST /auth/tokens"},
+	}
+	json := cfg.Formats["application/json"]
+	read := json.Unmarshal
+	json.Unmarshal = func(b []byte, v any) error {
+		if hasNUL(b) {
+			return errNUL
+		}
+		return read(b, v)
+	}
+	cfg.Formats = map[string]huma.Format{"application/json": json, "json": json}
+	return cfg
+}
+
+// unknown answers what no operation answers: another method's path 405, else 404.
+func (a *API) unknown(w http.ResponseWriter, r *http.Request) {
+	var allow []string
+	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		probe := http.Request{Method: m, URL: r.URL, Host: r.Host}
+		if _, pattern := a.mux.Handler(&probe); strings.HasPrefix(pattern, m+" ") {
+			allow = append(allow, m)
+		}
+	}
+	if len(allow) == 0 {
+		writeProblem(w, r, ErrNotFound.New())
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allow, ", "))
+	writeProblem(w, r, ErrMethod.New())
+}
+
+// schemaName keeps two contexts' structs of one name apart: the module comes first.
+func (a *API) schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if p := t.PkgPath(); p != "" && !strings.Contains(p, "svc") && !strings.HasSuffix(p, "/app") {
+		return name // kernel, httpx and contracts: one meaning everywhere
+	}
+	return strings.ToUpper(a.naming[:1]) + a.naming[1:] + name
 }
 
 // door is the mux that huma registers on: each operation gets its own chain.
@@ -183,6 +245,7 @@ func (a *API) add(op Op) *Op {
 		op.Tag = op.Module
 	}
 	op.Path = Prefix + op.Path
+	a.naming = op.Module
 	o := &op
 	a.ops[op.Method+" "+op.Path] = o
 	return o
@@ -220,6 +283,12 @@ func Handle(a *API, op Op, h func(http.ResponseWriter, *http.Request) error) {
 	hop.Responses = map[string]*huma.Response{strconv.Itoa(o.Status): {Description: o.Summary}}
 	for _, name := range wildcards(o.Path) {
 		hop.Parameters = append(hop.Parameters, &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: "string"}})
+	}
+	if o.Idempotent {
+		hop.Parameters = append(hop.Parameters, &huma.Param{Name: "Idempotency-Key", In: "header", Required: true, Schema: &huma.Schema{Type: "string", Format: "uuid"}})
+	}
+	if o.Versioned {
+		hop.Parameters = append(hop.Parameters, &huma.Param{Name: "If-Match", In: "header", Required: true, Schema: &huma.Schema{Type: "string"}})
 	}
 	a.huma.OpenAPI().AddOperation(&hop)
 	pattern := o.Method + " " + o.Path

@@ -4,7 +4,9 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"regexp"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -48,7 +50,7 @@ func (a *API) outer(op *Op, h http.HandlerFunc) http.HandlerFunc {
 		a.recover,      // a panic is one failed request
 		a.limitAddress, // requests a second of one address
 		a.limitBody,    // huge bodies
-		a.admit,        // requests inside at once; the rest wait at most a second
+		a.admit,        // requests inside at once; the rest wait a while
 		a.openDoor,     // --modules
 		a.findTenant,   // from the host, never from a header of the caller's choice
 		a.checkOrigin,  // unsafe methods with a cookie
@@ -88,8 +90,11 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 func (a *API) observe(op *Op, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		begin := clock.Mono()
-		ctx := obs.WithLog(r.Context(), a.opt.Log)
-		if t := r.Header.Get("Traceparent"); len(t) == 55 {
+		ctx := r.Context()
+		if a.opt.Log != nil {
+			ctx = obs.WithLog(ctx, a.opt.Log)
+		}
+		if t := r.Header.Get("Traceparent"); traceparent.MatchString(t) && t[3:35] != noTrace {
 			ctx = obs.WithTrace(ctx, t)
 		}
 		ctx = obs.WithOrigin(ctx, "http "+a.address(r))
@@ -98,25 +103,33 @@ func (a *API) observe(op *Op, next http.HandlerFunc) http.HandlerFunc {
 		rec := &recorder{ResponseWriter: w}
 		h := rec.Header()
 		h.Set("X-Trace-Id", obs.TraceID(ctx))
+		h.Set("Date", a.opt.Clock.Now().UTC().Format(http.TimeFormat)) // clients make their keys by it
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
 		if h.Get("Cache-Control") == "" {
 			h.Set("Cache-Control", "no-store")
 		}
+		defer func() { // also when the answer was cut off half-way
+			var err error
+			if rec.status >= 500 {
+				err = ErrInternal.New()
+			}
+			end(err)
+			took := clock.Mono().Sub(begin)
+			a.met.requests.WithLabelValues(op.ID, strconv.Itoa(rec.status)).Inc()
+			if !op.Stream {
+				a.met.seconds.WithLabelValues(op.ID).Observe(took.Seconds())
+			}
+			obs.Log(ctx).Debug("request", "op", op.ID, "status", rec.status, "ms", took.Milliseconds(), "number", note.Number())
+		}()
 		next(rec, r.WithContext(ctx))
-		var err error
-		if rec.status >= 500 {
-			err = ErrInternal.New()
-		}
-		end(err)
-		took := clock.Mono().Sub(begin)
-		a.met.requests.WithLabelValues(op.ID, strconv.Itoa(rec.status)).Inc()
-		if !op.Stream {
-			a.met.seconds.WithLabelValues(op.ID).Observe(took.Seconds())
-		}
-		obs.Log(ctx).Debug("request", "op", op.ID, "status", rec.status, "ms", took.Milliseconds(), "number", note.Number())
 	}
 }
+
+// traceparent is version 00 of the W3C header; anything else begins a trace of our own.
+var traceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+const noTrace = "00000000000000000000000000000000"
 
 func (a *API) recover(_ *Op, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -129,6 +142,9 @@ func (a *API) recover(_ *Op, next http.HandlerFunc) http.HandlerFunc {
 				panic(v)
 			}
 			obs.Log(r.Context()).Error("panic", "stack", string(debug.Stack())) // not the value: it may hold personal data
+			if rec, ok := w.(*recorder); ok && rec.status != 0 {
+				panic(http.ErrAbortHandler) // half an answer is out: the caller must not take it for whole
+			}
 			writeProblem(w, r, ErrInternal.New())
 		}()
 		next(w, r)
@@ -136,10 +152,12 @@ func (a *API) recover(_ *Op, next http.HandlerFunc) http.HandlerFunc {
 }
 
 func (a *API) address(r *http.Request) string {
-	if a.opt.Trusted {
-		if f := r.Header.Get("X-Forwarded-For"); f != "" {
-			parts := strings.Split(f, ",")
-			return strings.TrimSpace(parts[len(parts)-1])
+	if a.opt.Trusted { // the last entry is the proxy's own; what comes before it is the caller's claim
+		if f := r.Header.Values("X-Forwarded-For"); len(f) > 0 {
+			last := f[len(f)-1]
+			if ip, err := netip.ParseAddr(strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])); err == nil {
+				return ip.Unmap().String()
+			}
 		}
 	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
@@ -149,9 +167,22 @@ func (a *API) address(r *http.Request) string {
 	return host
 }
 
+// network is what one caller can choose addresses from: an IPv6 caller has a /64.
+func network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil || ip.Is4() || ip.Is4In6() {
+		return address
+	}
+	p, err := ip.WithZone("").Prefix(64)
+	if err != nil {
+		return address
+	}
+	return p.String()
+}
+
 func (a *API) limitAddress(_ *Op, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if !a.rate.allow(a.address(r)) {
+		if !a.rate.allow(network(a.address(r))) {
 			writeProblem(w, r, ErrRate.After(time.Second))
 			return
 		}
@@ -165,9 +196,12 @@ func (a *API) limitBody(op *Op, next http.HandlerFunc) http.HandlerFunc {
 			writeProblem(w, r, ErrTooLarge.New())
 			return
 		}
-		rc := http.NewResponseController(w)
+		if query, err := url.QueryUnescape(r.URL.RawQuery); err != nil || strings.ContainsRune(query, 0) {
+			writeProblem(w, r, ErrMalformed.New())
+			return
+		}
 		if op.Stream {
-			_ = rc.SetReadDeadline(time.Time{})
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		}
 		if op.MaxBody > 0 {
 			r.Body = http.MaxBytesReader(w, r.Body, op.MaxBody)
@@ -179,6 +213,13 @@ func (a *API) limitBody(op *Op, next http.HandlerFunc) http.HandlerFunc {
 func (a *API) admit(op *Op, next http.HandlerFunc) http.HandlerFunc {
 	if op.Stream { // streams have their own bound and end when draining begins
 		return func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case a.long <- struct{}{}:
+				defer func() { <-a.long }()
+			default:
+				writeProblem(w, r, ErrBusy.After(10*time.Second))
+				return
+			}
 			ctx, cancel := context.WithCancel(r.Context())
 			defer cancel()
 			defer context.AfterFunc(a.end, cancel)()
@@ -189,7 +230,7 @@ func (a *API) admit(op *Op, next http.HandlerFunc) http.HandlerFunc {
 		select {
 		case a.gate <- struct{}{}:
 		default:
-			t := time.NewTimer(5 * time.Second)
+			t := time.NewTimer(a.opt.Wait)
 			select {
 			case a.gate <- struct{}{}:
 				t.Stop()
@@ -198,6 +239,7 @@ func (a *API) admit(op *Op, next http.HandlerFunc) http.HandlerFunc {
 				return
 			case <-r.Context().Done():
 				t.Stop()
+				writeProblem(w, r, ErrBusy.After(2*time.Second)) // nobody reads it; the count shows it
 				return
 			}
 		}
@@ -226,7 +268,7 @@ func (a *API) findTenant(op *Op, next http.HandlerFunc) http.HandlerFunc {
 		if h, _, err := net.SplitHostPort(host); err == nil {
 			host = h
 		}
-		t, err := a.opt.Tenants.ByHost(r.Context(), strings.ToLower(host))
+		t, err := a.opt.Tenants.ByHost(r.Context(), strings.ToLower(strings.TrimSuffix(host, ".")))
 		if err != nil {
 			writeProblem(w, r, err)
 			return
@@ -281,8 +323,8 @@ func (a *API) authenticate(op *Op, next http.HandlerFunc) http.HandlerFunc {
 		var c Credential
 		if k, err := r.Cookie(CookieName); err == nil {
 			c.Cookie = k.Value
-		} else if b, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-			c.Bearer = b
+		} else if kind, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(kind, "Bearer") {
+			c.Bearer = token
 		}
 		if c != (Credential{}) {
 			p, err := a.opt.Auth.Authenticate(ctx, TenantOf(ctx), c)

@@ -1,11 +1,14 @@
 package httpx
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -37,6 +40,16 @@ var status = map[fault.Kind]int{
 	fault.Invalid: 422, fault.Malformed: 400, fault.Unauthenticated: 401, fault.Forbidden: 403, fault.NotFound: 404,
 	fault.Conflict: 409, fault.Stale: 412, fault.Gone: 410, fault.TooLarge: 413, fault.Misdirected: 421,
 	fault.Limited: 429, fault.Unavailable: 503, fault.Internal: 500,
+}
+
+// special are the door's own codes whose status is finer than their kind.
+var special = map[*fault.Code]int{ErrMethod: http.StatusMethodNotAllowed, ErrMedia: http.StatusUnsupportedMediaType}
+
+func statusOf(c *fault.Code) int {
+	if s, ok := special[c]; ok {
+		return s
+	}
+	return status[c.Kind]
 }
 
 // Status is the HTTP status of a kind.
@@ -113,7 +126,7 @@ func problemOf(ctx context.Context, err error) *Problem {
 	}
 	p := &Problem{
 		Type: "/errors/" + f.Code.Name, Title: f.Code.ZH, TitleEN: f.Code.EN,
-		Status: status[f.Code.Kind], Code: f.Code.Name, TraceID: obs.TraceID(ctx), Errors: f.Details,
+		Status: statusOf(f.Code), Code: f.Code.Name, TraceID: obs.TraceID(ctx), Errors: f.Details,
 	}
 	if f.RetryAfter > 0 {
 		p.retry = int((f.RetryAfter + 999_999_999) / 1_000_000_000)
@@ -135,7 +148,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 
 // fromHuma turns huma's own refusals (reading, validating) into ours. Values that
 // the caller sent are never repeated.
-func fromHuma(hctx huma.Context, st int, _ string, errs ...error) huma.StatusError {
+func fromHuma(hctx huma.Context, st int, msg string, errs ...error) huma.StatusError {
 	code := ErrInvalid
 	switch {
 	case st == 400:
@@ -150,6 +163,8 @@ func fromHuma(hctx huma.Context, st int, _ string, errs ...error) huma.StatusErr
 		code = ErrMedia
 	case st == 408:
 		code = ErrBusy
+	case st >= 500 && msg == "cannot read request body":
+		code = ErrMalformed // the caller broke off
 	case st >= 500:
 		code = ErrInternal
 	}
@@ -159,13 +174,48 @@ func fromHuma(hctx huma.Context, st int, _ string, errs ...error) huma.StatusErr
 	}
 	f := code.New()
 	for _, e := range errs {
+		var big *http.MaxBytesError
+		if errors.As(e, &big) {
+			return problemOf(ctx, ErrTooLarge.New())
+		}
 		if fe := fault.Of(e); fe != nil {
 			return problemOf(ctx, fe)
 		}
 		var d *huma.ErrorDetail
 		if errors.As(e, &d) && len(f.Details) < 50 {
-			f.Details = append(f.Details, fault.Detail{Path: d.Location, Code: code.Name, Message: d.Message})
+			f.Details = append(f.Details, fault.Detail{Path: shownPath(d.Location), Code: code.Name, Message: shownMessage(d.Message)})
 		}
 	}
 	return problemOf(ctx, f)
+}
+
+var (
+	plainPath = regexp.MustCompile(`^(body|query|path|header|cookie)([.][A-Za-z][A-Za-z0-9_-]{0,39}|\[[0-9]{1,4}\]){0,8}$`)
+	errNUL    = errors.New("a NUL character")
+)
+
+// hasNUL finds the character that no text of ours can hold (PostgreSQL refuses it). An
+// escaped backslash before u0000 is refused with it.
+func hasNUL(json []byte) bool { return bytes.Contains(json, []byte(`\u0000`)) }
+
+// shownMessage keeps the rule that was broken and drops what the decoder says of the value.
+func shownMessage(m string) string {
+	if m != "unexpected property" && !strings.HasPrefix(m, "expected ") {
+		return "cannot be read"
+	}
+	rule, _, _ := strings.Cut(m, ": ")
+	return rule
+}
+
+// shownPath is where the trouble is. A property that we do not know has the caller's
+// name: it is shown only when it looks like a name.
+func shownPath(p string) string {
+	if plainPath.MatchString(p) {
+		return p
+	}
+	place, _, _ := strings.Cut(p, ".")
+	if plainPath.MatchString(place) {
+		return place
+	}
+	return "body"
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"xinglin/internal/kernel/clock"
@@ -13,8 +14,9 @@ import (
 // SSE writes a text/event-stream. Each write has a deadline, so that a reader who
 // never reads is dropped and its memory freed.
 type SSE struct {
-	w  http.ResponseWriter
-	rc *http.ResponseController
+	w    http.ResponseWriter
+	rc   *http.ResponseController
+	wait time.Duration // of one write
 }
 
 const sseWrite = 10 * time.Second
@@ -26,15 +28,18 @@ func NewSSE(w http.ResponseWriter) (*SSE, error) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
-	s := &SSE{w: w, rc: http.NewResponseController(w)}
+	s := &SSE{w: w, rc: http.NewResponseController(w), wait: sseWrite}
 	return s, s.write("retry: 2000\n\n")
 }
 
-// Send writes one event as JSON.
+// Send writes one event as JSON; id and event are one line each.
 func (s *SSE) Send(id, event string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
+	}
+	if strings.ContainsAny(id+event, "\r\n") {
+		return fmt.Errorf("httpx: an event's id or name has more than one line")
 	}
 	return s.write(fmt.Sprintf("id: %s\nevent: %s\ndata: %s\n\n", id, event, b))
 }
@@ -43,7 +48,7 @@ func (s *SSE) Send(id, event string, v any) error {
 func (s *SSE) Beat() error { return s.write(": beat\n\n") }
 
 func (s *SSE) write(text string) error {
-	_ = s.rc.SetWriteDeadline(clock.Mono().Add(sseWrite))
+	_ = s.rc.SetWriteDeadline(clock.Mono().Add(s.wait))
 	if _, err := io.WriteString(s.w, text); err != nil {
 		return err
 	}

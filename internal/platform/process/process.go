@@ -8,6 +8,7 @@ import (
 	"embed"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 
 	"xinglin/internal/kernel/auth"
@@ -59,21 +60,18 @@ const Embedded = "embedded"
 
 var nobody id.ID[auth.Tenant] // the installation
 
-// Register enters p and checks it against the living. Of two that exclude each other
-// the younger goes. The lease is renewed until ctx ends; then the row is deleted.
+// gate is a row that every registration locks first, so that of two at once the second
+// sees the first. It is no process.
+var gate id.ID[Process]
+
+// Register enters p unless it excludes, or is excluded by, one of the living: who comes
+// later goes. The lease is renewed until leave, which deletes the row; calling it twice is allowed.
 func Register(ctx context.Context, d *db.DB, p Process) (leave func(), err error) {
 	p.Host, _ = os.Hostname()
 	if err := enter(ctx, d, p); err != nil {
 		return nil, err
 	}
-	others, err := List(ctx, d)
-	if err == nil {
-		err = p.against(others)
-	}
-	if err != nil {
-		_ = remove(context.WithoutCancel(ctx), d, p.ID)
-		return nil, err
-	}
+	ctx = context.WithoutCancel(ctx) // it stays in the register while it drains
 	stop := make(chan struct{})
 	done := make(chan struct{})
 	go func() {
@@ -85,26 +83,57 @@ func Register(ctx context.Context, d *db.DB, p Process) (leave func(), err error
 			case <-stop:
 				return
 			case <-t.C:
-				if err := enter(ctx, d, p); err != nil {
-					obs.Log(ctx).Warn("process lease", "error", err.Error())
-				}
+				keep(ctx, d, p)
 			}
 		}
 	}()
+	var once sync.Once
 	return func() {
-		close(stop)
-		<-done
-		c, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		_ = remove(c, d, p.ID)
+		once.Do(func() {
+			close(stop)
+			<-done
+			c, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			_ = remove(c, d, p.ID)
+		})
 	}, nil
+}
+
+const patience = 4 * time.Second // with the database, less than a third of the lease
+
+// keep renews the lease. A process that was silent for longer than its lease enters
+// anew, which is refused when another has taken its place meanwhile.
+func keep(ctx context.Context, d *db.DB, p Process) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	switch err := renew(ctx, d, p); {
+	case fault.KindOf(err) == fault.Conflict:
+		obs.Log(ctx).Error("process: another one has taken the place, restart this one", "code", fault.Of(err).Code.Name)
+	case err != nil:
+		obs.Log(ctx).Warn("process lease", "error", err.Error())
+	}
+}
+
+func renew(ctx context.Context, d *db.DB, p Process) error {
+	var n int64
+	err := d.Write(ctx, nobody, func(ctx context.Context, tx db.Tx) error {
+		us, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		n, err = tx.Exec(ctx, `UPDATE process SET lease_until = $3 WHERE tenant_id = $1 AND id = $2`, nobody, p.ID, us+lease.Microseconds())
+		return err
+	})
+	if err == nil && n == 0 {
+		err = enter(ctx, d, p)
+	}
+	return err
 }
 
 func (p Process) against(others []Process) error {
 	for _, o := range others {
-		older := o.ID.String() < p.ID.String()
 		switch {
-		case o.ID == p.ID || !older:
+		case o.ID == p.ID:
 		case o.Keys != p.Keys:
 			return ErrOtherKeys.New()
 		case o.Broker == Embedded || p.Broker == Embedded:
@@ -126,15 +155,26 @@ func now(ctx context.Context, tx db.Tx) (us int64, err error) {
 	return us, err
 }
 
+// enter writes p's row if the living allow it, one registration at a time.
 func enter(ctx context.Context, d *db.DB, p Process) error {
 	return d.Write(ctx, nobody, func(ctx context.Context, tx db.Tx) error {
+		const row = `INSERT INTO process (tenant_id, id, host, version, modules, broker, keys, started_at, lease_until)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant_id, id) DO UPDATE SET lease_until = excluded.lease_until`
+		if _, err := tx.Exec(ctx, row, nobody, gate, "", "", "", "", "", 0, 0); err != nil {
+			return err
+		}
 		us, err := now(ctx, tx)
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `INSERT INTO process (tenant_id, id, host, version, modules, broker, keys, started_at, lease_until)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant_id, id) DO UPDATE SET lease_until = excluded.lease_until`,
-			nobody, p.ID, p.Host, p.Version, p.Modules, p.Broker, p.Keys, us, us+lease.Microseconds())
+		others, err := living(ctx, tx, us)
+		if err != nil {
+			return err
+		}
+		if err := p.against(others); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, row, nobody, p.ID, p.Host, p.Version, p.Modules, p.Broker, p.Keys, us, us+lease.Microseconds())
 		return err
 	})
 }
@@ -149,27 +189,32 @@ func remove(ctx context.Context, d *db.DB, p id.ID[Process]) error {
 // List gives the living processes, at most 1,000, and forgets the dead.
 func List(ctx context.Context, d *db.DB) (out []Process, err error) {
 	err = d.Write(ctx, nobody, func(ctx context.Context, tx db.Tx) error {
-		out = nil
 		us, err := now(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM process WHERE tenant_id = $1 AND lease_until < $2`, nobody, us); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, `SELECT id, host, version, modules, broker, keys, started_at FROM process WHERE tenant_id = $1 ORDER BY id LIMIT 1000`, nobody)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var p Process
-			if err := rows.Scan(&p.ID, &p.Host, &p.Version, &p.Modules, &p.Broker, &p.Keys, db.Instant(&p.Started)); err != nil {
-				return err
-			}
-			out = append(out, p)
-		}
-		return rows.Err()
+		out, err = living(ctx, tx, us)
+		return err
 	})
 	return out, err
+}
+
+func living(ctx context.Context, tx db.Tx, us int64) (out []Process, err error) {
+	if _, err := tx.Exec(ctx, `DELETE FROM process WHERE tenant_id = $1 AND lease_until < $2 AND id <> $3`, nobody, us, gate); err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(ctx, `SELECT id, host, version, modules, broker, keys, started_at FROM process
+		WHERE tenant_id = $1 AND id <> $2 ORDER BY id LIMIT 1000`, nobody, gate)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var p Process
+		if err := rows.Scan(&p.ID, &p.Host, &p.Version, &p.Modules, &p.Broker, &p.Keys, db.Instant(&p.Started)); err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, rows.Err()
 }

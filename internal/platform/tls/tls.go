@@ -4,6 +4,7 @@ package tls
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -12,11 +13,14 @@ import (
 	"xinglin/internal/kernel/clock"
 )
 
-const look = time.Minute
+const interval = time.Minute // between looks at the files
 
 // Server is the configuration of a listener with the certificate in the PEM files.
 func Server(certFile, keyFile string) (*tls.Config, error) {
-	f := &files{cert: certFile, key: keyFile}
+	return server(&files{cert: certFile, key: keyFile, every: interval})
+}
+
+func server(f *files) (*tls.Config, error) {
 	if _, err := f.get(nil); err != nil {
 		return nil, err
 	}
@@ -25,6 +29,7 @@ func Server(certFile, keyFile string) (*tls.Config, error) {
 
 type files struct {
 	cert, key string
+	every     time.Duration
 
 	mu      sync.Mutex
 	loaded  *tls.Certificate
@@ -40,7 +45,7 @@ func (f *files) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if f.loaded != nil && now.Before(f.next) {
 		return f.loaded, nil
 	}
-	f.next = now.Add(look)
+	f.next = now.Add(f.every)
 	st, err := os.Stat(f.cert)
 	if err == nil && f.loaded != nil && st.ModTime().Equal(f.changed) {
 		return f.loaded, nil
@@ -50,7 +55,7 @@ func (f *files) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		if f.loaded != nil {
 			return f.loaded, nil
 		}
-		return nil, fmt.Errorf("certificate: %w", err2)
+		return nil, fmt.Errorf("certificate: %w", errors.Join(err, err2))
 	}
 	f.loaded, f.changed = &pair, st.ModTime()
 	return f.loaded, nil

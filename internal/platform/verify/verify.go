@@ -119,7 +119,7 @@ func (l Line) print(w io.Writer) error {
 		word = "FAIL"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %-56s %6d violations %6d in flight", word, l.Name, l.Violations, l.InFlight)
+	fmt.Fprintf(&b, "%s  %-84s %6d violations %6d in flight", word, l.Name, l.Violations, l.InFlight)
 	if l.Seen > 0 {
 		fmt.Fprintf(&b, " %8d compared", l.Seen)
 	}

@@ -18,10 +18,8 @@ export interface ApiOptions {
 
 type Result<D> = { data?: D; error?: unknown; response: Response }
 
-/** A list comes bare or as a page. */
-function listOf<I>(answer: I[] | { items: I[] }): I[] {
-  return Array.isArray(answer) ? answer : answer.items
-}
+/** A list as the contract writes it: without items it may be null. */
+type List<I> = { items: I[] | null; next?: string }
 
 /** fetch with a time limit; the caller's own signal keeps working. */
 function withTimeout(base: typeof fetch, timeoutMs: number): (request: Request) => Promise<Response> {
@@ -70,6 +68,10 @@ export function createApi(options: ApiOptions = {}) {
     return { data: result.data as D, response: result.response }
   }
   const body = async <D>(call: Promise<Result<D>>, login = false): Promise<D> => (await send(call, login)).data
+  const list = async <I>(call: Promise<Result<List<I>>>, login = false): Promise<T.Page<I>> => {
+    const answer = await body(call, login)
+    return { ...answer, items: answer.items ?? [] }
+  }
   const page = (cursor?: string, limit = 50) => ({ ...(cursor ? { cursor } : {}), limit })
   const at = (id: string) => ({ params: { path: { id } } })
 
@@ -80,26 +82,26 @@ export function createApi(options: ApiOptions = {}) {
       body(http.POST('/api/v1/auth/sessions', { body: { challenge_id, code } }), true),
     me: (): Promise<T.Me> => body(http.GET('/api/v1/auth/me'), true),
     closeSession: (): Promise<unknown> => body(http.DELETE('/api/v1/auth/sessions/current'), true),
-    sessions: (signal?: AbortSignal): Promise<T.Page<T.Session>> => body(http.GET('/api/v1/auth/sessions', { signal })),
+    sessions: (signal?: AbortSignal): Promise<T.Page<T.Session>> => list(http.GET('/api/v1/auth/sessions', { signal })),
     revokeSession: (id: string): Promise<unknown> => body(http.DELETE('/api/v1/auth/sessions/{id}', at(id))),
     /** Only where the server runs with --demo; elsewhere 404. */
-    demoAccounts: async (): Promise<T.DemoAccount[]> => listOf(await body(http.GET('/api/v1/demo/accounts'), true)),
-    demoInbox: async (): Promise<T.DemoMessage[]> => listOf(await body(http.GET('/api/v1/demo/inbox'), true)),
+    demoAccounts: async (): Promise<T.DemoAccount[]> => (await list(http.GET('/api/v1/demo/accounts'), true)).items,
+    demoInbox: async (): Promise<T.DemoMessage[]> => (await list(http.GET('/api/v1/demo/inbox'), true)).items,
 
     // directory
-    campuses: (signal?: AbortSignal): Promise<T.Page<T.Campus>> => body(http.GET('/api/v1/campuses', { signal })),
+    campuses: (signal?: AbortSignal): Promise<T.Page<T.Campus>> => list(http.GET('/api/v1/campuses', { signal })),
     departments: (campus_id?: string, signal?: AbortSignal): Promise<T.Page<T.Department>> =>
-      body(http.GET('/api/v1/departments', { signal, params: { query: campus_id ? { campus_id } : {} } })),
+      list(http.GET('/api/v1/departments', { signal, params: { query: campus_id ? { campus_id } : {} } })),
     practitioners: (
       query: { q?: string; department_id?: string; campus_id?: string; cursor?: string },
       signal?: AbortSignal,
-    ): Promise<T.Page<T.Practitioner>> => body(http.GET('/api/v1/practitioners', { signal, params: { query: { ...query, limit: 30 } } })),
+    ): Promise<T.Page<T.Practitioner>> => list(http.GET('/api/v1/practitioners', { signal, params: { query: { ...query, limit: 30 } } })),
     practitioner: (id: string, signal?: AbortSignal): Promise<T.Practitioner> =>
       body(http.GET('/api/v1/practitioners/{id}', { signal, ...at(id) })),
     organization: (signal?: AbortSignal): Promise<T.Organization> => body(http.GET('/api/v1/organization', { signal })),
 
     // people
-    patients: (signal?: AbortSignal): Promise<T.Page<T.Patient>> => body(http.GET('/api/v1/patients', { signal })),
+    patients: (signal?: AbortSignal): Promise<T.Page<T.Patient>> => list(http.GET('/api/v1/patients', { signal })),
     patient: (id: string, signal?: AbortSignal): Promise<T.Patient> => body(http.GET('/api/v1/patients/{id}', { signal, ...at(id) })),
     /** A claim comes back instead of a person when that person is known already and a proof is asked for. */
     addPatient: async (person: T.NewPatient): Promise<{ patient: T.Patient } | { claim: T.PatientClaim }> => {
@@ -115,16 +117,16 @@ export function createApi(options: ApiOptions = {}) {
     schedules: (
       query: { practitioner_id?: string; department_id?: string; from?: string; to?: string },
       signal?: AbortSignal,
-    ): Promise<T.Page<T.Schedule>> => body(http.GET('/api/v1/schedules', { signal, params: { query: { ...query, limit: 100 } } })),
+    ): Promise<T.Page<T.Schedule>> => list(http.GET('/api/v1/schedules', { signal, params: { query: { ...query, limit: 100 } } })),
     slots: (id: string, signal?: AbortSignal): Promise<T.Page<T.Slot>> =>
-      body(http.GET('/api/v1/schedules/{id}/slots', { signal, ...at(id) })),
+      list(http.GET('/api/v1/schedules/{id}/slots', { signal, ...at(id) })),
     /** Holds (or, when free of charge, books) a number. A retry after a lost answer is the same request, never a second number. */
     book: (wish: { patient_id: string; slot_id: string } | { patient_id: string; schedule_id: string; any: true }): Promise<T.Appointment> =>
       intents.run(`book:${JSON.stringify(wish)}`, (key) =>
         body(http.POST('/api/v1/appointments', { params: { header: { 'Idempotency-Key': key } }, body: wish })),
       ),
-    appointments: (query: { state?: string; cursor?: string }, signal?: AbortSignal): Promise<T.Page<T.Appointment>> =>
-      body(
+    appointments: (query: { state?: T.VisitState; cursor?: string }, signal?: AbortSignal): Promise<T.Page<T.Appointment>> =>
+      list(
         http.GET('/api/v1/appointments', {
           signal,
           params: { query: { ...(query.state ? { state: query.state } : {}), ...page(query.cursor, 20) } },
@@ -145,11 +147,11 @@ export function createApi(options: ApiOptions = {}) {
       body(http.POST('/api/v1/payments/{id}/prepay', { ...at(id), body: { channel: 'wechat', return_url } })),
     queryPayment: (id: string): Promise<T.Payment> => body(http.POST('/api/v1/payments/{id}/query', at(id))),
     refunds: (id: string, signal?: AbortSignal): Promise<T.Page<T.Refund>> =>
-      body(http.GET('/api/v1/payments/{id}/refunds', { signal, ...at(id) })),
+      list(http.GET('/api/v1/payments/{id}/refunds', { signal, ...at(id) })),
 
     // notices
     notices: (cursor?: string, signal?: AbortSignal): Promise<T.Page<T.Notice>> =>
-      body(http.GET('/api/v1/notices', { signal, params: { query: page(cursor, 30) } })),
+      list(http.GET('/api/v1/notices', { signal, params: { query: page(cursor, 30) } })),
     readNotice: (id: string): Promise<unknown> => body(http.POST('/api/v1/notices/{id}/read', at(id))),
   }
 }

@@ -356,8 +356,10 @@ func (w *world) unit() verify.Unit {
 
 // selves compare each set with itself or with its superset here, so that their texts run.
 var selves = []verify.Subset{
-	{Name: "self", Left: "payment.paid", Right: "payment.payments"}, {Name: "self", Left: "payment.applied", Right: "payment.paid"},
-	{Name: "self", Left: "payment.ledgered", Right: "payment.facts"}, {Name: "self", Left: "payment.acts", Right: "payment.acts"},
+	{Name: "self", Left: "payment.paid", Right: "payment.payments"},
+	{Name: "self", Left: "payment.applied", Right: "payment.paid"},
+	{Name: "self", Left: "payment.ledgered", Right: "payment.facts"},
+	{Name: "self", Left: "payment.acts", Right: "payment.acts"},
 }
 
 func (w *world) verify() verify.Report {

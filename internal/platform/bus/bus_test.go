@@ -105,14 +105,17 @@ func TestTLS(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
 	now := clock.System{}.Now()
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
 	must(t, err)
 	cert, err := x509.ParseCertificate(der)
 	must(t, err)
 	br, err := Serve(t.Context(), ServeOptions{Listen: "127.0.0.1:0", Dir: t.TempDir(), TLS: &tls.Config{
-		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}})
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+	}})
 	must(t, err)
 	defer br.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
@@ -133,8 +136,14 @@ func TestOverlap(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		{"ev.a.b", "ev.a.b", true}, {"ev.a.b", "ev.a.c", false}, {"ev.a.b", "ev.a.b.c", false}, {"ev.a.>", "ev.a.b.c", true},
-		{"ev.*.b", "ev.a.*", true}, {"ev.*.b", "ev.a.c", false}, {"ev.a.>", "ev.a", false}, {"ev.>", "ev.*.c", true},
+		{"ev.a.b", "ev.a.b", true},
+		{"ev.a.b", "ev.a.c", false},
+		{"ev.a.b", "ev.a.b.c", false},
+		{"ev.a.>", "ev.a.b.c", true},
+		{"ev.*.b", "ev.a.*", true},
+		{"ev.*.b", "ev.a.c", false},
+		{"ev.a.>", "ev.a", false},
+		{"ev.>", "ev.*.c", true},
 	} {
 		a, b := strings.Split(c.a, "."), strings.Split(c.b, ".")
 		if overlap(a, b) != c.want || overlap(b, a) != c.want {

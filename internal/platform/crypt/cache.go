@@ -48,12 +48,3 @@ func (c *lru[K, V]) put(k K, v V) {
 		delete(c.items, c.order.Remove(last).(pair[K, V]).key)
 	}
 }
-
-func (c *lru[K, V]) drop(k K) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e, ok := c.items[k]; ok {
-		c.order.Remove(e)
-		delete(c.items, k)
-	}
-}

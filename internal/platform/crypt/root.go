@@ -16,8 +16,8 @@ const rootSize = 32
 // itself: it derives one wrapping key an algorithm.
 type root struct {
 	derive []byte // for keys of the platform that are no data keys
-	id    keyID
-	wraps map[Algorithm]*key
+	id     keyID
+	wraps  map[Algorithm]*key
 }
 
 func newRoot(raw []byte) (*root, error) {

@@ -26,8 +26,10 @@ import (
 // CookieName is the session cookie.
 const CookieName = "xinglin_session"
 
-type tenantKey struct{}
-type secureKey struct{}
+type (
+	tenantKey struct{}
+	secureKey struct{}
+)
 
 // TenantOf is the tenant of the request's host, also before login.
 func TenantOf(ctx context.Context) id.ID[auth.Tenant] {

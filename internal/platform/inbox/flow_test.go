@@ -51,12 +51,6 @@ type baked struct {
 
 func (baked) EventName() string { return "baker.bread.baked.v1" }
 
-type burnt struct {
-	N string `json:"n"`
-}
-
-func (burnt) EventName() string { return "baker.bread.burnt.v1" }
-
 // house is two contexts and a broker in one process.
 type house struct {
 	t            *testing.T
@@ -102,8 +96,10 @@ func (h *house) start() {
 }
 
 func (h *house) relay() *outbox.Relay {
-	return &outbox.Relay{DB: h.baker, Bus: h.bus, Clock: clock.System{}, Log: quiet,
-		Hearers: []outbox.Hearer{{Consumer: inbox.Durable("eater"), Events: h.consumer().Events()}}}
+	return &outbox.Relay{
+		DB: h.baker, Bus: h.bus, Clock: clock.System{}, Log: quiet,
+		Hearers: []outbox.Hearer{{Consumer: inbox.Durable("eater"), Events: h.consumer().Events()}},
+	}
 }
 
 func (h *house) consumer() *inbox.Consumer {

@@ -33,7 +33,8 @@ var (
 
 func message(data string) bus.Msg {
 	return bus.Msg{ID: id.New[event.Row](start).String(), Subject: outbox.Subject("tower.bell.rang.v1"), Data: []byte(data), Header: map[string]string{
-		outbox.HeaderTenant: tenant.String(), outbox.HeaderName: "tower.bell.rang.v1", outbox.HeaderAt: "1700000000000000"}}
+		outbox.HeaderTenant: tenant.String(), outbox.HeaderName: "tower.bell.rang.v1", outbox.HeaderAt: "1700000000000000",
+	}}
 }
 
 func ear(t *testing.T, srv *db.Server, c clock.Clock, f func(ctx context.Context, tx db.Tx, m event.Meta, e rang) error) (*Consumer, context.Context) {

@@ -519,7 +519,8 @@ func TestRunStops(t *testing.T) {
 				entered <- struct{}{}
 				<-stop
 				return nil
-			})}})
+			}),
+		}})
 		ctx, cancel := context.WithCancel(b.ctx)
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx) }()

@@ -71,8 +71,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "xinglin_job_runs_total", Help: "Attempts by outcome: done, retry, dead, lost."},
 			[]string{"context", "kind", "outcome"}),
-		late: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "xinglin_job_late_seconds", Help: "From the due time to the start.",
-			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 15, 60, 300, 3600}}, []string{"context", "kind"}),
+		late: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "xinglin_job_late_seconds", Help: "From the due time to the start.",
+			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 15, 60, 300, 3600},
+		}, []string{"context", "kind"}),
 	}
 	reg.MustRegister(m.runs, m.late)
 	return m

@@ -9,11 +9,13 @@ import (
 	"sync/atomic"
 )
 
-type traceKey struct{}
-type numberKey struct{}
-type originKey struct{}
-type logKey struct{}
-type noteKey struct{}
+type (
+	traceKey  struct{}
+	numberKey struct{}
+	originKey struct{}
+	logKey    struct{}
+	noteKey   struct{}
+)
 
 // WithTrace carries the W3C traceparent of the request that began it all.
 func WithTrace(ctx context.Context, traceparent string) context.Context {

@@ -130,8 +130,10 @@ func count(t *testing.T, ctx context.Context, d *db.DB, where string) (n int) {
 }
 
 func relay(d *db.DB, s *stream, c clock.Clock) *outbox.Relay {
-	return &outbox.Relay{DB: d, Bus: s, Clock: c, Log: slog.New(slog.DiscardHandler), Metrics: outbox.NewMetrics(prometheus.NewRegistry()),
-		Hearers: []outbox.Hearer{{Consumer: "ctx_a", Events: []string{"baker.bread.baked.v1"}}, {Consumer: "ctx_b", Events: []string{"baker.bread.baked.v1", "baker.x.v1"}}}}
+	return &outbox.Relay{
+		DB: d, Bus: s, Clock: c, Log: slog.New(slog.DiscardHandler), Metrics: outbox.NewMetrics(prometheus.NewRegistry()),
+		Hearers: []outbox.Hearer{{Consumer: "ctx_a", Events: []string{"baker.bread.baked.v1"}}, {Consumer: "ctx_b", Events: []string{"baker.bread.baked.v1", "baker.x.v1"}}},
+	}
 }
 
 // all relays until nothing is open.

@@ -96,8 +96,10 @@ func TestRecordAndCollect(t *testing.T) {
 		}
 		got := s.rows[act]
 		got.Changed = nil
-		want := trail.Row{Tenant: tenant, ID: act, At: start, Actor: "patient:" + account.String(), Action: "shelf.put", Noun: "Thing",
-			Object: "t-1", Policy: "shelf.own", Why: "asked", Origin: "api 127.0.0.1", Trace: "trace-1", Number: "REG-1"}
+		want := trail.Row{
+			Tenant: tenant, ID: act, At: start, Actor: "patient:" + account.String(), Action: "shelf.put", Noun: "Thing",
+			Object: "t-1", Policy: "shelf.own", Why: "asked", Origin: "api 127.0.0.1", Trace: "trace-1", Number: "REG-1",
+		}
 		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 			t.Errorf("got\n%+v, want\n%+v", got, want)
 		}

@@ -85,9 +85,11 @@ const things = "-- global: verify\nSELECT CAST(id AS TEXT), at FROM thing"
 func (p *pair) run() (verify.Report, string, error) {
 	var b strings.Builder
 	rep, err := verify.Run(p.ctx, []verify.Unit{
-		{Context: "port", DB: p.left, Sets: []verify.Set{{Name: "port: things", SQL: things}},
+		{
+			Context: "port", DB: p.left, Sets: []verify.Set{{Name: "port: things", SQL: things}},
 			Checks: []verify.Check{{Name: "port: nothing is ancient", SQL: things + " WHERE at < 1000"}},
-			Events: []string{"port.thing.made.v1"}, Actions: []string{"port.make"}, Jobs: []string{"port.job"}},
+			Events: []string{"port.thing.made.v1"}, Actions: []string{"port.make"}, Jobs: []string{"port.job"},
+		},
 		{Context: "starboard", DB: p.right, Sets: []verify.Set{{Name: "starboard: things", SQL: things}}},
 	}, []verify.Subset{{Name: "each left thing has its right thing", Left: "port: things", Right: "starboard: things"}}, &b)
 	return rep, b.String(), err
@@ -176,9 +178,11 @@ func TestViolations(t *testing.T) {
 func TestCheckThatCannotRun(t *testing.T) {
 	each(t, func(p *pair) {
 		var b strings.Builder
-		rep, err := verify.Run(p.ctx, []verify.Unit{{Context: "port", DB: p.left,
+		rep, err := verify.Run(p.ctx, []verify.Unit{{
+			Context: "port", DB: p.left,
 			Sets:   []verify.Set{{Name: "broken", SQL: "-- global: verify\nSELECT nothing, at FROM nowhere"}, {Name: "things", SQL: things}},
-			Checks: []verify.Check{{Name: "port: broken", SQL: "-- global: verify\nSELECT nothing, at FROM nowhere"}}}},
+			Checks: []verify.Check{{Name: "port: broken", SQL: "-- global: verify\nSELECT nothing, at FROM nowhere"}},
+		}},
 			[]verify.Subset{{Name: "s", Left: "things", Right: "broken"}, {Name: "no set", Left: "things", Right: "absent"}}, &b)
 		if err == nil || rep.Clean() || strings.Count(b.String(), "not checked") != 3 {
 			t.Errorf("%v\n%s", err, b.String())

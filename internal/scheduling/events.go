@@ -1,0 +1,105 @@
+package scheduling
+
+import (
+	"time"
+
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/kernel/money"
+)
+
+// Visit is the part that all appointment events share.
+type Visit struct {
+	Appointment  id.ID[Appointment] `json:"appointment"`
+	Account      AccountID          `json:"account"`
+	Patient      PatientID          `json:"patient"`
+	Schedule     id.ID[Schedule]    `json:"schedule"`
+	Slot         id.ID[Slot]        `json:"slot"`
+	Campus       CampusID           `json:"campus"`
+	Department   DepartmentID       `json:"department"`
+	Practitioner PractitionerID     `json:"practitioner"`
+	Date         clock.Date         `json:"date"`
+	Session      Session            `json:"session"`
+	StartsAt     time.Time          `json:"starts_at"`
+	Class        Class              `json:"class"`
+	Fee          money.Fen          `json:"fee_fen"`
+}
+
+// AppointmentHeld: a seat is kept until ExpiresAt.
+type AppointmentHeld struct {
+	Visit
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// AppointmentBooked: the appointment has its number.
+type AppointmentBooked struct {
+	Visit
+	Number  int       `json:"number"`
+	Payment PaymentID `json:"payment"` // zero for free numbers
+}
+
+// AppointmentCancelled: by the patient, the staff or a stopped clinic; Refund is what goes back.
+type AppointmentCancelled struct {
+	Visit
+	Reason  CancelReason `json:"reason"`
+	Number  int          `json:"number"` // the number given up; 0 for a hold
+	Payment PaymentID    `json:"payment"`
+	Refund  money.Fen    `json:"refund_fen"`
+}
+
+// AppointmentExpired: the hold was not paid in time.
+type AppointmentExpired struct {
+	Visit
+	Payment PaymentID `json:"payment"` // to be closed
+}
+
+// AppointmentSettled: which effect a payment took, once: it booked the appointment, or a refund is wanted.
+type AppointmentSettled struct {
+	Appointment id.ID[Appointment] `json:"appointment"`
+	Payment     PaymentID          `json:"payment"`
+	Outcome     Settlement         `json:"outcome"`
+	Amount      money.Fen          `json:"amount_fen"`
+}
+
+// SchedulePublished: a session is planned or was changed before its release.
+type SchedulePublished struct {
+	Schedule     id.ID[Schedule] `json:"schedule"`
+	Campus       CampusID        `json:"campus"`
+	Department   DepartmentID    `json:"department"`
+	Practitioner PractitionerID  `json:"practitioner"`
+	Date         clock.Date      `json:"date"`
+	Session      Session         `json:"session"`
+	Class        Class           `json:"class"`
+	Fee          money.Fen       `json:"fee_fen"`
+	Capacity     int             `json:"capacity"`
+	ReleasedAt   time.Time       `json:"released_at"`
+}
+
+// ScheduleStopped: 停诊.
+type ScheduleStopped struct {
+	Schedule     id.ID[Schedule] `json:"schedule"`
+	Practitioner PractitionerID  `json:"practitioner"`
+	Date         clock.Date      `json:"date"`
+	Session      Session         `json:"session"`
+}
+
+// EventName implements event.Event.
+func (AppointmentHeld) EventName() string { return "scheduling.appointment.held.v1" }
+
+// EventName implements event.Event.
+func (AppointmentBooked) EventName() string { return "scheduling.appointment.booked.v1" }
+
+// EventName implements event.Event.
+func (AppointmentCancelled) EventName() string { return "scheduling.appointment.cancelled.v1" }
+
+// EventName implements event.Event.
+func (AppointmentExpired) EventName() string { return "scheduling.appointment.expired.v1" }
+
+// EventName implements event.Event.
+func (AppointmentSettled) EventName() string { return "scheduling.appointment.settled.v1" }
+
+// EventName implements event.Event.
+func (SchedulePublished) EventName() string { return "scheduling.schedule.published.v1" }
+
+// EventName implements event.Event.
+func (ScheduleStopped) EventName() string { return "scheduling.schedule.stopped.v1" }

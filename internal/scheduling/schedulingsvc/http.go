@@ -1,0 +1,132 @@
+package schedulingsvc
+
+import (
+	"context"
+	"net/http"
+
+	"xinglin/internal/directory"
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/httpx"
+	"xinglin/internal/scheduling"
+)
+
+type (
+	list[T any] struct {
+		Items []T    `json:"items"`
+		Next  string `json:"next" doc:"Cursor of the next page, empty on the last"`
+	}
+	out[T any] struct {
+		Body T
+	}
+	tagged[T any] struct {
+		ETag string `header:"ETag"`
+		Body T
+	}
+	idIn struct {
+		ID string `path:"id" format:"uuid"`
+	}
+)
+
+func (s *Service) routes(a *httpx.API) {
+	httpx.Register(a, httpx.Op{ID: "scheduling.list_schedules", Method: http.MethodGet, Path: "/schedules", Public: true, Summary: "Sessions of a department or a doctor, at most 31 days"}, s.getSchedules)
+	httpx.Register(a, httpx.Op{ID: "scheduling.list_slots", Method: http.MethodGet, Path: "/schedules/{id}/slots", Public: true, Summary: "Periods of a session with their remaining seats"}, s.getSlots)
+	httpx.Handle(a, httpx.Op{ID: "scheduling.watch_schedules", Method: http.MethodGet, Path: "/schedules/live", Public: true, Stream: true, Summary: "Remaining seats as server-sent events (?ids=a,b,c; at most 50)"}, s.getLive)
+	httpx.Register(a, httpx.Op{ID: "scheduling.hold", Method: http.MethodPost, Path: "/appointments", Idempotent: true, Summary: "Hold a seat; the key becomes the appointment's id"}, s.postAppointment)
+	httpx.Register(a, httpx.Op{ID: "scheduling.list_appointments", Method: http.MethodGet, Path: "/appointments", Summary: "The account's own appointments, newest first"},
+		func(ctx context.Context, in *listAppointmentsIn) (*out[list[appointmentBody]], error) {
+			return s.getAppointments(ctx, a, in)
+		})
+	httpx.Register(a, httpx.Op{ID: "scheduling.read_appointment", Method: http.MethodGet, Path: "/appointments/{id}", Summary: "One appointment with its history"}, s.getAppointment)
+	httpx.Register(a, httpx.Op{ID: "scheduling.cancel", Method: http.MethodPost, Path: "/appointments/{id}/cancel", Status: http.StatusOK, Versioned: true, Summary: "Give up a hold or a booking; a repeat answers the same"}, s.postCancel)
+	httpx.Register(a, httpx.Op{ID: "scheduling.list_rotas", Method: http.MethodGet, Path: "/rotas", Summary: "Rota rules"},
+		func(ctx context.Context, in *listRotasIn) (*out[list[rotaBody]], error) {
+			return s.getRotas(ctx, a, in)
+		})
+	httpx.Register(a, httpx.Op{ID: "scheduling.create_rota", Method: http.MethodPost, Path: "/rotas", Status: http.StatusCreated, Summary: "Add a rota rule"}, s.postRota)
+	httpx.Register(a, httpx.Op{ID: "scheduling.update_rota", Method: http.MethodPut, Path: "/rotas/{id}", Versioned: true, Summary: "Change a rota rule; sessions that nobody booked follow"}, s.putRota)
+	httpx.Register(a, httpx.Op{ID: "scheduling.preview_rota", Method: http.MethodPost, Path: "/rotas/preview", Summary: "The sessions that a rule would make"}, s.postPreview)
+	httpx.Register(a, httpx.Op{ID: "scheduling.read_booking_rules", Method: http.MethodGet, Path: "/booking-rules", Summary: "The hospital's rules of registration and the presets"}, s.getRules)
+	httpx.Register(a, httpx.Op{ID: "scheduling.update_booking_rules", Method: http.MethodPut, Path: "/booking-rules", Versioned: true, Summary: "Choose a preset, or set every rule"}, s.putRules)
+}
+
+func optional[T any](text string) (id.ID[T], error) {
+	if text == "" {
+		return id.ID[T]{}, nil
+	}
+	return httpx.ID[T](text)
+}
+
+// optionalDate reads a date; empty is the default.
+func optionalDate(path, text string, otherwise clock.Date) (clock.Date, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	d, err := clock.ParseDate(text)
+	if err != nil {
+		return 0, scheduling.ErrInput.At(path, "YYYY-MM-DD")
+	}
+	return d, nil
+}
+
+// names are what lists show of doctors, departments and campuses.
+type names struct {
+	directory.Labels
+}
+
+// nameIDs gathers the ids of a list without repeats.
+type nameIDs struct {
+	ps map[scheduling.PractitionerID]bool
+	ds map[scheduling.DepartmentID]bool
+	cs map[scheduling.CampusID]bool
+}
+
+func newNameIDs() nameIDs {
+	return nameIDs{map[scheduling.PractitionerID]bool{}, map[scheduling.DepartmentID]bool{}, map[scheduling.CampusID]bool{}}
+}
+
+func (n nameIDs) add(p scheduling.PractitionerID, d scheduling.DepartmentID, c scheduling.CampusID) {
+	n.ps[p], n.ds[d], n.cs[c] = true, true, true
+}
+
+// names asks the directory in batches.
+func (s *Service) names(ctx context.Context, t scheduling.TenantID, ids nameIDs) (names, error) {
+	out := names{directory.Labels{
+		Practitioners: map[scheduling.PractitionerID]directory.Label{}, Departments: map[scheduling.DepartmentID]directory.Label{}, Campuses: map[scheduling.CampusID]directory.Label{},
+	}}
+	ps, ds, cs := batches(ids.ps), batches(ids.ds), batches(ids.cs)
+	for i := range max(len(ps), len(ds), len(cs)) {
+		l, err := s.dir.Labels(ctx, t, nth(ps, i), nth(ds, i), nth(cs, i))
+		if err != nil {
+			return out, err
+		}
+		put(out.Practitioners, l.Practitioners)
+		put(out.Departments, l.Departments)
+		put(out.Campuses, l.Campuses)
+	}
+	return out, nil
+}
+
+func put[K comparable, V any](into, from map[K]V) {
+	for k, v := range from {
+		into[k] = v
+	}
+}
+
+func nth[T any](batches [][]T, i int) []T {
+	if i < len(batches) {
+		return batches[i]
+	}
+	return nil
+}
+
+// batches cuts a set into questions of at most maxBatch.
+func batches[K comparable](set map[K]bool) (out [][]K) {
+	for k := range set {
+		if len(out) == 0 || len(out[len(out)-1]) == maxBatch {
+			out = append(out, make([]K, 0, min(len(set), maxBatch)))
+		}
+		out[len(out)-1] = append(out[len(out)-1], k)
+	}
+	return out
+}

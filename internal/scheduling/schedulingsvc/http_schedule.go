@@ -1,0 +1,116 @@
+package schedulingsvc
+
+import (
+	"context"
+	"time"
+
+	"xinglin/internal/directory"
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/kernel/money"
+	"xinglin/internal/platform/httpx"
+	"xinglin/internal/scheduling"
+)
+
+type scheduleBody struct {
+	ID                id.ID[scheduling.Schedule] `json:"id"`
+	Date              clock.Date                 `json:"date"`
+	Session           string                     `json:"session" enum:"morning,afternoon,evening"`
+	CampusID          scheduling.CampusID        `json:"campus_id"`
+	CampusName        string                     `json:"campus_name"`
+	DepartmentID      scheduling.DepartmentID    `json:"department_id"`
+	DepartmentName    string                     `json:"department_name"`
+	PractitionerID    scheduling.PractitionerID  `json:"practitioner_id"`
+	PractitionerName  string                     `json:"practitioner_name"`
+	PractitionerTitle string                     `json:"practitioner_title"`
+	Class             string                     `json:"class" enum:"ordinary,expert,special"`
+	FeeFen            money.Fen                  `json:"fee_fen" doc:"Registration fee in fen"`
+	StartsAt          time.Time                  `json:"starts_at"`
+	EndsAt            time.Time                  `json:"ends_at"`
+	Location          string                     `json:"location"`
+	ReleasedAt        time.Time                  `json:"released_at"`
+	State             string                     `json:"state" enum:"planned,open,full,stopped,ended"`
+	Capacity          int                        `json:"capacity"`
+	Remaining         int                        `json:"remaining"`
+	UpdatedAt         time.Time                  `json:"updated_at"`
+}
+
+type slotBody struct {
+	ID        id.ID[scheduling.Slot] `json:"id"`
+	StartsAt  time.Time              `json:"starts_at"`
+	EndsAt    time.Time              `json:"ends_at"`
+	Capacity  int                    `json:"capacity"`
+	Remaining int                    `json:"remaining"`
+	State     string                 `json:"state" enum:"free,few,full,past,closed"`
+}
+
+type getSchedulesIn struct {
+	DepartmentID   string `query:"department_id" format:"uuid"`
+	PractitionerID string `query:"practitioner_id" format:"uuid"`
+	From           string `query:"from" format:"date" doc:"First day; today when empty"`
+	To             string `query:"to" format:"date" doc:"Last day; 13 days after the first when empty"`
+}
+
+func (s *Service) getSchedules(ctx context.Context, in *getSchedulesIn) (*out[list[scheduleBody]], error) {
+	var q scheduling.ScheduleQuery
+	var err error
+	if q.Department, err = optional[directory.Department](in.DepartmentID); err != nil {
+		return nil, err
+	}
+	if q.Practitioner, err = optional[directory.Practitioner](in.PractitionerID); err != nil {
+		return nil, err
+	}
+	if q.From, err = optionalDate("from", in.From, clock.DateOf(s.base.Clock.Now())); err != nil {
+		return nil, err
+	}
+	if q.To, err = optionalDate("to", in.To, q.From.Add(13)); err != nil {
+		return nil, err
+	}
+	t := httpx.TenantOf(ctx)
+	found, err := s.Schedules(ctx, t, q)
+	if err != nil {
+		return nil, err
+	}
+	ids := newNameIDs()
+	for _, v := range found {
+		ids.add(v.Practitioner, v.Department, v.Campus)
+	}
+	n, err := s.names(ctx, t, ids)
+	if err != nil {
+		return nil, err
+	}
+	o := &out[list[scheduleBody]]{list[scheduleBody]{Items: make([]scheduleBody, 0, len(found))}}
+	for _, v := range found {
+		o.Body.Items = append(o.Body.Items, scheduleOut(v, n))
+	}
+	return o, nil
+}
+
+func scheduleOut(v scheduling.Schedule, n names) scheduleBody {
+	p, d := n.Practitioners[v.Practitioner], n.Departments[v.Department]
+	location := v.Location
+	if location == "" {
+		location = d.Location
+	}
+	return scheduleBody{
+		ID: v.ID, Date: v.Date, Session: string(v.Session), CampusID: v.Campus, CampusName: n.Campuses[v.Campus].Name, DepartmentID: v.Department, DepartmentName: d.Name,
+		PractitionerID: v.Practitioner, PractitionerName: p.Name, PractitionerTitle: p.Title, Class: string(v.Class), FeeFen: v.Fee, StartsAt: v.StartsAt, EndsAt: v.EndsAt,
+		Location: location, ReleasedAt: v.ReleasedAt, State: string(v.State), Capacity: v.Capacity, Remaining: v.Remaining, UpdatedAt: v.UpdatedAt,
+	}
+}
+
+func (s *Service) getSlots(ctx context.Context, in *idIn) (*out[list[slotBody]], error) {
+	schedule, err := httpx.ID[scheduling.Schedule](in.ID)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.Slots(ctx, httpx.TenantOf(ctx), schedule)
+	if err != nil {
+		return nil, err
+	}
+	o := &out[list[slotBody]]{list[slotBody]{Items: make([]slotBody, 0, len(found))}}
+	for _, v := range found {
+		o.Body.Items = append(o.Body.Items, slotBody{v.ID, v.StartsAt, v.EndsAt, v.Capacity, v.Remaining, string(v.State)})
+	}
+	return o, nil
+}

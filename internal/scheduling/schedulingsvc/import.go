@@ -1,0 +1,195 @@
+package schedulingsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"xinglin/internal/directory"
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/fault"
+	"xinglin/internal/kernel/page"
+	"xinglin/internal/scheduling"
+)
+
+// Import loads a rota file, all or nothing.
+func (s *Service) Import(ctx context.Context, r scheduling.ImportRequest) (scheduling.ImportReport, error) {
+	who, policy, err := s.may(ctx, "scheduling.import_rota", "Rota")
+	if err != nil {
+		return scheduling.ImportReport{}, err
+	}
+	today := clock.DateOf(s.base.Clock.Now())
+	if r.From == 0 {
+		r.From = today
+	}
+	plan, sink, err := parseRota(r.File, importOptions{From: r.From, Calendar: s.cal})
+	if err != nil {
+		return scheduling.ImportReport{DryRun: r.DryRun}, err
+	}
+	in := &importing{s: s, tenant: who.Tenant, plan: plan, sink: sink, elsewhere: map[string]scheduling.PractitionerID{}}
+	out := scheduling.ImportReport{Encoding: plan.Encoding, Rows: plan.Rows, DryRun: r.DryRun}
+	if sink.total == 0 {
+		if err := in.tryPlaces(ctx); err != nil {
+			return out, err
+		}
+	}
+	if sink.total > 0 {
+		out.Errors, out.ErrorCount = sink.rows, sink.total
+		return out, scheduling.ErrImportRows.With(details(sink)...)
+	}
+	if !r.DryRun {
+		if in.placed, err = s.dir.Place(ctx, in.roster(), false); err != nil {
+			return out, err
+		}
+	}
+	in.countPlaces(&out)
+	return out, in.write(ctx, r, policy, today, &out)
+}
+
+// details name the first bad rows for callers that see the refusal only.
+func details(sink *errorSink) []fault.Detail {
+	var out []fault.Detail
+	for _, e := range sink.rows[:min(len(sink.rows), 20)] {
+		out = append(out, fault.Detail{Path: fmt.Sprintf("line %d %s", e.Line, e.Column), Code: scheduling.ErrImportRows.Name, Message: e.ReasonZH + " / " + e.ReasonEN})
+	}
+	return out
+}
+
+// importing is one file on its way in.
+type importing struct {
+	s         *Service
+	tenant    scheduling.TenantID
+	plan      importPlan
+	sink      *errorSink
+	placed    directory.Placed
+	elsewhere map[string]scheduling.PractitionerID // doctors that only the directory knows a department of, by licence
+}
+
+// roster is what the file says about places and people.
+func (in *importing) roster() directory.Roster {
+	r := directory.Roster{Campuses: in.plan.Campuses}
+	for _, d := range in.plan.Departments {
+		r.Departments = append(r.Departments, directory.RosterDepartment{Campus: d.Campus, Name: d.Name})
+	}
+	for _, d := range in.plan.Doctors {
+		if d.Department != (importDepartment{}) {
+			r.Doctors = append(r.Doctors, rosterDoctor(d))
+		}
+	}
+	return r
+}
+
+func rosterDoctor(d importDoctor) directory.RosterDoctor {
+	return directory.RosterDoctor{Licence: d.Licence, Name: d.Name, Title: d.Title, Campus: d.Department.Campus, Department: d.Department.Name}
+}
+
+// tryPlaces asks the directory what it would make of the roster. What it refuses is the
+// row's error, named before anything is written.
+func (in *importing) tryPlaces(ctx context.Context) error {
+	var err error
+	if in.placed, err = in.s.dir.Place(ctx, in.roster(), true); err != nil {
+		if !errors.Is(err, directory.ErrLicenceTaken) {
+			return err
+		}
+		return in.nameTaken(ctx)
+	}
+	for _, d := range in.plan.Doctors {
+		if d.Department == (importDepartment{}) {
+			if err := in.lookUp(ctx, d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// nameTaken finds every doctor whose licence the directory knows under another name.
+func (in *importing) nameTaken(ctx context.Context) error {
+	for _, d := range in.plan.Doctors {
+		if d.Department == (importDepartment{}) {
+			continue
+		}
+		_, err := in.s.dir.Place(ctx, directory.Roster{Doctors: []directory.RosterDoctor{rosterDoctor(d)}}, true)
+		switch {
+		case errors.Is(err, directory.ErrLicenceTaken):
+			in.sink.add(d.Line, headings[colLicence][0], "该执业证号在机构名录中属于另一位医师", "in the directory this licence belongs to another practitioner")
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// lookUp finds a doctor whom the file knows from leave or changed seats alone.
+func (in *importing) lookUp(ctx context.Context, d importDoctor) error {
+	found, err := in.s.dir.Practitioners(ctx, in.tenant, directory.Query{Text: d.Name, Page: page.Request{Limit: page.MaxLimit}})
+	if err != nil {
+		return err
+	}
+	for _, p := range found.Items {
+		if p.Licence == d.Licence {
+			in.elsewhere[d.Licence] = p.ID
+			return nil
+		}
+	}
+	in.sink.add(d.Line, headings[colDoctor][0], "该医生既无出诊行，也不在机构名录中", "the doctor has no duty in the file and is not in the directory")
+	return nil
+}
+
+// countPlaces tells what of the file was new to the directory.
+func (in *importing) countPlaces(out *scheduling.ImportReport) {
+	out.Campuses.Same, out.Departments.Same, out.Doctors.Same = len(in.plan.Campuses), len(in.plan.Departments), len(in.plan.Doctors)
+	for _, what := range in.placed.New {
+		for prefix, c := range map[string]*scheduling.Change{"院区 ": &out.Campuses, "科室 ": &out.Departments, "医师 ": &out.Doctors} {
+			if len(what) > len(prefix) && what[:len(prefix)] == prefix {
+				c.New++
+				c.Same--
+			}
+		}
+	}
+}
+
+// rows puts the directory's ids into the plan.
+func (in *importing) rows(from clock.Date, policy string) imported {
+	out := imported{From: from, Policy: policy}
+	duty := func(d scheduling.Duty, licence string, dept importDepartment) scheduling.Duty {
+		d.Practitioner = in.placed.Doctors[licence]
+		if d.Practitioner.IsZero() {
+			d.Practitioner = in.elsewhere[licence]
+		}
+		if dept != (importDepartment{}) {
+			d.Campus = in.placed.Campuses[dept.Campus]
+			d.Department = in.placed.Departments[directory.RosterDepartmentKey{Campus: dept.Campus, Name: dept.Name}]
+		}
+		return d
+	}
+	for _, r := range in.plan.Rules {
+		r.Rule.Duty = duty(r.Rule.Duty, r.Licence, r.Department)
+		out.Rules = append(out.Rules, r.Rule)
+	}
+	for _, e := range in.plan.Exceptions {
+		e.Exception.Duty = duty(e.Exception.Duty, e.Licence, e.Department)
+		out.Exceptions = append(out.Exceptions, e.Exception)
+	}
+	return out
+}
+
+// write brings the rows in and lets the schedules follow.
+func (in *importing) write(ctx context.Context, r scheduling.ImportRequest, policy string, today clock.Date, out *scheduling.ImportReport) error {
+	booking, _, err := in.s.store.rules(ctx, in.tenant)
+	if err != nil {
+		return err
+	}
+	through := horizon(booking, in.s.base.Clock.Now())
+	var m made
+	if r.DryRun {
+		out.Rules, out.Exceptions, m, err = in.s.store.tryImport(ctx, in.tenant, in.rows(r.From, policy), in.s.cal, today, through)
+	} else {
+		out.Rules, out.Exceptions, err = in.s.store.importRota(ctx, in.tenant, in.rows(r.From, policy), nil)
+		if err == nil {
+			m, err = in.s.store.extend(ctx, in.tenant, in.s.cal, today, through, policy)
+		}
+	}
+	out.Schedules = scheduling.Change{New: m.New, Changed: m.Changed, Same: m.Same}
+	return err
+}

@@ -1,0 +1,133 @@
+package schedulingsvc
+
+import (
+	"fmt"
+	"time"
+
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/platform/calendar"
+	"xinglin/internal/scheduling"
+)
+
+// maxDoctorRows bounds the rows of one doctor, since each is compared with each.
+const maxDoctorRows = 1000
+
+// claim is what a row wants of its doctor's time.
+type claim struct {
+	line     int
+	kind     rowKind
+	licence  string
+	dept     importDepartment
+	duty     scheduling.Duty
+	weekdays uint8      // bits by time.Weekday; 0 = the days from..to
+	from, to clock.Date // to 0 = open
+	holidays scheduling.HolidayPolicy
+	makeUp   scheduling.MakeUpPolicy
+}
+
+// works reports whether the row brings a session.
+func (c claim) works() bool { return c.kind == rowDuty || c.kind == rowExtra || c.kind == rowMakeUp }
+
+// covers reports whether the row is about day d.
+func (c claim) covers(d clock.Date) bool { return d >= c.from && (c.to == 0 || d <= c.to) }
+
+// worksOn reports whether a weekly claim has a session on d by its pattern and the calendar.
+func (c claim) worksOn(d clock.Date, cal *calendar.Calendar) bool {
+	if !c.covers(d) {
+		return false
+	}
+	has := func(w time.Weekday) bool { return c.weekdays&(1<<w) != 0 }
+	v := cal.Day(d)
+	switch {
+	case v.Off:
+		return c.holidays == scheduling.HolidayWork && has(d.Weekday())
+	case v.MakeUp && c.makeUp == scheduling.MakeUpWorkday:
+		return v.For != 0 && c.covers(v.For) && has(v.For.Weekday())
+	case v.MakeUp:
+		return c.makeUp == scheduling.MakeUpOwn && has(d.Weekday())
+	}
+	return has(d.Weekday())
+}
+
+// findClashes compares the rows of each doctor: repeated rows, and sessions that one
+// doctor cannot both do. report gets the later of the two lines.
+func findClashes(claims []claim, cal *calendar.Calendar, report func(line int, c column, zh, en string)) {
+	byDoctor := map[string][]claim{}
+	var order []string
+	for _, c := range claims {
+		if byDoctor[c.licence] == nil {
+			order = append(order, c.licence)
+		}
+		byDoctor[c.licence] = append(byDoctor[c.licence], c)
+	}
+	for _, licence := range order {
+		cs := byDoctor[licence]
+		if len(cs) > maxDoctorRows {
+			report(cs[maxDoctorRows].line, colDoctor, fmt.Sprintf("一位医生最多 %d 行", maxDoctorRows), fmt.Sprintf("at most %d rows a doctor", maxDoctorRows))
+			continue
+		}
+		for i, b := range cs {
+			for _, a := range cs[:i] {
+				if c, zh, en, bad := clash(a, b, cs, cal); bad {
+					report(b.line, c, zh, en)
+					break // one reason a row
+				}
+			}
+		}
+	}
+}
+
+// clash compares two rows of one doctor, a before b.
+func clash(a, b claim, all []claim, cal *calendar.Calendar) (c column, zh, en string, bad bool) {
+	same := a
+	same.line = b.line
+	if same == b {
+		return colDoctor, fmt.Sprintf("与第 %d 行重复", a.line), fmt.Sprintf("repeats line %d", a.line), true
+	}
+	switch {
+	case a.works() && b.works():
+		if overlap(a.duty, b.duty) && meet(a, b, all, cal) {
+			return colSession, fmt.Sprintf("该医生在第 %d 行的同一时间已有出诊", a.line), fmt.Sprintf("the doctor already works at that time by line %d", a.line), true
+		}
+	case a.kind == rowSeats && b.kind == rowSeats:
+		if a.from <= b.to && b.from <= a.to && (a.duty.Session == b.duty.Session || a.duty.Session == "" || b.duty.Session == "") {
+			return colSeats, fmt.Sprintf("与第 %d 行对同一时段的调整冲突", a.line), fmt.Sprintf("line %d changes the same session", a.line), true
+		}
+	}
+	return "", "", "", false
+}
+
+// meet reports whether two working rows fall on one day.
+func meet(a, b claim, all []claim, cal *calendar.Calendar) bool {
+	switch {
+	case a.weekdays == 0 && b.weekdays == 0:
+		return a.from == b.from
+	case a.weekdays == 0:
+		return weeklyOn(b, a.from, all, cal)
+	case b.weekdays == 0:
+		return weeklyOn(a, b.from, all, cal)
+	}
+	if a.weekdays&b.weekdays == 0 {
+		return false
+	}
+	first := max(a.from, b.from)
+	for d := first; d < first+7 && a.covers(d) && b.covers(d); d++ {
+		if a.weekdays&b.weekdays&(1<<d.Weekday()) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// weeklyOn reports whether a weekly row really works on d, leave taken into account.
+func weeklyOn(c claim, d clock.Date, all []claim, cal *calendar.Calendar) bool {
+	if !c.worksOn(d, cal) {
+		return false
+	}
+	for _, l := range all {
+		if l.kind == rowLeave && l.covers(d) && (l.duty.Session == "" || l.duty.Session == c.duty.Session) {
+			return false
+		}
+	}
+	return true
+}

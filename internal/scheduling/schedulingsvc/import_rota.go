@@ -1,0 +1,444 @@
+package schedulingsvc
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"time"
+
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/money"
+	"xinglin/internal/platform/calendar"
+	"xinglin/internal/scheduling"
+)
+
+// licenceForm is the usual form of a 医师执业证书编码: 15 digits. A hospital whose
+// certificates look otherwise configures its own pattern.
+var licenceForm = regexp.MustCompile(`^\d{15}$`)
+
+// importOptions are what the reading of a rota file depends on beside the file.
+type importOptions struct {
+	From     clock.Date // the first day of rules that name none
+	Calendar *calendar.Calendar
+	Licence  *regexp.Regexp // nil: licenceForm
+}
+
+// importPlan is what a rota file says, in the order of the file. Duties carry no ids
+// yet: rows name the campus, department and doctor that the store looks up or makes.
+type importPlan struct {
+	Encoding    string
+	Rows        int
+	Campuses    []string
+	Departments []importDepartment
+	Doctors     []importDoctor
+	Rules       []importRule
+	Exceptions  []importException
+}
+
+type importDepartment struct{ Campus, Name string }
+
+// importDoctor is a doctor by licence number. Department is where the first duty is;
+// it is empty when the file knows the doctor from leave alone.
+type importDoctor struct {
+	Licence, Name, Title string
+	Department           importDepartment
+	Line                 int
+}
+
+type importRule struct {
+	Line       int
+	Licence    string
+	Department importDepartment
+	Rule       scheduling.RotaRule
+}
+
+type importException struct {
+	Line       int
+	Licence    string
+	Department importDepartment // empty for leave and changed seats
+	Exception  scheduling.Exception
+}
+
+// parseRota reads a rota file. Bad rows come back by line (the first 200 and the count
+// of all) and then the plan must not be used; err is for a file that cannot be read at all.
+func parseRota(r io.Reader, opt importOptions) (importPlan, *errorSink, error) {
+	sink := &errorSink{}
+	b, err := readAll(r)
+	if err != nil {
+		return importPlan{}, sink, err
+	}
+	text, encoding, err := decodeText(b)
+	if err != nil {
+		return importPlan{}, sink, err
+	}
+	recs, err := records(text, sink)
+	if err != nil {
+		return importPlan{}, sink, err
+	}
+	head, rows, err := findHeader(recs)
+	if err != nil {
+		return importPlan{}, sink, err
+	}
+	if len(rows) > maxImportRows {
+		return importPlan{}, sink, scheduling.ErrImportTooLarge.New()
+	}
+	if len(rows) == 0 && sink.total == 0 {
+		return importPlan{}, sink, unreadable("表头下没有数据行", "no rows below the headings")
+	}
+	if opt.Licence == nil {
+		opt.Licence = licenceForm
+	}
+	g := gatherer{plan: importPlan{Encoding: encoding, Rows: len(rows)}, head: head, opt: opt, sink: sink,
+		campuses: map[string]bool{}, departments: map[importDepartment]bool{}, doctors: map[string]int{}}
+	for _, rec := range rows {
+		g.row(rec)
+	}
+	findClashes(g.claims, opt.Calendar, func(line int, c column, zh, en string) { sink.add(line, head.label(c), zh, en) })
+	slices.SortStableFunc(sink.rows, func(a, b scheduling.RowError) int { return cmp.Compare(a.Line, b.Line) })
+	return g.plan, sink, nil
+}
+
+// gatherer turns rows into the plan.
+type gatherer struct {
+	plan        importPlan
+	head        header
+	opt         importOptions
+	sink        *errorSink
+	campuses    map[string]bool
+	departments map[importDepartment]bool
+	doctors     map[string]int // licence -> index in plan.Doctors
+	claims      []claim
+}
+
+func (g *gatherer) row(rec record) {
+	r := &rowReader{g: g, rec: rec}
+	kind, ok := kindWords[word(r.cell(colKind))]
+	if !ok {
+		r.bad(colKind, "类型应为出诊、停诊、加诊、补班或调整", "the kind is duty, leave, extra, makeup or seats")
+		return
+	}
+	doctor := r.doctor()
+	when := r.when(kind)
+	var duty scheduling.Duty
+	var dept importDepartment
+	switch kind {
+	case rowLeave:
+		duty.Session = r.anySession()
+	case rowSeats:
+		duty.Session = r.anySession()
+		duty.Seats = r.number(colSeats, 1, maxSeats, "个", "号", "人")
+	default:
+		dept = r.department()
+		duty = r.duty()
+		doctor.Department = dept
+	}
+	holidays := pickWord(r, colHoliday, holidayWords)
+	makeUp := pickWord(r, colMakeUp, makeUpWords)
+	if !r.failed {
+		g.meet(r, doctor)
+	}
+	if r.failed {
+		return
+	}
+	if kind != rowLeave && kind != rowSeats {
+		g.note(dept)
+	}
+	g.keep(rec.line, kind, doctor.Licence, dept, duty, when, holidays, makeUp)
+}
+
+// keep adds a sound row to the plan and to the claims on the doctor's time.
+func (g *gatherer) keep(line int, kind rowKind, licence string, dept importDepartment, duty scheduling.Duty, w when, h scheduling.HolidayPolicy, m scheduling.MakeUpPolicy) {
+	c := claim{line: line, kind: kind, licence: licence, dept: dept, duty: duty, from: w.from, to: w.to, holidays: h, makeUp: m}
+	if kind == rowDuty && len(w.weekdays) > 0 {
+		for _, d := range w.weekdays {
+			c.weekdays |= 1 << d
+		}
+		rule := scheduling.RotaRule{Duty: duty, Recurrence: weekly(w.weekdays...), From: w.from, To: w.to, Holidays: h, MakeUp: m}
+		g.plan.Rules = append(g.plan.Rules, importRule{Line: line, Licence: licence, Department: dept, Rule: rule})
+	} else {
+		e := scheduling.Exception{Kind: exceptionKinds[kind], From: w.from, To: w.to, Duty: duty}
+		g.plan.Exceptions = append(g.plan.Exceptions, importException{Line: line, Licence: licence, Department: dept, Exception: e})
+	}
+	g.claims = append(g.claims, c)
+}
+
+// exceptionKinds: a duty on a date is an extra session.
+var exceptionKinds = map[rowKind]scheduling.ExceptionKind{
+	rowDuty: scheduling.Extra, rowExtra: scheduling.Extra, rowMakeUp: scheduling.MakeUp, rowLeave: scheduling.Leave, rowSeats: scheduling.Seats,
+}
+
+// meet checks the doctor against the rows before: one licence, one name and title.
+func (g *gatherer) meet(r *rowReader, d importDoctor) {
+	i, known := g.doctors[d.Licence]
+	if !known {
+		g.doctors[d.Licence] = len(g.plan.Doctors)
+		g.plan.Doctors = append(g.plan.Doctors, d)
+		return
+	}
+	k := &g.plan.Doctors[i]
+	if k.Name != d.Name {
+		r.bad(colLicence, fmt.Sprintf("该执业证号在第 %d 行属于另一位医生", k.Line), fmt.Sprintf("on line %d this licence belongs to another doctor", k.Line))
+		return
+	}
+	if k.Title != "" && d.Title != "" && k.Title != d.Title {
+		r.bad(colTitle, fmt.Sprintf("职称与第 %d 行不一致", k.Line), fmt.Sprintf("the title differs from line %d", k.Line))
+		return
+	}
+	k.Title = cmp.Or(k.Title, d.Title)
+	if k.Department == (importDepartment{}) {
+		k.Department = d.Department
+	}
+}
+
+func (g *gatherer) note(d importDepartment) {
+	if !g.campuses[d.Campus] {
+		g.campuses[d.Campus] = true
+		g.plan.Campuses = append(g.plan.Campuses, d.Campus)
+	}
+	if !g.departments[d] {
+		g.departments[d] = true
+		g.plan.Departments = append(g.plan.Departments, d)
+	}
+}
+
+// rowReader reads the cells of one row and notes what is wrong with them.
+type rowReader struct {
+	g      *gatherer
+	rec    record
+	failed bool
+}
+
+func (r *rowReader) bad(c column, zh, en string) {
+	r.failed = true
+	r.g.sink.add(r.rec.line, r.g.head.label(c), zh, en)
+}
+
+func (r *rowReader) cell(c column) string {
+	if i, ok := r.g.head.at[c]; ok && i < len(r.rec.cells) {
+		return r.rec.cells[i]
+	}
+	return ""
+}
+
+// text reads a cell of at most limit characters.
+func (r *rowReader) text(c column, must bool, limit int) string {
+	s := r.cell(c)
+	switch {
+	case s == "" && must:
+		r.bad(c, "不能为空", "must not be empty")
+	case len([]rune(s)) > limit:
+		r.bad(c, fmt.Sprintf("最多 %d 个字", limit), fmt.Sprintf("at most %d characters", limit))
+	}
+	return s
+}
+
+func (r *rowReader) number(c column, low, high int, units ...string) int {
+	s := r.cell(c)
+	n, ok := count(s, units...)
+	if !ok || n < low || n > high {
+		r.bad(c, fmt.Sprintf("“%s”应为 %d 到 %d 的整数", clip(s), low, high), fmt.Sprintf("%q: want a whole number from %d to %d", clip(s), low, high))
+	}
+	return n
+}
+
+// pickWord looks a cell up in its table of words.
+func pickWord[T any](r *rowReader, c column, words map[string]T) T {
+	v, ok := words[word(r.cell(c))]
+	if !ok {
+		r.bad(c, fmt.Sprintf("不认识“%s”", clip(r.cell(c))), fmt.Sprintf("%q is not known here", clip(r.cell(c))))
+	}
+	return v
+}
+
+func (r *rowReader) doctor() importDoctor {
+	d := importDoctor{Name: personName(r.text(colDoctor, true, 40)), Title: r.text(colTitle, false, 40), Line: r.rec.line}
+	d.Licence = word(r.text(colLicence, true, 40))
+	if d.Licence != "" && !r.g.opt.Licence.MatchString(d.Licence) {
+		r.bad(colLicence, fmt.Sprintf("“%s”不符合执业证书编码的格式（15 位数字）", clip(d.Licence)), fmt.Sprintf("%q does not have the form of a licence number (15 digits)", clip(d.Licence)))
+	}
+	return d
+}
+
+func (r *rowReader) department() importDepartment {
+	return importDepartment{Campus: r.text(colCampus, true, 60), Name: r.text(colDepartment, true, 60)}
+}
+
+// anySession reads a session where empty or 全天 means all of the day.
+func (r *rowReader) anySession() scheduling.Session {
+	if allDayWords[word(r.cell(colSession))] {
+		return ""
+	}
+	return pickWord(r, colSession, sessionWords)
+}
+
+// dutyColumns name the column of each part that checkDuty refuses.
+var dutyColumns = map[string]column{
+	"session": colSession, "class": colClass, "seats": colSeats, "fee": colFee, "start": colStart, "slot_minutes": colSlot,
+}
+
+func (r *rowReader) duty() scheduling.Duty {
+	d := scheduling.Duty{
+		Session:     pickWord(r, colSession, sessionWords),
+		Class:       pickWord(r, colClass, classWords),
+		Seats:       r.number(colSeats, 1, maxSeats, "个", "号", "人"),
+		SlotMinutes: r.number(colSlot, 1, 480, "分钟", "分", "min"),
+		Fee:         r.fee(),
+		Location:    r.text(colLocation, false, 60),
+		Remark:      r.text(colRemark, false, 200),
+	}
+	hours := sessionHours[d.Session]
+	d.Start, d.End = hours.Start, hours.End
+	if s := r.cell(colStart); s != "" {
+		start, end, ok := readHours(s)
+		if !ok {
+			r.bad(colStart, fmt.Sprintf("“%s”不是时间", clip(s)), fmt.Sprintf("%q is not a time", clip(s)))
+		}
+		d.Start = start
+		if end != 0 {
+			d.End = end
+		}
+	}
+	if s := r.cell(colEnd); s != "" {
+		end, ok := readClock(s)
+		if !ok {
+			r.bad(colEnd, fmt.Sprintf("“%s”不是时间", clip(s)), fmt.Sprintf("%q is not a time", clip(s)))
+		}
+		d.End = end
+	}
+	if r.failed {
+		return d
+	}
+	if err := checkDuty(d); err != nil {
+		path, en := why(err)
+		zh := map[string]string{
+			"start":        fmt.Sprintf("%s-%s 不在该时段允许的 %s-%s 内", d.Start, d.End, hours.Min, hours.Max),
+			"slot_minutes": "每号分钟超过了整个时段",
+			"seats":        fmt.Sprintf("每个时段最多 %d 个号，请缩短每号分钟或减少号源", scheduling.MaxSlotSeats),
+		}[path]
+		r.bad(dutyColumns[path], cmp.Or(zh, "不符合要求"), en)
+	}
+	return d
+}
+
+func (r *rowReader) fee() money.Fen {
+	s := word(r.cell(colFee))
+	if s == "免费" || s == "free" {
+		return 0
+	}
+	if n := len([]rune(s)); n > 0 && string([]rune(s)[n-1]) == "元" {
+		s = string([]rune(s)[:n-1])
+	}
+	f, err := money.Parse(s)
+	if err != nil || f < 0 || f > maxFee {
+		r.bad(colFee, fmt.Sprintf("“%s”应为 0 到 %s 元的金额", clip(r.cell(colFee)), money.Fen(maxFee)), fmt.Sprintf("%q: want an amount from 0 to %s yuan", clip(r.cell(colFee)), money.Fen(maxFee)))
+	}
+	return f
+}
+
+// when is the time a row is about: weekdays within from..to, or the days from..to.
+type when struct {
+	weekdays []time.Weekday
+	from, to clock.Date
+}
+
+// when reads the weekday, date and validity columns as the row's kind needs them.
+func (r *rowReader) when(kind rowKind) when {
+	days, date := r.dayCells()
+	from, to := r.date(colFrom), r.date(colTo)
+	if r.failed {
+		return when{}
+	}
+	if from != 0 && to != 0 && from > to {
+		r.bad(colTo, "结束日期早于起始日期", "the last day is before the first")
+		return when{}
+	}
+	switch {
+	case date != 0 && kind == rowMakeUp && !r.g.opt.Calendar.Day(date).MakeUp:
+		r.bad(r.dayColumn(), fmt.Sprintf("%s 不是调休上班日", date), fmt.Sprintf("%s is not a make-up workday", date))
+	case date != 0:
+		return when{from: date, to: date}
+	case kind == rowDuty && len(days) > 0:
+		return when{weekdays: days, from: cmp.Or(from, r.g.opt.From), to: r.openEnd(from, to)}
+	case (kind == rowLeave || kind == rowSeats) && len(days) == 0 && from != 0 && to != 0:
+		if int(to-from) >= maxPlanDays {
+			r.bad(colTo, fmt.Sprintf("最多 %d 天", maxPlanDays), fmt.Sprintf("at most %d days", maxPlanDays))
+		}
+		return when{from: from, to: to}
+	case kind == rowDuty:
+		r.bad(r.dayColumn(), "请填写星期或日期", "a weekday or a date is needed")
+	default:
+		r.bad(r.dayColumn(), "请填写日期", "a date is needed")
+	}
+	return when{}
+}
+
+// openEnd refuses a rule that ends before it starts when the start is the default.
+func (r *rowReader) openEnd(from, to clock.Date) clock.Date {
+	if to != 0 && from == 0 && to < r.g.opt.From {
+		r.bad(colTo, "结束日期已过", "the last day is past")
+	}
+	return to
+}
+
+// dayColumn is the column that a message about the day names.
+func (r *rowReader) dayColumn() column {
+	for _, c := range []column{colDate, colWhen, colWeekday} {
+		if r.g.head.has(c) && r.cell(c) != "" {
+			return c
+		}
+	}
+	for _, c := range []column{colWhen, colWeekday, colDate} {
+		if r.g.head.has(c) {
+			return c
+		}
+	}
+	return colWhen
+}
+
+// dayCells reads weekdays and a date; given both, they must agree.
+func (r *rowReader) dayCells() ([]time.Weekday, clock.Date) {
+	date := r.date(colDate)
+	var days []time.Weekday
+	for _, c := range []column{colWeekday, colWhen} {
+		s := r.cell(c)
+		if s == "" {
+			continue
+		}
+		if d, ok := readDate(s); ok && c == colWhen {
+			if date != 0 && date != d {
+				r.bad(c, "两列日期不一致", "the two dates differ")
+			}
+			date = d
+			continue
+		}
+		ds, ok := readWeekdays(s)
+		if !ok {
+			r.bad(c, fmt.Sprintf("“%s”不是星期或日期", clip(s)), fmt.Sprintf("%q is no weekday and no date", clip(s)))
+			continue
+		}
+		days = ds
+	}
+	if date != 0 && len(days) > 0 && !slices.Contains(days, date.Weekday()) {
+		r.bad(colDate, fmt.Sprintf("%s 与所填星期不符", date), fmt.Sprintf("%s is not on that weekday", date))
+	}
+	return days, date
+}
+
+// date reads a date cell; empty (and 长期 as the last day) is 0.
+func (r *rowReader) date(c column) clock.Date {
+	s := r.cell(c)
+	if s == "" || c == colTo && word(s) == "长期" {
+		return 0
+	}
+	d, ok := readDate(s)
+	if !ok {
+		hint := ""
+		if n, num := count(s); num && n > 30_000 && n < 80_000 {
+			hint = "（像是 Excel 日期序号，请把该列设为日期格式）"
+		}
+		r.bad(c, fmt.Sprintf("“%s”不是存在的日期%s", clip(s), hint), fmt.Sprintf("%q is not an existing date", clip(s)))
+	}
+	return d
+}

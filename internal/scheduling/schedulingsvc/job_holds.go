@@ -1,0 +1,81 @@
+package schedulingsvc
+
+import (
+	"context"
+	"errors"
+
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/payment"
+	"xinglin/internal/platform/authz"
+	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/job"
+	"xinglin/internal/scheduling"
+)
+
+// jobs are the timers and the work with other contexts.
+func (s *Service) jobs() []job.Handler {
+	return []job.Handler{
+		job.InTx(jobExpire, s.expireHold),
+		job.InTx(jobReturn, s.returnSeat),
+		job.Call(jobOpen, s.openPaymentJob),
+		job.Call(jobClose, s.closePayment),
+		job.Call(jobRefund, s.refundPayment),
+		job.Call(jobExtend, s.extendJob),
+		job.Every(jobExtendAll, job.Cron{At: "00:05"}, s.extendAll),
+	}
+}
+
+func (s *Service) expireHold(ctx context.Context, tx db.Tx, p about) error {
+	d, err := s.base.Authz.Check(ctx, authz.Request{Action: "scheduling.expire_hold", Noun: "Appointment", ID: p.Appointment.String()})
+	if err != nil {
+		return err
+	}
+	return s.store.expire(ctx, tx, p.Appointment, d.Policy)
+}
+
+func (s *Service) returnSeat(ctx context.Context, tx db.Tx, p about) error {
+	d, err := s.base.Authz.Check(ctx, authz.Request{Action: "scheduling.return_seat", Noun: "Appointment", ID: p.Appointment.String()})
+	if err != nil {
+		return err
+	}
+	return s.store.returnSeat(ctx, tx, p.Appointment, d.Policy)
+}
+
+// openPaymentJob heals a process that ended between the hold and the payment.
+func (s *Service) openPaymentJob(ctx context.Context, p about) error {
+	who, err := auth.From(ctx)
+	if err != nil {
+		return err
+	}
+	v, err := s.store.appointment(ctx, who.Tenant, p.Appointment)
+	if err != nil || v.State != scheduling.Pending || !s.base.Clock.Now().Before(v.HoldExpiresAt) {
+		return err
+	}
+	return s.openPayment(ctx, who.Tenant, v.Appointment)
+}
+
+func (s *Service) closePayment(ctx context.Context, p about) error {
+	who, err := auth.From(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.payments.Close(ctx, who.Tenant, id.As[payment.Payment](p.Appointment))
+	if errors.Is(err, payment.ErrNotFound) { // it was never opened
+		return nil
+	}
+	return err
+}
+
+// refundPayment asks for the money back under an id that follows from the appointment,
+// so that repeating it is the same refund.
+func (s *Service) refundPayment(ctx context.Context, p about) error {
+	who, err := auth.From(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = s.payments.Refund(ctx, payment.RefundRequest{
+		ID: id.As[payment.Refund](p.Appointment), Tenant: who.Tenant, Payment: id.As[payment.Payment](p.Appointment), Amount: p.Amount, Reason: p.Reason,
+	})
+	return err
+}

@@ -1,0 +1,235 @@
+-- +goose Up
+
+-- The hospital's rules of registration, one row a tenant; without a row the default preset holds.
+CREATE TABLE booking_rules (
+    tenant_id  {{uuid}} NOT NULL,
+    rules      {{json}} NOT NULL,
+    version    {{bigint}} NOT NULL,
+    updated_at {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id)
+){{strict}};
+{{rls "booking_rules"}}
+
+-- Writers of the rota of a tenant take turns on this row.
+CREATE TABLE rota_turn (
+    tenant_id {{uuid}} NOT NULL,
+    turns     {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id)
+){{strict}};
+{{rls "rota_turn"}}
+
+CREATE TABLE rota_rule (
+    tenant_id       {{uuid}} NOT NULL,
+    id              {{uuid}} NOT NULL,
+    campus_id       {{uuid}} NOT NULL,
+    department_id   {{uuid}} NOT NULL,
+    practitioner_id {{uuid}} NOT NULL,
+    session         {{text}} NOT NULL,
+    class           {{text}} NOT NULL,
+    seats           {{int}} NOT NULL CHECK (seats > 0),
+    slot_minutes    {{int}} NOT NULL CHECK (slot_minutes > 0),
+    fee_fen         {{bigint}} NOT NULL CHECK (fee_fen >= 0),
+    start_minute    {{int}} NOT NULL,
+    end_minute      {{int}} NOT NULL,
+    location        {{text}} NOT NULL,
+    remark          {{text}} NOT NULL,
+    recurrence      {{text}} NOT NULL,
+    from_day        {{int}} NOT NULL,
+    to_day          {{int}} NOT NULL,
+    holidays        {{text}} NOT NULL,
+    makeup          {{text}} NOT NULL,
+    version         {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, id),
+    UNIQUE (tenant_id, practitioner_id, session, from_day, recurrence),
+    CHECK (start_minute < end_minute),
+    CHECK (to_day = 0 OR to_day >= from_day)
+){{strict}};
+{{rls "rota_rule"}}
+
+-- Leave and changed seats use the practitioner, the session (empty = all day) and the seats only.
+CREATE TABLE rota_exception (
+    tenant_id       {{uuid}} NOT NULL,
+    id              {{uuid}} NOT NULL,
+    kind            {{text}} NOT NULL CHECK (kind IN ('leave', 'extra', 'makeup', 'seats')),
+    campus_id       {{uuid}},
+    department_id   {{uuid}},
+    practitioner_id {{uuid}} NOT NULL,
+    session         {{text}} NOT NULL,
+    class           {{text}} NOT NULL,
+    seats           {{int}} NOT NULL,
+    slot_minutes    {{int}} NOT NULL,
+    fee_fen         {{bigint}} NOT NULL CHECK (fee_fen >= 0),
+    start_minute    {{int}} NOT NULL,
+    end_minute      {{int}} NOT NULL,
+    location        {{text}} NOT NULL,
+    remark          {{text}} NOT NULL,
+    from_day        {{int}} NOT NULL,
+    to_day          {{int}} NOT NULL,
+    version         {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, id),
+    UNIQUE (tenant_id, practitioner_id, kind, session, from_day, to_day),
+    CHECK (to_day >= from_day)
+){{strict}};
+{{rls "rota_exception"}}
+
+-- One session of a doctor. Its row is the lock of its seats: who takes or gives back one, or moves one of its
+-- appointments, locks this row first. taken = seats held, booked or waiting for their return. version counts every
+-- change of what the public sees.
+CREATE TABLE schedule (
+    tenant_id       {{uuid}} NOT NULL,
+    id              {{uuid}} NOT NULL,
+    day             {{int}} NOT NULL,
+    session         {{text}} NOT NULL CHECK (session IN ('morning', 'afternoon', 'evening')),
+    campus_id       {{uuid}} NOT NULL,
+    department_id   {{uuid}} NOT NULL,
+    practitioner_id {{uuid}} NOT NULL,
+    class           {{text}} NOT NULL,
+    fee_fen         {{bigint}} NOT NULL CHECK (fee_fen >= 0),
+    starts_at       {{bigint}} NOT NULL,
+    ends_at         {{bigint}} NOT NULL,
+    location        {{text}} NOT NULL,
+    released_at     {{bigint}} NOT NULL,
+    stopped         {{bool}} NOT NULL,
+    capacity        {{int}} NOT NULL,
+    taken           {{int}} NOT NULL,
+    rule_id         {{uuid}},
+    exception_id    {{uuid}},
+    version         {{bigint}} NOT NULL,
+    created_at      {{bigint}} NOT NULL,
+    updated_at      {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, id),
+    UNIQUE (tenant_id, day, practitioner_id, session),
+    CHECK (starts_at < ends_at),
+    CHECK (taken >= 0 AND taken <= capacity),
+    FOREIGN KEY (tenant_id, rule_id) REFERENCES rota_rule (tenant_id, id),
+    FOREIGN KEY (tenant_id, exception_id) REFERENCES rota_exception (tenant_id, id)
+){{strict}};
+{{rls "schedule"}}
+CREATE INDEX schedule_department ON schedule (tenant_id, department_id, day);
+CREATE INDEX schedule_practitioner ON schedule (tenant_id, practitioner_id, day);
+
+-- A period of a schedule. taken has a bit for each seat; held counts holds and seats that wait for their return, booked
+-- those with a number. Capacity 0: cut away by a later plan. last_bit is the seat that the last writer took.
+CREATE TABLE slot (
+    tenant_id   {{uuid}} NOT NULL,
+    id          {{uuid}} NOT NULL,
+    schedule_id {{uuid}} NOT NULL,
+    starts_at   {{bigint}} NOT NULL,
+    ends_at     {{bigint}} NOT NULL,
+    first       {{int}} NOT NULL CHECK (first > 0),
+    capacity    {{int}} NOT NULL CHECK (capacity >= 0 AND capacity <= 62),
+    held        {{int}} NOT NULL CHECK (held >= 0),
+    booked      {{int}} NOT NULL CHECK (booked >= 0),
+    taken       {{bigint}} NOT NULL,
+    full_mask   {{bigint}} NOT NULL,
+    last_bit    {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, id),
+    UNIQUE (tenant_id, schedule_id, starts_at),
+    CHECK (starts_at < ends_at),
+    CHECK (held + booked <= capacity),
+    CHECK (taken >= 0 AND taken <= full_mask),
+    FOREIGN KEY (tenant_id, schedule_id) REFERENCES schedule (tenant_id, id)
+){{strict}};
+{{rls "slot"}}
+
+-- The id is the client's UUIDv7: primary key and idempotency key. limit_key is computed from the hospital's rules, day
+-- first. any_slot: the request named the session. settlement is what became of the payment.
+CREATE TABLE appointment (
+    tenant_id       {{uuid}} NOT NULL,
+    id              {{uuid}} NOT NULL,
+    reg_no          {{text}} NOT NULL,
+    account_id      {{uuid}} NOT NULL,
+    patient_id      {{uuid}} NOT NULL,
+    schedule_id     {{uuid}} NOT NULL,
+    slot_id         {{uuid}} NOT NULL,
+    any_slot        {{bool}} NOT NULL,
+    day             {{int}} NOT NULL,
+    session         {{text}} NOT NULL,
+    starts_at       {{bigint}} NOT NULL,
+    ends_at         {{bigint}} NOT NULL,
+    campus_id       {{uuid}} NOT NULL,
+    department_id   {{uuid}} NOT NULL,
+    practitioner_id {{uuid}} NOT NULL,
+    class           {{text}} NOT NULL,
+    location        {{text}} NOT NULL,
+    fee_fen         {{bigint}} NOT NULL CHECK (fee_fen >= 0),
+    number          {{int}} NOT NULL CHECK (number >= 0),
+    state           {{text}} NOT NULL CHECK (state IN ('pending', 'booked', 'arrived', 'fulfilled', 'cancelled', 'noshow')),
+    cancel_reason   {{text}} NOT NULL CHECK (cancel_reason IN ('', 'patient', 'staff', 'expired', 'stopped')),
+    cancelled_at    {{bigint}},
+    limit_key       {{text}} NOT NULL,
+    hold_expires_at {{bigint}},
+    cancel_before   {{bigint}} NOT NULL,
+    payment_id      {{uuid}},
+    settlement      {{text}} NOT NULL CHECK (settlement IN ('', 'applied', 'refund')),
+    version         {{bigint}} NOT NULL,
+    created_at      {{bigint}} NOT NULL,
+    updated_at      {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, id),
+    CHECK ((state = 'pending') = (hold_expires_at IS NOT NULL)),
+    CHECK ((state = 'cancelled') = (cancel_reason <> '')),
+    CHECK ((state = 'cancelled') = (cancelled_at IS NOT NULL)),
+    CHECK (state IN ('pending', 'cancelled') OR number > 0),
+    CHECK ((fee_fen > 0) = (payment_id IS NOT NULL)),
+    CHECK (state IN ('pending', 'cancelled') OR fee_fen = 0 OR settlement = 'applied'),
+    FOREIGN KEY (tenant_id, schedule_id) REFERENCES schedule (tenant_id, id),
+    FOREIGN KEY (tenant_id, slot_id) REFERENCES slot (tenant_id, id)
+){{strict}};
+{{rls "appointment"}}
+CREATE UNIQUE INDEX appointment_limit ON appointment (tenant_id, day, limit_key) WHERE state <> 'cancelled';
+CREATE UNIQUE INDEX appointment_number ON appointment (tenant_id, schedule_id, number) WHERE state <> 'cancelled' AND number > 0;
+CREATE UNIQUE INDEX appointment_reg_no ON appointment (tenant_id, day, reg_no);
+CREATE INDEX appointment_account ON appointment (tenant_id, account_id, created_at);
+CREATE INDEX appointment_patient ON appointment (tenant_id, patient_id, day);
+
+-- A seat kept for a pending appointment; goes with the payment, the cancellation or the expiry.
+CREATE TABLE hold (
+    tenant_id      {{uuid}} NOT NULL,
+    appointment_id {{uuid}} NOT NULL,
+    slot_id        {{uuid}} NOT NULL,
+    seat           {{int}} NOT NULL CHECK (seat >= 0 AND seat < 62),
+    expires_at     {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, appointment_id),
+    UNIQUE (tenant_id, slot_id, seat),
+    FOREIGN KEY (tenant_id, appointment_id) REFERENCES appointment (tenant_id, id),
+    FOREIGN KEY (tenant_id, slot_id) REFERENCES slot (tenant_id, id)
+){{strict}};
+{{rls "hold"}}
+
+-- A cancelled seat that is not for sale before return_at; it still counts as held and keeps its bit.
+CREATE TABLE seat_return (
+    tenant_id      {{uuid}} NOT NULL,
+    appointment_id {{uuid}} NOT NULL,
+    slot_id        {{uuid}} NOT NULL,
+    seat           {{int}} NOT NULL CHECK (seat >= 0 AND seat < 62),
+    return_at      {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, appointment_id),
+    UNIQUE (tenant_id, slot_id, seat),
+    FOREIGN KEY (tenant_id, appointment_id) REFERENCES appointment (tenant_id, id),
+    FOREIGN KEY (tenant_id, slot_id) REFERENCES slot (tenant_id, id)
+){{strict}};
+{{rls "seat_return"}}
+
+-- Every transition. seq is the appointment's version after it; act_id is the audit row.
+CREATE TABLE appointment_history (
+    tenant_id      {{uuid}} NOT NULL,
+    appointment_id {{uuid}} NOT NULL,
+    seq            {{bigint}} NOT NULL,
+    from_state     {{text}} NOT NULL,
+    to_state       {{text}} NOT NULL,
+    at             {{bigint}} NOT NULL,
+    by_what        {{text}} NOT NULL,
+    act_id         {{uuid}} NOT NULL,
+    PRIMARY KEY (tenant_id, appointment_id, seq),
+    FOREIGN KEY (tenant_id, appointment_id) REFERENCES appointment (tenant_id, id)
+){{strict}};
+{{rls "appointment_history"}}
+
+-- Bookings of one person under a cap take turns on this row.
+CREATE TABLE person_turn (
+    tenant_id  {{uuid}} NOT NULL,
+    patient_id {{uuid}} NOT NULL,
+    turns      {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, patient_id)
+){{strict}};
+{{rls "person_turn"}}

@@ -1,0 +1,57 @@
+package schedulingsvc
+
+import (
+	"embed"
+	"io/fs"
+
+	"xinglin/internal/directory"
+	"xinglin/internal/kernel/event"
+	"xinglin/internal/patient"
+	"xinglin/internal/payment"
+	"xinglin/internal/platform/calendar"
+	"xinglin/internal/platform/inbox"
+	"xinglin/internal/platform/module"
+	"xinglin/internal/platform/state"
+	"xinglin/internal/scheduling"
+	"xinglin/internal/tenant"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+//go:embed policy.cedar
+var policy []byte
+
+// Describe is the context without running it.
+func Describe() module.Description {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // embedded at build time
+	}
+	return module.Description{
+		Name: "scheduling", Migrations: sub, Policies: policy,
+		Events: []event.Event{
+			scheduling.AppointmentHeld{}, scheduling.AppointmentBooked{}, scheduling.AppointmentCancelled{}, scheduling.AppointmentExpired{},
+			scheduling.AppointmentSettled{}, scheduling.SchedulePublished{}, scheduling.ScheduleStopped{},
+		},
+	}
+}
+
+// New builds the context. tenants is for the daily extension of every tenant's rota.
+func New(base module.Base, tenants tenant.Service, dir directory.Service, patients patient.Service, payments payment.Service, cal *calendar.Calendar) (*Service, *module.Module) {
+	s := &Service{base: base, tenants: tenants, dir: dir, patients: patients, payments: payments, cal: cal, pick: randomPick}
+	s.live = newHub(s.counts)
+	s.store = store{db: base.DB, live: s.signalLive}
+	return s, &module.Module{
+		Name:     "scheduling",
+		Routes:   s.routes,
+		Hears:    []inbox.Handler{inbox.On(s.onPaid)},
+		Jobs:     s.jobs(),
+		Checks:   checks(),
+		Sets:     sets(),
+		Machines: []state.Diagram{appointments},
+		Start:    s.start,
+	}
+}
+
+var _ scheduling.Service = (*Service)(nil)

@@ -1,0 +1,24 @@
+package schedulingsvc
+
+import (
+	"context"
+
+	"xinglin/internal/kernel/event"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/payment"
+	"xinglin/internal/platform/authz"
+	"xinglin/internal/platform/db"
+	"xinglin/internal/scheduling"
+)
+
+// onPaid settles a payment of ours: it books the appointment or goes back, once.
+func (s *Service) onPaid(ctx context.Context, tx db.Tx, _ event.Meta, e payment.PaidEvent) error {
+	if e.Purpose != payment.ForAppointment {
+		return nil
+	}
+	d, err := s.base.Authz.Check(ctx, authz.Request{Action: "scheduling.settle", Noun: "Appointment", ID: e.Reference.String()})
+	if err != nil {
+		return err
+	}
+	return s.store.settle(ctx, tx, id.As[scheduling.Appointment](e.Reference), e.Amount, d.Policy)
+}

@@ -1,0 +1,185 @@
+package schedulingsvc
+
+import (
+	"context"
+	"errors"
+
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/kernel/page"
+	"xinglin/internal/scheduling"
+)
+
+// overlapDays is how far ahead a rule is compared with the doctor's others.
+const overlapDays = 120
+
+// rotaPage lists the rules of a tenant by id.
+func (s *Service) rotaPage(ctx context.Context, f rotaFilter, p page.Request) (out page.Page[scheduling.RotaRule], err error) {
+	who, _, err := s.may(ctx, "scheduling.list_rotas", "Rota")
+	if err != nil {
+		return out, err
+	}
+	var after id.ID[scheduling.RotaRule]
+	if p.Cursor != "" {
+		if after, err = id.Parse[scheduling.RotaRule](p.Cursor); err != nil {
+			return out, scheduling.ErrInput.At("cursor", "not a cursor of this list")
+		}
+	}
+	return s.store.rotaRules(ctx, who.Tenant, f, after, p)
+}
+
+// createRota adds a rule; its schedules follow at once by a job.
+func (s *Service) createRota(ctx context.Context, r scheduling.RotaRule) (scheduling.RotaRule, error) {
+	r.ID, r.Version = id.New[scheduling.RotaRule](s.base.Clock.Now()), 0
+	return s.saveRota(ctx, "scheduling.create_rota", r)
+}
+
+// updateRota changes a rule; sessions that nobody has booked follow it.
+func (s *Service) updateRota(ctx context.Context, r scheduling.RotaRule) (scheduling.RotaRule, error) {
+	if r.Version <= 0 {
+		return r, scheduling.ErrStale.New()
+	}
+	return s.saveRota(ctx, "scheduling.update_rota", r)
+}
+
+func (s *Service) saveRota(ctx context.Context, action string, r scheduling.RotaRule) (scheduling.RotaRule, error) {
+	who, policy, err := s.may(ctx, action, "Rota")
+	if err != nil {
+		return r, err
+	}
+	if r.Version > 0 { // what is not there cannot be wrong
+		if _, err := s.store.rotaRule(ctx, who.Tenant, r.ID); err != nil {
+			return r, err
+		}
+	}
+	if err := checkRule(r); err != nil {
+		return r, err
+	}
+	if err := s.placed(ctx, who.Tenant, r.Duty); err != nil {
+		return r, err
+	}
+	from := max(r.From, clock.DateOf(s.base.Clock.Now()))
+	to := from.Add(overlapDays)
+	return s.store.saveRule(ctx, who.Tenant, r, from, to, func(rules []scheduling.RotaRule, exceptions []scheduling.Exception) error {
+		return s.fitsIn(r, rules, exceptions, from, to)
+	}, policy)
+}
+
+// placed refuses a duty at a place or by a doctor that the tenant's directory lacks.
+func (s *Service) placed(ctx context.Context, t scheduling.TenantID, d scheduling.Duty) error {
+	l, err := s.dir.Labels(ctx, t, []scheduling.PractitionerID{d.Practitioner}, []scheduling.DepartmentID{d.Department}, []scheduling.CampusID{d.Campus})
+	if err != nil {
+		return err
+	}
+	for path, ok := range map[string]bool{"practitioner_id": has(l.Practitioners, d.Practitioner), "department_id": has(l.Departments, d.Department), "campus_id": has(l.Campuses, d.Campus)} {
+		if !ok {
+			return scheduling.ErrNotFound.At(path, "unknown")
+		}
+	}
+	return nil
+}
+
+func has[K comparable, V any](m map[K]V, k K) bool {
+	_, ok := m[k]
+	return ok
+}
+
+// fitsIn refuses a rule that plans its doctor twice at one time.
+func (s *Service) fitsIn(r scheduling.RotaRule, rules []scheduling.RotaRule, exceptions []scheduling.Exception, from, to clock.Date) error {
+	own := []scheduling.RotaRule{r}
+	for _, v := range rules {
+		if v.Duty.Practitioner == r.Duty.Practitioner && v.ID != r.ID {
+			own = append(own, v)
+		}
+	}
+	var theirs []scheduling.Exception
+	for _, e := range exceptions {
+		if e.Duty.Practitioner == r.Duty.Practitioner {
+			theirs = append(theirs, e)
+		}
+	}
+	_, conflicts, err := planRota(own, theirs, s.cal, from, to)
+	if err != nil {
+		return err
+	}
+	for _, c := range conflicts {
+		if c.Kept.Rule == r.ID || c.Left.Rule == r.ID {
+			return scheduling.ErrRotaOverlap.At("session", c.Left.Date.String())
+		}
+	}
+	return nil
+}
+
+// previewRota shows the sessions that a rule would make beside what is planned, at most
+// 92 days.
+func (s *Service) previewRota(ctx context.Context, r scheduling.RotaRule, from, to clock.Date) ([]scheduling.PlannedSchedule, []planConflict, error) {
+	who, _, err := s.may(ctx, "scheduling.preview_rota", "Rota")
+	if err != nil {
+		return nil, nil, err
+	}
+	if to < from || int(to-from) >= 92 {
+		return nil, nil, scheduling.ErrInput.At("to", "from..to within 92 days")
+	}
+	if err := checkRule(r); err != nil {
+		return nil, nil, err
+	}
+	if err := s.placed(ctx, who.Tenant, r.Duty); err != nil {
+		return nil, nil, err
+	}
+	rules, exceptions, err := s.store.rota(ctx, who.Tenant, from, to)
+	if err != nil {
+		return nil, nil, err
+	}
+	if r.ID.IsZero() {
+		r.ID = id.New[scheduling.RotaRule](s.base.Clock.Now())
+	}
+	own := []scheduling.RotaRule{}
+	for _, v := range rules {
+		if v.Duty.Practitioner == r.Duty.Practitioner && v.ID != r.ID {
+			own = append(own, v)
+		}
+	}
+	all, conflicts, err := planRota(append(own, r), exceptions, s.cal, from, to)
+	if err != nil {
+		return nil, nil, err
+	}
+	var mine []scheduling.PlannedSchedule
+	for _, p := range all {
+		if p.Rule == r.ID {
+			mine = append(mine, p)
+		}
+	}
+	return mine, conflicts, nil
+}
+
+// ExtendRota makes the schedules of the rules from today up to and including through.
+func (s *Service) ExtendRota(ctx context.Context, through clock.Date) (scheduling.ExtendReport, error) {
+	who, policy, err := s.may(ctx, "scheduling.extend_rota", "Rota")
+	if err != nil {
+		return scheduling.ExtendReport{}, err
+	}
+	today := clock.DateOf(s.base.Clock.Now())
+	if int(through-today) >= maxPlanDays {
+		return scheduling.ExtendReport{}, scheduling.ErrInput.At("through", "at most 400 days ahead")
+	}
+	m, err := s.store.extend(ctx, who.Tenant, s.cal, today, through, policy)
+	return scheduling.ExtendReport{Through: through, Schedules: m.New, Slots: m.Slots, Conflicts: m.Conflicts}, err
+}
+
+// extendToHorizon brings a tenant's schedules to where its rules need them.
+func (s *Service) extendToHorizon(ctx context.Context) (scheduling.ExtendReport, error) {
+	rules, _, err := s.Rules(ctx)
+	if err != nil {
+		return scheduling.ExtendReport{}, err
+	}
+	return s.ExtendRota(ctx, horizon(rules, s.base.Clock.Now()))
+}
+
+// askAll asks for the extension of every tenant.
+func (s *Service) askAll(ctx context.Context) error {
+	all, err := s.tenants.List(ctx)
+	for _, t := range all {
+		err = errors.Join(err, s.store.askExtend(ctx, t.ID))
+	}
+	return err
+}

@@ -1,0 +1,278 @@
+package schedulingsvc
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/event"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/calendar"
+	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/outbox"
+	"xinglin/internal/platform/trail"
+	"xinglin/internal/scheduling"
+)
+
+// extendDays is how many days one transaction makes, so that patients who book beside
+// it wait for a short time only.
+const extendDays = 7
+
+// made counts what a stretch of the rota made.
+type made struct {
+	New, Changed, Same, Slots, Conflicts int
+}
+
+func (m *made) add(n made) {
+	m.New, m.Changed, m.Same = m.New+n.New, m.Changed+n.Changed, m.Same+n.Same
+	m.Slots, m.Conflicts = m.Slots+n.Slots, m.Conflicts+n.Conflicts
+}
+
+// extend makes the schedules of from..to in short transactions.
+func (s store) extend(ctx context.Context, t scheduling.TenantID, cal *calendar.Calendar, from, to clock.Date, policy string) (sum made, err error) {
+	for first := from; first <= to; first = first.Add(extendDays) {
+		var m made
+		err := s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) (err error) {
+			m, err = s.extendIn(ctx, tx, cal, first, min(to, first.Add(extendDays-1)), policy)
+			return err
+		})
+		if err != nil {
+			return sum, err
+		}
+		sum.add(m)
+	}
+	return sum, nil
+}
+
+// extendIn lays the rota over from..to within a transaction: what is new is planned,
+// what nobody has booked yet follows the rota, what the rota no longer has is stopped.
+func (s store) extendIn(ctx context.Context, tx db.Tx, cal *calendar.Calendar, from, to clock.Date, policy string) (m made, err error) {
+	if err := takeRotaTurn(ctx, tx); err != nil {
+		return m, err
+	}
+	rules, exceptions, err := rotaIn(ctx, tx, from, to)
+	if err != nil {
+		return m, err
+	}
+	planned, conflicts, err := planRota(rules, exceptions, cal, from, to)
+	if err != nil {
+		return m, err
+	}
+	m.Conflicts = len(conflicts)
+	booking, _, err := rulesIn(ctx, tx)
+	if err != nil {
+		return m, err
+	}
+	e := &extension{s: s, tx: tx, now: tx.Now(), rules: booking, known: map[sessionKey]scheduleRow{}}
+	if err := e.read(ctx, from, to); err != nil {
+		return m, err
+	}
+	for _, p := range planned {
+		if err := e.lay(ctx, p, &m); err != nil {
+			return m, err
+		}
+	}
+	if err := e.stopRest(ctx); err != nil {
+		return m, err
+	}
+	return m, e.flush(ctx, policy)
+}
+
+type sessionKey struct {
+	day     clock.Date
+	doctor  scheduling.PractitionerID
+	session scheduling.Session
+}
+
+// extension gathers the rows of one stretch.
+type extension struct {
+	s         store
+	tx        db.Tx
+	now       time.Time
+	rules     scheduling.BookingRules
+	known     map[sessionKey]scheduleRow // what is left at the end is no longer planned
+	schedules [][]any
+	slots     [][]any
+	published []scheduling.SchedulePublished
+	stopped   []scheduling.ScheduleStopped
+}
+
+func (e *extension) read(ctx context.Context, from, to clock.Date) error {
+	rows, err := e.tx.Query(ctx, `SELECT `+scheduleColumns+` FROM schedule WHERE tenant_id = $1 AND day >= $2 AND day <= $3 ORDER BY id`, e.tx.Tenant(), from, to)
+	old, err := collect(rows, err, func(r db.Rows, v *scheduleRow) error { return scanSchedule(r, v) })
+	for _, v := range old {
+		e.known[sessionKey{v.Date, v.Practitioner, v.Session}] = v
+	}
+	return err
+}
+
+// lay brings one planned session in.
+func (e *extension) lay(ctx context.Context, p scheduling.PlannedSchedule, m *made) error {
+	k := sessionKey{p.Date, p.Duty.Practitioner, p.Duty.Session}
+	was, found := e.known[k]
+	delete(e.known, k)
+	v := e.row(p)
+	switch {
+	case !found && !e.now.Before(v.EndsAt): // over before it was planned
+		return nil
+	case !found:
+		v.ID, v.Version = id.New[scheduling.Schedule](e.now), 1
+		e.schedules = append(e.schedules, e.values(v, p))
+		for _, sl := range p.Slots {
+			e.slots = append(e.slots, slotValues(e.tx, v.ID, sl))
+		}
+		m.New++
+		m.Slots += len(p.Slots)
+		e.publish(v)
+		return nil
+	case e.like(was, v) || !e.now.Before(was.StartsAt):
+		m.Same++
+		return nil
+	}
+	v.ID = was.ID
+	done, err := e.change(ctx, v, p)
+	if err != nil {
+		return err
+	}
+	if !done { // somebody has a seat: the session stays as it was sold
+		m.Same++
+		return nil
+	}
+	m.Changed++
+	e.publish(v)
+	return nil
+}
+
+// row is the schedule that a plan makes.
+func (e *extension) row(p scheduling.PlannedSchedule) scheduleRow {
+	d := p.Duty
+	seats := 0
+	for _, sl := range p.Slots {
+		seats += sl.Capacity
+	}
+	return scheduleRow{Schedule: scheduling.Schedule{
+		Date: p.Date, Session: d.Session, Campus: d.Campus, Department: d.Department, Practitioner: d.Practitioner, Class: d.Class, Fee: d.Fee,
+		StartsAt: p.StartsAt, EndsAt: p.EndsAt, Location: d.Location, ReleasedAt: releasedAt(e.rules, p.Date), Capacity: seats,
+	}}
+}
+
+// like reports whether the schedule is as planned. The release is the rules' matter.
+func (e *extension) like(was, v scheduleRow) bool {
+	return !was.Stopped && was.Campus == v.Campus && was.Department == v.Department && was.Class == v.Class && was.Fee == v.Fee &&
+		was.StartsAt.Equal(v.StartsAt) && was.EndsAt.Equal(v.EndsAt) && was.Location == v.Location && was.Capacity == v.Capacity
+}
+
+func (e *extension) values(v scheduleRow, p scheduling.PlannedSchedule) []any {
+	return []any{
+		e.tx.Tenant(), v.ID, v.Date, string(v.Session), v.Campus, v.Department, v.Practitioner, string(v.Class), int64(v.Fee), v.StartsAt.UnixMicro(), v.EndsAt.UnixMicro(),
+		v.Location, v.ReleasedAt.UnixMicro(), false, v.Capacity, 0, id.Null(p.Rule), id.Null(p.Exception), v.Version, e.now.UnixMicro(), e.now.UnixMicro(),
+	}
+}
+
+func slotValues(tx db.Tx, schedule id.ID[scheduling.Schedule], sl scheduling.PlannedSlot) []any {
+	return []any{
+		tx.Tenant(), id.New[scheduling.Slot](tx.Now()), schedule, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, 0, 0, int64(0), fullMask(sl.Capacity), int64(0),
+	}
+}
+
+// change cuts a session anew if nobody has a seat in it; false: somebody has.
+func (e *extension) change(ctx context.Context, v scheduleRow, p scheduling.PlannedSchedule) (bool, error) {
+	n, err := e.tx.Exec(ctx, `UPDATE schedule SET campus_id = $3, department_id = $4, class = $5, fee_fen = $6, starts_at = $7, ends_at = $8, location = $9, capacity = $10,
+			stopped = $11, rule_id = $12, exception_id = $13, version = version + 1, updated_at = $14
+		WHERE tenant_id = $1 AND id = $2 AND taken = 0`,
+		e.tx.Tenant(), v.ID, v.Campus, v.Department, string(v.Class), int64(v.Fee), v.StartsAt.UnixMicro(), v.EndsAt.UnixMicro(), v.Location, v.Capacity,
+		false, id.Null(p.Rule), id.Null(p.Exception), e.now.UnixMicro())
+	if err != nil || n == 0 {
+		return false, err
+	}
+	_, err = e.tx.Exec(ctx, `UPDATE slot SET capacity = 0, full_mask = 0 WHERE tenant_id = $1 AND schedule_id = $2`, e.tx.Tenant(), v.ID)
+	if err != nil {
+		return false, err
+	}
+	var cut [][]any
+	for _, sl := range p.Slots {
+		n, err := e.tx.Exec(ctx, `UPDATE slot SET ends_at = $4, first = $5, capacity = $6, full_mask = $7 WHERE tenant_id = $1 AND schedule_id = $2 AND starts_at = $3`,
+			e.tx.Tenant(), v.ID, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, fullMask(sl.Capacity))
+		if err != nil {
+			return false, err
+		}
+		if n == 0 {
+			cut = append(cut, slotValues(e.tx, v.ID, sl))
+		}
+	}
+	e.slots = append(e.slots, cut...)
+	e.s.changed(ctx, e.tx, v.ID)
+	return true, nil
+}
+
+// stopRest stops the sessions to come that the rota no longer has.
+func (e *extension) stopRest(ctx context.Context) error {
+	rest := slices.SortedFunc(maps.Values(e.known), func(a, b scheduleRow) int { return slices.Compare(a.ID[:], b.ID[:]) })
+	for _, v := range rest {
+		if v.Stopped || !e.now.Before(v.StartsAt) {
+			continue
+		}
+		_, err := e.tx.Exec(ctx, `UPDATE schedule SET stopped = $3, version = version + 1, updated_at = $4 WHERE tenant_id = $1 AND id = $2`,
+			e.tx.Tenant(), v.ID, true, e.now.UnixMicro())
+		if err != nil {
+			return err
+		}
+		e.stopped = append(e.stopped, scheduling.ScheduleStopped{Schedule: v.ID, Practitioner: v.Practitioner, Date: v.Date, Session: v.Session})
+		e.s.changed(ctx, e.tx, v.ID)
+	}
+	return nil
+}
+
+func (e *extension) publish(v scheduleRow) {
+	e.published = append(e.published, scheduling.SchedulePublished{
+		Schedule: v.ID, Campus: v.Campus, Department: v.Department, Practitioner: v.Practitioner, Date: v.Date, Session: v.Session, Class: v.Class, Fee: v.Fee,
+		Capacity: v.Capacity, ReleasedAt: v.ReleasedAt,
+	})
+}
+
+// flush writes what was gathered, its events and one audit row.
+func (e *extension) flush(ctx context.Context, policy string) error {
+	err := insertMany(ctx, e.tx, `INSERT INTO schedule (tenant_id, id, day, session, campus_id, department_id, practitioner_id, class, fee_fen, starts_at, ends_at, location,
+		released_at, stopped, capacity, taken, rule_id, exception_id, version, created_at, updated_at) VALUES `, 21, e.schedules)
+	if err != nil {
+		return err
+	}
+	err = insertMany(ctx, e.tx, `INSERT INTO slot (tenant_id, id, schedule_id, starts_at, ends_at, first, capacity, held, booked, taken, full_mask, last_bit) VALUES `, 12, e.slots)
+	if err != nil {
+		return err
+	}
+	if err := addAll(ctx, e.tx, e.published); err != nil {
+		return err
+	}
+	if err := addAll(ctx, e.tx, e.stopped); err != nil {
+		return err
+	}
+	if len(e.published)+len(e.stopped) == 0 {
+		return nil
+	}
+	_, err = trail.Record(ctx, e.tx, trail.Entry{
+		Action: "scheduling.extend_rota", Noun: "Rota", ID: e.tx.Tenant().String(), Policy: policy, Changed: []string{"schedule"},
+	})
+	return err
+}
+
+// maxTold is how many events one message carries.
+const maxTold = 500
+
+// addAll adds events of one kind in messages of a bounded size.
+func addAll[E event.Event](ctx context.Context, tx db.Tx, events []E) error {
+	for len(events) > 0 {
+		n := min(len(events), maxTold)
+		all := make([]event.Event, 0, n)
+		for _, v := range events[:n] {
+			all = append(all, v)
+		}
+		if err := outbox.Add(ctx, tx, all...); err != nil {
+			return err
+		}
+		events = events[n:]
+	}
+	return nil
+}

@@ -1,0 +1,359 @@
+package schedulingsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/kernel/page"
+	"xinglin/internal/platform/calendar"
+	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/job"
+	"xinglin/internal/platform/trail"
+	"xinglin/internal/scheduling"
+)
+
+// maxRota bounds the rules and the exceptions of a tenant.
+const maxRota = 100_000
+
+const ruleColumns = `id, campus_id, department_id, practitioner_id, session, class, seats, slot_minutes, fee_fen, start_minute, end_minute, location, remark,
+	recurrence, from_day, to_day, holidays, makeup, version`
+
+func scanRule(r db.Row, v *scheduling.RotaRule) error {
+	d := &v.Duty
+	return r.Scan(&v.ID, &d.Campus, &d.Department, &d.Practitioner, (*string)(&d.Session), (*string)(&d.Class), &d.Seats, &d.SlotMinutes, (*int64)(&d.Fee),
+		(*int)(&d.Start), (*int)(&d.End), &d.Location, &d.Remark, &v.Recurrence, &v.From, &v.To, (*string)(&v.Holidays), (*string)(&v.MakeUp), &v.Version)
+}
+
+func ruleValues(t scheduling.TenantID, v scheduling.RotaRule) []any {
+	d := v.Duty
+	return []any{
+		t, v.ID, d.Campus, d.Department, d.Practitioner, string(d.Session), string(d.Class), d.Seats, d.SlotMinutes, int64(d.Fee), int(d.Start), int(d.End),
+		d.Location, d.Remark, v.Recurrence, v.From, v.To, string(v.Holidays), string(v.MakeUp), v.Version,
+	}
+}
+
+const exceptionColumns = `id, kind, campus_id, department_id, practitioner_id, session, class, seats, slot_minutes, fee_fen, start_minute, end_minute, location, remark,
+	from_day, to_day, version`
+
+func scanException(r db.Row, v *scheduling.Exception) error {
+	d := &v.Duty
+	return r.Scan(&v.ID, (*string)(&v.Kind), &d.Campus, &d.Department, &d.Practitioner, (*string)(&d.Session), (*string)(&d.Class), &d.Seats, &d.SlotMinutes, (*int64)(&d.Fee),
+		(*int)(&d.Start), (*int)(&d.End), &d.Location, &d.Remark, &v.From, &v.To, &v.Version)
+}
+
+func exceptionValues(t scheduling.TenantID, v scheduling.Exception) []any {
+	d := v.Duty
+	return []any{
+		t, v.ID, string(v.Kind), id.Null(d.Campus), id.Null(d.Department), d.Practitioner, string(d.Session), string(d.Class), d.Seats, d.SlotMinutes, int64(d.Fee),
+		int(d.Start), int(d.End), d.Location, d.Remark, v.From, v.To, v.Version,
+	}
+}
+
+// rotaIn reads the rules that reach into from..to and the exceptions of those days, by
+// id: what was planned first wins.
+func rotaIn(ctx context.Context, tx db.Tx, from, to clock.Date) ([]scheduling.RotaRule, []scheduling.Exception, error) {
+	rows, err := tx.Query(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 AND from_day <= $2 AND (to_day = 0 OR to_day >= $3) ORDER BY id LIMIT $4`,
+		tx.Tenant(), to, from, maxRota)
+	rules, err := collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err = tx.Query(ctx, `SELECT `+exceptionColumns+` FROM rota_exception WHERE tenant_id = $1 AND from_day <= $2 AND to_day >= $3 ORDER BY id LIMIT $4`,
+		tx.Tenant(), to, from, maxRota)
+	exceptions, err := collect(rows, err, func(r db.Rows, v *scheduling.Exception) error { return scanException(r, v) })
+	return rules, exceptions, err
+}
+
+func (s store) rota(ctx context.Context, t scheduling.TenantID, from, to clock.Date) (rules []scheduling.RotaRule, exceptions []scheduling.Exception, err error) {
+	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		rules, exceptions, err = rotaIn(ctx, tx, from, to)
+		return err
+	})
+	return rules, exceptions, err
+}
+
+// rotaFilter narrows the list of rules; zero ids do not.
+type rotaFilter struct {
+	Department   scheduling.DepartmentID
+	Practitioner scheduling.PractitionerID
+}
+
+func (s store) rotaRules(ctx context.Context, t scheduling.TenantID, f rotaFilter, after id.ID[scheduling.RotaRule], p page.Request) (out page.Page[scheduling.RotaRule], err error) {
+	size := p.Size()
+	where, args := "", []any{t, after, size + 1}
+	if !f.Department.IsZero() {
+		args = append(args, f.Department)
+		where += fmt.Sprintf(" AND department_id = $%d", len(args))
+	}
+	if !f.Practitioner.IsZero() {
+		args = append(args, f.Practitioner)
+		where += fmt.Sprintf(" AND practitioner_id = $%d", len(args))
+	}
+	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 AND id > $2`+where+` ORDER BY id LIMIT $3`, args...)
+		out.Items, err = collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
+		return err
+	})
+	if len(out.Items) > size {
+		out.Items = out.Items[:size]
+		out.Next = out.Items[size-1].ID.String()
+	}
+	return out, err
+}
+
+func (s store) rotaRule(ctx context.Context, t scheduling.TenantID, rule id.ID[scheduling.RotaRule]) (v scheduling.RotaRule, err error) {
+	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		return one(scanRule(tx.QueryRow(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 AND id = $2`, t, rule), &v))
+	})
+	return v, err
+}
+
+// fits decides about a rule beside the doctor's others.
+type fits func(rules []scheduling.RotaRule, exceptions []scheduling.Exception) error
+
+// saveRule makes a rule (version 0) or changes it if nobody was faster.
+func (s store) saveRule(ctx context.Context, t scheduling.TenantID, v scheduling.RotaRule, from, to clock.Date, check fits, policy string) (scheduling.RotaRule, error) {
+	action := "scheduling.update_rota"
+	if v.Version == 0 {
+		action = "scheduling.create_rota"
+	}
+	err := s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		if err := takeRotaTurn(ctx, tx); err != nil {
+			return err
+		}
+		rules, exceptions, err := rotaIn(ctx, tx, from, to)
+		if err != nil {
+			return err
+		}
+		if v.Version != 0 {
+			if err := ruleIsAt(ctx, tx, v); err != nil {
+				return err
+			}
+		}
+		if err := check(rules, exceptions); err != nil {
+			return err
+		}
+		if err := writeRule(ctx, tx, v); err != nil {
+			return err
+		}
+		if err := enqueueExtend(ctx, tx); err != nil {
+			return err
+		}
+		_, err = trail.Record(ctx, tx, trail.Entry{Action: action, Noun: "RotaRule", ID: v.ID.String(), Policy: policy, Changed: []string{"rule"}})
+		return err
+	})
+	v.Version++
+	if db.IsUnique(err) {
+		err = scheduling.ErrRotaOverlap.Wrap(err)
+	}
+	return v, err
+}
+
+func ruleIsAt(ctx context.Context, tx db.Tx, v scheduling.RotaRule) error {
+	var version int64
+	err := one(tx.QueryRow(ctx, `SELECT version FROM rota_rule WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), v.ID).Scan(&version))
+	if err == nil && version != v.Version {
+		err = scheduling.ErrStale.New()
+	}
+	return err
+}
+
+const insertRule = `INSERT INTO rota_rule (tenant_id, ` + ruleColumns + `) VALUES `
+
+const insertException = `INSERT INTO rota_exception (tenant_id, ` + exceptionColumns + `) VALUES `
+
+// writeRule inserts a rule of version 0 or updates the version that it has.
+func writeRule(ctx context.Context, tx db.Tx, v scheduling.RotaRule) error {
+	if v.Version == 0 {
+		v.Version = 1
+		return insertMany(ctx, tx, insertRule, 20, [][]any{ruleValues(tx.Tenant(), v)})
+	}
+	n, err := tx.Exec(ctx, `UPDATE rota_rule SET campus_id = $3, department_id = $4, practitioner_id = $5, session = $6, class = $7, seats = $8, slot_minutes = $9, fee_fen = $10,
+			start_minute = $11, end_minute = $12, location = $13, remark = $14, recurrence = $15, from_day = $16, to_day = $17, holidays = $18, makeup = $19, version = version + 1
+		WHERE tenant_id = $1 AND id = $2 AND version = $20`, ruleValues(tx.Tenant(), v)...)
+	if err == nil && n == 0 {
+		err = scheduling.ErrStale.New()
+	}
+	return err
+}
+
+func writeException(ctx context.Context, tx db.Tx, v scheduling.Exception) error {
+	n, err := tx.Exec(ctx, `UPDATE rota_exception SET kind = $3, campus_id = $4, department_id = $5, practitioner_id = $6, session = $7, class = $8, seats = $9, slot_minutes = $10,
+			fee_fen = $11, start_minute = $12, end_minute = $13, location = $14, remark = $15, from_day = $16, to_day = $17, version = version + 1
+		WHERE tenant_id = $1 AND id = $2 AND version = $18`, exceptionValues(tx.Tenant(), v)...)
+	if err == nil && n == 0 {
+		err = scheduling.ErrStale.New()
+	}
+	return err
+}
+
+// The work of keeping schedules ahead: jobExtend for one tenant, jobExtendAll each night.
+const (
+	jobExtend    = "scheduling.extend_rota"
+	jobExtendAll = "scheduling.extend_all"
+)
+
+// enqueueExtend asks for the tenant's schedules to follow its rota and rules.
+func enqueueExtend(ctx context.Context, tx db.Tx) error {
+	return job.Enqueue(ctx, tx, job.Spec{Kind: jobExtend, Payload: struct{}{}})
+}
+
+func (s store) askExtend(ctx context.Context, t scheduling.TenantID) error {
+	return s.db.Write(ctx, t, enqueueExtend)
+}
+
+// imported is what a file brings, with the directory's ids.
+type imported struct {
+	Rules      []scheduling.RotaRule
+	Exceptions []scheduling.Exception
+	From       clock.Date // the first day of rules that named none
+	Policy     string
+}
+
+// errDryRun rolls an import back after it was tried for real.
+var errDryRun = errors.New("dry run")
+
+// importRota brings rules and exceptions into the rota, all or nothing. A dry run goes
+// as far as the schedules and rolls back.
+func (s store) importRota(ctx context.Context, t scheduling.TenantID, in imported, dry func(ctx context.Context, tx db.Tx) error) (rules, exceptions scheduling.Change, err error) {
+	err = s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		rules, exceptions = scheduling.Change{}, scheduling.Change{}
+		if err := takeRotaTurn(ctx, tx); err != nil {
+			return err
+		}
+		if rules, err = mergeRules(ctx, tx, in); err != nil {
+			return err
+		}
+		if exceptions, err = mergeExceptions(ctx, tx, in); err != nil {
+			return err
+		}
+		if dry != nil {
+			if err := dry(ctx, tx); err != nil {
+				return err
+			}
+			return errDryRun
+		}
+		if rules.New+rules.Changed+exceptions.New+exceptions.Changed == 0 {
+			return nil
+		}
+		_, err := trail.Record(ctx, tx, trail.Entry{Action: "scheduling.import_rota", Noun: "Rota", ID: t.String(), Policy: in.Policy, Changed: []string{"rule", "exception"}})
+		return err
+	})
+	if errors.Is(err, errDryRun) {
+		err = nil
+	}
+	return rules, exceptions, err
+}
+
+// ruleKey is what makes two rules the same one over the imports.
+type ruleKey struct {
+	doctor     scheduling.PractitionerID
+	session    scheduling.Session
+	recurrence string
+}
+
+func mergeRules(ctx context.Context, tx db.Tx, in imported) (c scheduling.Change, err error) {
+	rows, err := tx.Query(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 ORDER BY id LIMIT $2`, tx.Tenant(), maxRota)
+	old, err := collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
+	if err != nil {
+		return c, err
+	}
+	known := map[ruleKey][]scheduling.RotaRule{}
+	for _, v := range old {
+		k := ruleKey{v.Duty.Practitioner, v.Duty.Session, v.Recurrence}
+		known[k] = append(known[k], v)
+	}
+	var fresh [][]any
+	for _, v := range in.Rules {
+		was, found := sameRule(known[ruleKey{v.Duty.Practitioner, v.Duty.Session, v.Recurrence}], v, in.From)
+		if !found {
+			v.ID, v.Version = id.New[scheduling.RotaRule](tx.Now()), 1
+			fresh = append(fresh, ruleValues(tx.Tenant(), v))
+			c.New++
+			continue
+		}
+		v.ID, v.Version, v.From = was.ID, was.Version, was.From
+		if v == was {
+			c.Same++
+			continue
+		}
+		if err := writeRule(ctx, tx, v); err != nil {
+			return c, err
+		}
+		c.Changed++
+	}
+	return c, insertMany(ctx, tx, insertRule, 20, fresh)
+}
+
+// sameRule finds the rule that a row names again. A row without a first day (it got the
+// import's) means the rule that holds on that day.
+func sameRule(known []scheduling.RotaRule, v scheduling.RotaRule, from clock.Date) (scheduling.RotaRule, bool) {
+	for _, w := range known {
+		if w.From == v.From {
+			return w, true
+		}
+	}
+	if v.From == from {
+		for _, w := range known {
+			if w.From <= from && (w.To == 0 || w.To >= from) {
+				return w, true
+			}
+		}
+	}
+	return scheduling.RotaRule{}, false
+}
+
+type exceptionKey struct {
+	kind     scheduling.ExceptionKind
+	doctor   scheduling.PractitionerID
+	session  scheduling.Session
+	from, to clock.Date
+}
+
+func keyOf(v scheduling.Exception) exceptionKey {
+	return exceptionKey{v.Kind, v.Duty.Practitioner, v.Duty.Session, v.From, v.To}
+}
+
+func mergeExceptions(ctx context.Context, tx db.Tx, in imported) (c scheduling.Change, err error) {
+	rows, err := tx.Query(ctx, `SELECT `+exceptionColumns+` FROM rota_exception WHERE tenant_id = $1 ORDER BY id LIMIT $2`, tx.Tenant(), maxRota)
+	old, err := collect(rows, err, func(r db.Rows, v *scheduling.Exception) error { return scanException(r, v) })
+	if err != nil {
+		return c, err
+	}
+	known := map[exceptionKey]scheduling.Exception{}
+	for _, v := range old {
+		known[keyOf(v)] = v
+	}
+	var fresh [][]any
+	for _, v := range in.Exceptions {
+		was, found := known[keyOf(v)]
+		if !found {
+			v.ID, v.Version = id.New[scheduling.Exception](tx.Now()), 1
+			fresh = append(fresh, exceptionValues(tx.Tenant(), v))
+			c.New++
+			continue
+		}
+		v.ID, v.Version = was.ID, was.Version
+		if v == was {
+			c.Same++
+			continue
+		}
+		if err := writeException(ctx, tx, v); err != nil {
+			return c, err
+		}
+		c.Changed++
+	}
+	return c, insertMany(ctx, tx, insertException, 18, fresh)
+}
+
+// tryImport does what importRota and extend would do and rolls it back.
+func (s store) tryImport(ctx context.Context, t scheduling.TenantID, in imported, cal *calendar.Calendar, from, to clock.Date) (rules, exceptions scheduling.Change, m made, err error) {
+	rules, exceptions, err = s.importRota(ctx, t, in, func(ctx context.Context, tx db.Tx) error {
+		m, err = s.extendIn(ctx, tx, cal, from, to, in.Policy)
+		return err
+	})
+	return rules, exceptions, m, err
+}

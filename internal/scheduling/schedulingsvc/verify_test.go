@@ -1,0 +1,169 @@
+package schedulingsvc
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/verify"
+	"xinglin/internal/scheduling"
+	"xinglin/internal/testkit"
+	"xinglin/internal/testkit/dbtest"
+)
+
+var (
+	ruleLine = regexp.MustCompile(`(?m)^ +(CHECK|FOREIGN KEY|UNIQUE) .*\n`)
+	ruleTail = regexp.MustCompile(`(?m) CHECK \(.*\)(,?)$`)
+)
+
+// loose is the schema without the rules of its tables, so that a test can plant what the
+// real one refuses.
+func loose(t *testing.T) db.Set {
+	t.Helper()
+	b, err := fs.ReadFile(Describe().Migrations, "0001_init.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := ruleTail.ReplaceAllString(ruleLine.ReplaceAllString(string(b), ""), "$1")
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "CREATE UNIQUE INDEX", "CREATE INDEX"), ",\n)", "\n)")
+	if strings.Contains(text, "CHECK") || strings.Contains(text, "REFERENCES") {
+		t.Fatal("a rule is left")
+	}
+	return db.Set{Name: "scheduling", FS: fstest.MapFS{"0001_init.sql": {Data: []byte(text)}}}
+}
+
+// plant changes the tables behind the product's back.
+func (w *world) plant(statements ...string) {
+	w.t.Helper()
+	err := w.base.DB.Write(context.Background(), w.tenant, func(ctx context.Context, tx db.Tx) error {
+		for _, q := range statements {
+			n, err := tx.Exec(ctx, q)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				w.t.Errorf("%s: nothing planted", q)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestVerifyFinds plants each violation and wants the check that is about it to fail.
+func TestVerifyFinds(t *testing.T) {
+	for name, x := range map[string]struct {
+		check string
+		do    []string
+	}{
+		"oversold":             {"no slot is oversold", []string{"UPDATE slot SET booked = capacity + 1 WHERE booked > 0"}},
+		"held":                 {"held is the sum of holds and waiting returns", []string{"UPDATE slot SET held = held + 1 WHERE held = 1"}},
+		"booked":               {"booked is the count of its appointments", []string{"UPDATE slot SET booked = booked - 1 WHERE booked > 0"}},
+		"bit":                  {"each seat has one owner and its bit", []string{"UPDATE slot SET taken = 2 WHERE taken = 1"}},
+		"session":              {"a session's seats are those of its slots", []string{"UPDATE schedule SET taken = taken + 1 WHERE taken > 0"}},
+		"hold without timer":   {"each hold has its timer", []string{"UPDATE appointment SET created_at = 1000000 WHERE state = 'pending'", "DELETE FROM job WHERE kind = 'scheduling.expire_hold'"}},
+		"return without timer": {"each waiting seat has its timer", []string{"UPDATE appointment SET updated_at = 1000000 WHERE state = 'cancelled'", "DELETE FROM job WHERE kind = 'scheduling.return_seat'"}},
+		"twice a day": {"one active appointment per limit key", []string{
+			"UPDATE appointment SET limit_key = 'x' WHERE state <> 'cancelled'",
+		}},
+		"number twice": {"one active appointment per number of a session", []string{
+			"UPDATE appointment SET number = 1 WHERE state <> 'cancelled'",
+		}},
+		"hold without pending":   {"holds and pending appointments are the same", []string{"UPDATE appointment SET state = 'booked', number = 7, settlement = 'applied', hold_expires_at = NULL WHERE state = 'pending'"}},
+		"pending without hold":   {"holds and pending appointments are the same", []string{"DELETE FROM hold"}},
+		"booked unpaid":          {"a booking with a fee was paid, a number is given", []string{"UPDATE appointment SET settlement = '' WHERE state = 'booked'"}},
+		"refund forgotten":       {"an applied payment of a cancelled visit has its refund asked for", []string{"UPDATE appointment SET updated_at = updated_at - 600000000 WHERE state = 'cancelled'", "DELETE FROM job WHERE kind = 'scheduling.refund_payment'"}},
+		"history broken":         {"each history is a chain to the state", []string{"DELETE FROM appointment_history WHERE to_state = 'booked'"}},
+		"history without an end": {"each history is a chain to the state", []string{"DELETE FROM appointment_history WHERE to_state = 'cancelled'"}},
+		"foreign child":          {"no child row of a foreign tenant", []string{"DELETE FROM slot"}},
+		"foreign history":        {"no child row of a foreign tenant", []string{"DELETE FROM appointment"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dbtest.EachDatabase(t, append(testkit.Sets(), loose(t)), func(t *testing.T, d *dbtest.Database) {
+				w := newWorld(t, d)
+				w.lived()
+				w.plant(x.do...)
+				var b bytes.Buffer
+				rep, err := verify.Run(context.Background(), []verify.Unit{{Context: "scheduling", DB: w.base.DB, Checks: w.m.Checks, Sets: w.m.Sets}}, nil, &b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, l := range rep.Lines {
+					if l.Name == "scheduling: "+x.check {
+						if l.Violations == 0 || len(l.Broken) == 0 {
+							t.Errorf("not found:\n%s", b.String())
+						}
+						return
+					}
+				}
+				t.Errorf("there is no check %q", x.check)
+			})
+		})
+	}
+}
+
+// lived fills a world with one of each: pending, booked twice, cancelled with a waiting
+// seat. It is sound.
+func (w *world) lived() {
+	w.t.Helper()
+	w.rules(func(r *scheduling.BookingRules) {
+		r.SeatReturn = scheduling.SeatReturn{Kind: scheduling.ReturnRandom, Min: 20, Max: 30}
+	})
+	w.rota(2500, 40, 30)
+	for i, date := range []string{"2026-03-04", "2026-03-04", "2026-03-04", "2026-03-05"} {
+		p, v := w.person()
+		a := w.hold(p, w.ask(v, w.on(date).ID))
+		if i == 0 {
+			continue
+		}
+		if err := w.paid(a); err != nil {
+			w.t.Fatal(err)
+		}
+		if i == 3 {
+			if _, err := w.s.Cancel(w.as(p), scheduling.CancelRequest{ID: a.ID, Version: 2}); err != nil {
+				w.t.Fatal(err)
+			}
+			w.due()
+		}
+	}
+	w.sound()
+}
+
+// TestSets: what other contexts' invariants are compared with.
+func TestSets(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		w.lived()
+		acts := w.number(`SELECT COUNT(*) FROM appointment_history h JOIN trail t ON t.tenant_id = h.tenant_id AND t.id = h.act_id WHERE h.tenant_id = $1`, w.tenant)
+		if acts != w.number(`SELECT COUNT(*) FROM appointment_history WHERE tenant_id = $1`, w.tenant) {
+			t.Errorf("%d acts in the audit", acts)
+		}
+		err := w.base.DB.Write(context.Background(), w.tenant, func(ctx context.Context, tx db.Tx) error { // as the collector does
+			_, err := tx.Exec(ctx, `DELETE FROM trail WHERE tenant_id = $1`, w.tenant)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, n := range map[string]string{
+			"scheduling.acts":                 `SELECT COUNT(*) FROM appointment_history WHERE tenant_id = $1`,
+			"scheduling.appointment_payments": `SELECT COUNT(*) FROM appointment WHERE tenant_id = $1`,
+			"scheduling.settled":              `SELECT COUNT(*) FROM appointment WHERE tenant_id = $1 AND settlement <> ''`,
+		} {
+			rep, err := verify.Run(context.Background(), []verify.Unit{{Context: "scheduling", DB: w.base.DB, Sets: w.m.Sets}},
+				[]verify.Subset{{Name: name, Left: name, Right: name}}, &bytes.Buffer{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l := rep.Lines[len(rep.Lines)-1]; l.Seen != w.number(n, w.tenant) || l.Seen == 0 {
+				t.Errorf("%s: %+v", name, l)
+			}
+		}
+	})
+}

@@ -313,8 +313,12 @@ func printReport(w io.Writer, r scheduling.ImportReport) {
 		name string
 		c    scheduling.Change
 	}{
-		{"campuses", r.Campuses}, {"departments", r.Departments}, {"doctors", r.Doctors},
-		{"rota rules", r.Rules}, {"exceptions", r.Exceptions}, {"schedules", r.Schedules},
+		{"campuses", r.Campuses},
+		{"departments", r.Departments},
+		{"doctors", r.Doctors},
+		{"rota rules", r.Rules},
+		{"exceptions", r.Exceptions},
+		{"schedules", r.Schedules},
 	} {
 		fmt.Fprintf(w, "  %-12s %5d new, %5d changed, %5d as they were\n", l.name, l.c.New, l.c.Changed, l.c.Same)
 	}

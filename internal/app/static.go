@@ -34,7 +34,11 @@ func (a app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	name := path.Clean(strings.TrimPrefix(r.URL.Path, "/"))
-	asset := strings.Contains(name, "/assets/")
+	asset := strings.Contains(name+"/", "/assets/")
+	if name != a.dir && !strings.HasPrefix(name, a.dir+"/") {
+		http.NotFound(w, r)
+		return
+	}
 	if name == a.dir || !a.has(name) {
 		if asset {
 			http.NotFound(w, r)
@@ -92,7 +96,7 @@ func (a app) has(name string) bool {
 // best picks the smallest form that the browser takes; they were compressed at build time.
 func (a app) best(name, accept string) ([]byte, string) {
 	for _, e := range []struct{ encoding, suffix string }{{"br", ".br"}, {"gzip", ".gz"}} {
-		if strings.Contains(accept, e.encoding) {
+		if accepts(accept, e.encoding) {
 			if b, err := fs.ReadFile(a.fs, name+e.suffix); err == nil {
 				return b, e.encoding
 			}
@@ -100,4 +104,16 @@ func (a app) best(name, accept string) ([]byte, string) {
 	}
 	b, _ := fs.ReadFile(a.fs, name)
 	return b, ""
+}
+
+// accepts reads Accept-Encoding: the encoding is named and its weight is not zero.
+func accepts(header, encoding string) bool {
+	for _, one := range strings.Split(header, ",") {
+		name, weight, _ := strings.Cut(one, ";")
+		if strings.EqualFold(strings.TrimSpace(name), encoding) {
+			q := strings.TrimLeft(strings.TrimPrefix(strings.TrimSpace(weight), "q="), "0.")
+			return weight == "" || q != ""
+		}
+	}
+	return false
 }

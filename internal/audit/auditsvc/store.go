@@ -30,9 +30,9 @@ func (store) list(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.
 		}
 		add("id < $%d", before)
 	}
-	for col, v := range map[string]string{"actor": q.Actor, "noun": q.Noun, "object": q.Object} {
-		if v != "" {
-			add(col+" = $%d", v)
+	for _, f := range []struct{ column, value string }{{"actor", q.Actor}, {"noun", q.Noun}, {"object", q.Object}} {
+		if f.value != "" {
+			add(f.column+" = $%d", f.value)
 		}
 	}
 	size := q.Page.Size()

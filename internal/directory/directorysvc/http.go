@@ -86,7 +86,7 @@ func (s *Service) routes(a *httpx.API) {
 
 func (s *Service) body(p directory.Practitioner) practitionerBody {
 	years := 0
-	if p.PractisingFrom > 0 {
+	if p.PractisingFrom != 0 {
 		years = p.PractisingFrom.Age(clock.DateOf(s.base.Clock.Now()))
 	}
 	return practitionerBody{

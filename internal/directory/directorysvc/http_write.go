@@ -19,15 +19,17 @@ type postCampusIn struct {
 }
 
 func (s *Service) postCampus(ctx context.Context, in *postCampusIn) (*out[campusBody], error) {
-	p, err := s.create(ctx, "directory.create_campus", directory.Roster{Campuses: []string{in.Body.Name}})
+	p, err := s.create(ctx, "directory.create_campus", directory.Roster{Campuses: []string{in.Body.Name}}, func(p directory.Placed) details {
+		return details{campuses: []directory.Campus{{ID: p.Campuses[in.Body.Name], NameEN: in.Body.NameEN, Address: in.Body.Address, Phone: in.Body.Phone}}}
+	})
 	if err != nil {
 		return nil, err
 	}
-	c := directory.Campus{ID: p.Campuses[in.Body.Name], NameEN: in.Body.NameEN, Address: in.Body.Address, Phone: in.Body.Phone}
-	if err := s.Describe(ctx, []directory.Campus{c}, nil, nil); err != nil {
+	c, err := s.ownCampus(ctx, p.Campuses[in.Body.Name])
+	if err != nil {
 		return nil, err
 	}
-	return &out[campusBody]{campusBody{c.ID, in.Body.Name, c.NameEN, c.Address, c.Phone}}, nil
+	return &out[campusBody]{campusBody{c.ID, c.Name, c.NameEN, c.Address, c.Phone}}, nil
 }
 
 type postDepartmentIn struct {
@@ -42,7 +44,11 @@ type postDepartmentIn struct {
 }
 
 func (s *Service) postDepartment(ctx context.Context, in *postDepartmentIn) (*out[departmentBody], error) {
-	campus, err := s.ownCampus(ctx, in.Body.CampusID)
+	cid, err := httpx.ID[directory.Campus](in.Body.CampusID)
+	if err != nil {
+		return nil, err
+	}
+	campus, err := s.ownCampus(ctx, cid)
 	if err != nil {
 		return nil, err
 	}
@@ -50,26 +56,34 @@ func (s *Service) postDepartment(ctx context.Context, in *postDepartmentIn) (*ou
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.create(ctx, "directory.create_department", directory.Roster{Departments: []directory.RosterDepartment{{Campus: campus.Name, Name: in.Body.Name, Location: in.Body.Location}}})
+	key := directory.RosterDepartmentKey{Campus: campus.Name, Name: in.Body.Name}
+	roster := directory.Roster{Departments: []directory.RosterDepartment{{Campus: campus.Name, Name: in.Body.Name, Location: in.Body.Location}}}
+	p, err := s.create(ctx, "directory.create_department", roster, func(p directory.Placed) details {
+		return details{departments: []directory.Department{{
+			ID: p.Departments[key], Parent: parent, NameEN: in.Body.NameEN, Location: in.Body.Location, Intro: in.Body.Intro,
+		}}}
+	})
 	if err != nil {
 		return nil, err
 	}
-	d := directory.Department{
-		ID: p.Departments[directory.RosterDepartmentKey{Campus: campus.Name, Name: in.Body.Name}], Parent: parent,
-		NameEN: in.Body.NameEN, Location: in.Body.Location, Intro: in.Body.Intro,
-	}
-	if err := s.Describe(ctx, nil, []directory.Department{d}, nil); err != nil {
+	who, err := auth.From(ctx)
+	if err != nil {
 		return nil, err
 	}
-	return &out[departmentBody]{departmentBody{d.ID, parent, campus.ID, in.Body.Name, d.NameEN, d.Location, d.Intro, 0}}, nil
+	ds, err := s.Departments(ctx, who.Tenant, campus.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range ds {
+		if d.ID == p.Departments[key] {
+			return &out[departmentBody]{departmentBody{d.ID, d.Parent, d.Campus, d.Name, d.NameEN, d.Location, d.Intro, d.DoctorCount}}, nil
+		}
+	}
+	return nil, directory.ErrNotFound.New()
 }
 
 // ownCampus finds the campus in the principal's tenant: another tenant's does not exist.
-func (s *Service) ownCampus(ctx context.Context, text string) (directory.Campus, error) {
-	cid, err := httpx.ID[directory.Campus](text)
-	if err != nil {
-		return directory.Campus{}, err
-	}
+func (s *Service) ownCampus(ctx context.Context, cid directory.CampusID) (directory.Campus, error) {
 	who, err := auth.From(ctx)
 	if err != nil {
 		return directory.Campus{}, err
@@ -110,23 +124,22 @@ func (s *Service) postPractitioner(ctx context.Context, in *postPractitionerIn) 
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.create(ctx, "directory.create_practitioner", directory.Roster{Doctors: []directory.RosterDoctor{{
+	from, err := s.practisingFrom(in.Body.PractisingFrom)
+	if err != nil {
+		return nil, err
+	}
+	roster := directory.Roster{Doctors: []directory.RosterDoctor{{
 		Licence: in.Body.LicenceNo, Name: in.Body.Name, Title: in.Body.Title, Campus: campus, Department: dep, Specialty: in.Body.Specialty,
-	}}})
+	}}}
+	p, err := s.create(ctx, "directory.create_practitioner", roster, func(p directory.Placed) details {
+		return details{practitioners: []directory.Practitioner{{ID: p.Doctors[in.Body.LicenceNo], Specialty: in.Body.Specialty, PractisingFrom: from}}}
+	})
 	if err != nil {
 		return nil, err
 	}
 	made, err := s.Practitioner(ctx, who.Tenant, p.Doctors[in.Body.LicenceNo])
 	if err != nil {
 		return nil, err
-	}
-	if in.Body.PractisingFrom != "" {
-		if made.PractisingFrom, err = date(in.Body.PractisingFrom); err != nil {
-			return nil, err
-		}
-		if err := s.Describe(ctx, nil, nil, []directory.Practitioner{made}); err != nil {
-			return nil, err
-		}
 	}
 	return &out[practitionerBody]{s.body(made)}, nil
 }
@@ -171,10 +184,8 @@ func (s *Service) putPractitioner(ctx context.Context, in *putPractitionerIn) (*
 		return nil, err
 	}
 	p := directory.Practitioner{ID: pid, Name: in.Body.Name, Title: in.Body.Title, Specialty: in.Body.Specialty, Version: v}
-	if in.Body.PractisingFrom != "" {
-		if p.PractisingFrom, err = date(in.Body.PractisingFrom); err != nil {
-			return nil, err
-		}
+	if p.PractisingFrom, err = s.practisingFrom(in.Body.PractisingFrom); err != nil {
+		return nil, err
 	}
 	p, err = s.update(ctx, p)
 	if err != nil {
@@ -183,10 +194,14 @@ func (s *Service) putPractitioner(ctx context.Context, in *putPractitionerIn) (*
 	return &tagged[practitionerBody]{httpx.ETag(p.Version), s.body(p)}, nil
 }
 
-func date(text string) (clock.Date, error) {
+// practisingFrom reads the optional date; nobody practises from a day to come.
+func (s *Service) practisingFrom(text string) (clock.Date, error) {
+	if text == "" {
+		return 0, nil
+	}
 	d, err := clock.ParseDate(text)
-	if err != nil {
-		return 0, directory.ErrInvalid.At("practising_from", "want YYYY-MM-DD")
+	if err != nil || d > clock.DateOf(s.base.Clock.Now()) || d < clock.NewDate(1900, 1, 1) {
+		return 0, directory.ErrInvalid.At("practising_from", "want YYYY-MM-DD, not after today")
 	}
 	return d, nil
 }

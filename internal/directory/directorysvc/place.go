@@ -33,6 +33,11 @@ func checkRoster(r directory.Roster) error {
 	bad := func(path, what string) {
 		ds = append(ds, fault.Detail{Path: path, Code: "directory.invalid", Message: what})
 	}
+	for _, c := range r.Campuses {
+		if strings.TrimSpace(c) == "" {
+			bad("campuses", "a campus needs a name")
+		}
+	}
 	for _, d := range r.Departments {
 		if strings.TrimSpace(d.Name) == "" || strings.TrimSpace(d.Campus) == "" {
 			bad("departments", "a department needs a name and a campus")
@@ -70,11 +75,11 @@ func (s *Service) Describe(ctx context.Context, c []directory.Campus, ds []direc
 	if err != nil {
 		return err
 	}
-	return s.store.describe(ctx, s.base.DB, who.Tenant, c, ds, ps, d.Policy)
+	return s.store.describe(ctx, s.base.DB, who.Tenant, details{c, ds, ps}, d.Policy)
 }
 
-// create makes one entry by hand: the same road as a roster of one.
-func (s *Service) create(ctx context.Context, action string, r directory.Roster) (directory.Placed, error) {
+// create makes one entry by hand: the same road as a roster of one. The same again is the same entry.
+func (s *Service) create(ctx context.Context, action string, r directory.Roster, fill func(directory.Placed) details) (directory.Placed, error) {
 	who, d, err := s.may(ctx, action)
 	if err != nil {
 		return directory.Placed{}, err
@@ -82,7 +87,7 @@ func (s *Service) create(ctx context.Context, action string, r directory.Roster)
 	if err := checkRoster(r); err != nil {
 		return directory.Placed{}, err
 	}
-	return s.store.place(ctx, s.base.DB, who.Tenant, r, d.Policy, false)
+	return s.store.create(ctx, s.base.DB, who.Tenant, r, fill, action, d.Policy)
 }
 
 // update changes what the public sees of a practitioner, if nobody was faster.

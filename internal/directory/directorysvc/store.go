@@ -65,7 +65,14 @@ func (store) practitioner(ctx context.Context, d *db.DB, tenant directory.Tenant
 	return p, err
 }
 
-// practitioners lists by id. With a department or campus one sees everybody who works there, else each once.
+// firstOfCampus keeps one role of a practitioner in a campus: the main one, else that of the oldest department.
+const firstOfCampus = ` AND NOT EXISTS (SELECT 1 FROM practitioner_role r2
+	JOIN department d2 ON d2.tenant_id = r2.tenant_id AND d2.id = r2.department_id
+	WHERE r2.tenant_id = p.tenant_id AND r2.practitioner_id = p.id AND d2.campus_id = d.campus_id
+	AND (r2.main AND NOT r.main OR r2.main = r.main AND r2.department_id < r.department_id))`
+
+// practitioners lists by id, each once. With a department or campus one sees everybody
+// who works there, with the role that they have there.
 func (store) practitioners(ctx context.Context, d *db.DB, tenant directory.TenantID, q directory.Query) (out page.Page[directory.Practitioner], err error) {
 	after, err := id.Parse[directory.Practitioner](q.Page.Cursor)
 	if q.Page.Cursor != "" && err != nil {
@@ -87,12 +94,15 @@ func (store) practitioners(ctx context.Context, d *db.DB, tenant directory.Tenan
 	if !q.Campus.IsZero() {
 		add("d.campus_id = $%d", q.Campus)
 	}
+	if q.Department.IsZero() && !q.Campus.IsZero() {
+		where.WriteString(firstOfCampus)
+	}
 	for _, w := range words(q.Text) {
 		add(`p.search LIKE $%d ESCAPE '\'`, like(w))
 	}
 	size := q.Page.Size()
 	args = append(args, size+1)
-	text := practitionerColumns + where.String() + fmt.Sprintf(" ORDER BY p.id, d.id LIMIT $%d", len(args))
+	text := practitionerColumns + where.String() + fmt.Sprintf(" ORDER BY p.id LIMIT $%d", len(args))
 	err = d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
 		rows, err := tx.Query(ctx, text, args...)
 		out.Items, err = collect(rows, err, func(r db.Rows, p *directory.Practitioner) error { return scanPractitioner(r, p) })

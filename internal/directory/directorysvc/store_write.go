@@ -3,6 +3,7 @@ package directorysvc
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"xinglin/internal/directory"
 	"xinglin/internal/kernel/id"
@@ -14,14 +15,42 @@ import (
 // errDryRun rolls a placement back after it was tried for real.
 var errDryRun = errors.New("dry run")
 
-func (s store) place(ctx context.Context, d *db.DB, tenant directory.TenantID, r directory.Roster, policy string, dryRun bool) (directory.Placed, error) {
+// details are what a roster does not know, by the ids that it was given.
+type details struct {
+	campuses      []directory.Campus
+	departments   []directory.Department
+	practitioners []directory.Practitioner
+}
+
+func newPlacing(ctx context.Context, tx db.Tx) *placing {
+	return &placing{ctx: ctx, tx: tx, names: map[string]string{}, out: directory.Placed{
+		Campuses:    map[string]directory.CampusID{},
+		Departments: map[directory.RosterDepartmentKey]directory.DepartmentID{},
+		Doctors:     map[string]directory.PractitionerID{},
+	}}
+}
+
+// create places one entry by hand and fills it in, in one transaction.
+func (store) create(ctx context.Context, d *db.DB, tenant directory.TenantID, r directory.Roster, fill func(directory.Placed) details, action, policy string) (out directory.Placed, err error) {
+	err = d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
+		p := newPlacing(ctx, tx)
+		if err := p.all(r); err != nil {
+			return err
+		}
+		if err := describe(ctx, tx, fill(p.out)); err != nil {
+			return err
+		}
+		out = p.out
+		_, err := trail.Record(ctx, tx, trail.Entry{Action: action, Noun: "Directory", ID: id.ID[id.Any](tenant).String(), Policy: policy})
+		return err
+	})
+	return out, err
+}
+
+func (store) place(ctx context.Context, d *db.DB, tenant directory.TenantID, r directory.Roster, policy string, dryRun bool) (directory.Placed, error) {
 	var out directory.Placed
 	err := d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
-		p := placing{ctx: ctx, tx: tx, out: directory.Placed{
-			Campuses:    map[string]directory.CampusID{},
-			Departments: map[directory.RosterDepartmentKey]directory.DepartmentID{},
-			Doctors:     map[string]directory.PractitionerID{},
-		}}
+		p := newPlacing(ctx, tx)
 		if err := p.all(r); err != nil {
 			return err
 		}
@@ -46,10 +75,11 @@ func (s store) place(ctx context.Context, d *db.DB, tenant directory.TenantID, r
 // placing is one roster on its way into the directory. Every insert is conditional on
 // the unique key, so that two imports at once make each entry once.
 type placing struct {
-	ctx context.Context
-	tx  db.Tx
-	org directory.OrganizationID
-	out directory.Placed
+	ctx   context.Context
+	tx    db.Tx
+	org   directory.OrganizationID
+	names map[string]string // by licence, of this roster
+	out   directory.Placed
 }
 
 func (p *placing) all(r directory.Roster) error {
@@ -140,39 +170,46 @@ func (p *placing) doctor(d directory.RosterDoctor) error {
 	}
 	dep := p.out.Departments[directory.RosterDepartmentKey{Campus: d.Campus, Name: d.Department}]
 	v, seen := p.out.Doctors[d.Licence]
+	fresh := false
 	if !seen {
 		var err error
-		if v, err = p.practitioner(d); err != nil {
+		if v, fresh, err = p.practitioner(d, dep); err != nil {
 			return err
 		}
-		p.out.Doctors[d.Licence] = v
+		p.out.Doctors[d.Licence], p.names[d.Licence] = v, d.Name
+	} else if p.names[d.Licence] != d.Name {
+		return directory.ErrLicenceTaken.At("licence_no", d.Licence)
 	}
-	_, err := p.tx.Exec(p.ctx, `INSERT INTO practitioner_role (tenant_id, practitioner_id, department_id, main)
+	n, err := p.tx.Exec(p.ctx, `INSERT INTO practitioner_role (tenant_id, practitioner_id, department_id, main)
 		SELECT $1, $2, $3, NOT EXISTS (SELECT 1 FROM practitioner_role WHERE tenant_id = $1 AND practitioner_id = $2 AND main)
 		ON CONFLICT DO NOTHING`, p.tx.Tenant(), v, dep)
-	return err
+	if err != nil || n == 0 || fresh {
+		return err
+	}
+	p.out.New = append(p.out.New, "出诊 "+d.Licence+" "+d.Campus+" "+d.Department)
+	return reindex(p.ctx, p.tx, v) // a further department is found by its words too
 }
 
-func (p *placing) practitioner(d directory.RosterDoctor) (directory.PractitionerID, error) {
-	v := id.New[directory.Practitioner](p.tx.Now())
+func (p *placing) practitioner(d directory.RosterDoctor, dep directory.DepartmentID) (v directory.PractitionerID, fresh bool, err error) {
+	v = id.New[directory.Practitioner](p.tx.Now())
 	n, err := p.tx.Exec(p.ctx, `INSERT INTO practitioner (tenant_id, id, licence, name, title, specialty, practising_from, search, version)
 		VALUES ($1, $2, $3, $4, $5, $6, 0, $7, 1) ON CONFLICT DO NOTHING`,
 		p.tx.Tenant(), v, d.Licence, d.Name, d.Title, d.Specialty, searchText(d.Name, d.Title, d.Specialty, d.Department, d.Campus))
 	if err != nil {
-		return v, err
+		return v, false, err
 	}
 	if n == 1 {
 		p.out.New = append(p.out.New, "医师 "+d.Licence)
-		return v, outbox.Add(p.ctx, p.tx, directory.PractitionerChanged{Practitioner: v})
+		return v, true, outbox.Add(p.ctx, p.tx, directory.PractitionerChanged{Practitioner: v, Department: dep})
 	}
 	var name string
 	if err := p.tx.QueryRow(p.ctx, `SELECT id, name FROM practitioner WHERE tenant_id = $1 AND licence = $2`, p.tx.Tenant(), d.Licence).Scan(&v, &name); err != nil {
-		return v, err
+		return v, false, err
 	}
 	if name != d.Name {
-		return v, directory.ErrLicenceTaken.At("licence_no", d.Licence)
+		return v, false, directory.ErrLicenceTaken.At("licence_no", d.Licence)
 	}
-	return v, nil
+	return v, false, nil
 }
 
 func (store) setOrganization(ctx context.Context, d *db.DB, tenant directory.TenantID, o directory.Organization, policy string) (directory.Organization, error) {
@@ -190,41 +227,79 @@ func (store) setOrganization(ctx context.Context, d *db.DB, tenant directory.Ten
 	return o, err
 }
 
-func (store) describe(ctx context.Context, d *db.DB, tenant directory.TenantID, cs []directory.Campus, ds []directory.Department, ps []directory.Practitioner, policy string) error {
+func (store) describe(ctx context.Context, d *db.DB, tenant directory.TenantID, in details, policy string) error {
 	return d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
-		for _, c := range cs {
-			_, err := tx.Exec(ctx, `UPDATE campus SET name_en = CASE WHEN $3 = '' THEN name_en ELSE $3 END, address = CASE WHEN $4 = '' THEN address ELSE $4 END,
-				phone = CASE WHEN $5 = '' THEN phone ELSE $5 END, version = version + 1 WHERE tenant_id = $1 AND id = $2`, tenant, c.ID, c.NameEN, c.Address, c.Phone)
-			if err != nil {
-				return err
-			}
-		}
-		for _, v := range ds {
-			_, err := tx.Exec(ctx, `UPDATE department SET name_en = CASE WHEN $3 = '' THEN name_en ELSE $3 END, location = CASE WHEN $4 = '' THEN location ELSE $4 END,
-				intro = CASE WHEN $5 = '' THEN intro ELSE $5 END, parent_id = COALESCE($6, parent_id), version = version + 1 WHERE tenant_id = $1 AND id = $2`,
-				tenant, v.ID, v.NameEN, v.Location, v.Intro, id.Null(v.Parent))
-			if db.IsCheck(err) {
-				return directory.ErrLoop.New()
-			}
-			if err != nil {
-				return err
-			}
-		}
-		for _, p := range ps {
-			var name, title string
-			err := one(tx.QueryRow(ctx, `UPDATE practitioner SET specialty = CASE WHEN $3 = '' THEN specialty ELSE $3 END,
-				practising_from = CASE WHEN $4 = 0 THEN practising_from ELSE $4 END, version = version + 1 WHERE tenant_id = $1 AND id = $2 RETURNING name, title`,
-				tenant, p.ID, p.Specialty, p.PractisingFrom).Scan(&name, &title))
-			if err != nil {
-				return err
-			}
-			if err := reindex(ctx, tx, p.ID); err != nil {
-				return err
-			}
+		if err := describe(ctx, tx, in); err != nil {
+			return err
 		}
 		_, err := trail.Record(ctx, tx, trail.Entry{Action: "directory.describe", Noun: "Directory", ID: id.ID[id.Any](tenant).String(), Policy: policy})
 		return err
 	})
+}
+
+// describe fills in what is given; empty texts and zeros stay as they were.
+func describe(ctx context.Context, tx db.Tx, in details) error {
+	for _, c := range in.campuses {
+		n, err := tx.Exec(ctx, `UPDATE campus SET name_en = CASE WHEN $3 = '' THEN name_en ELSE $3 END, address = CASE WHEN $4 = '' THEN address ELSE $4 END,
+			phone = CASE WHEN $5 = '' THEN phone ELSE $5 END, version = version + 1 WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), c.ID, c.NameEN, c.Address, c.Phone)
+		if err := found(n, err); err != nil {
+			return err
+		}
+	}
+	for _, v := range in.departments {
+		if err := describeDepartment(ctx, tx, v); err != nil {
+			return err
+		}
+	}
+	for _, p := range in.practitioners {
+		n, err := tx.Exec(ctx, `UPDATE practitioner SET specialty = CASE WHEN $3 = '' THEN specialty ELSE $3 END,
+			practising_from = CASE WHEN $4 = 0 THEN practising_from ELSE $4 END, version = version + 1 WHERE tenant_id = $1 AND id = $2`,
+			tx.Tenant(), p.ID, p.Specialty, p.PractisingFrom)
+		if err := found(n, err); err != nil {
+			return err
+		}
+		if err := reindex(ctx, tx, p.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func found(n int64, err error) error {
+	if err == nil && n == 0 {
+		return directory.ErrNotFound.New()
+	}
+	return err
+}
+
+// describeDepartment also moves a department below another one of its campus. The
+// campus's row is locked first, so that two moves at once cannot close a loop together.
+func describeDepartment(ctx context.Context, tx db.Tx, v directory.Department) error {
+	if !v.Parent.IsZero() {
+		_, err := tx.Exec(ctx, `UPDATE campus SET version = version WHERE tenant_id = $1
+			AND id = (SELECT campus_id FROM department WHERE tenant_id = $1 AND id = $2)`, tx.Tenant(), v.ID)
+		if err != nil {
+			return err
+		}
+		var above int
+		err = tx.QueryRow(ctx, `WITH RECURSIVE up (id, parent_id) AS (
+				SELECT id, parent_id FROM department WHERE tenant_id = $1 AND id = $2
+				UNION SELECT d.id, d.parent_id FROM department d JOIN up ON d.id = up.parent_id WHERE d.tenant_id = $1)
+			SELECT COUNT(*) FROM up WHERE id = $3`, tx.Tenant(), v.Parent, v.ID).Scan(&above)
+		if err != nil {
+			return err
+		}
+		if above > 0 {
+			return directory.ErrLoop.New()
+		}
+	}
+	n, err := tx.Exec(ctx, `UPDATE department SET name_en = CASE WHEN $3 = '' THEN name_en ELSE $3 END, location = CASE WHEN $4 = '' THEN location ELSE $4 END,
+		intro = CASE WHEN $5 = '' THEN intro ELSE $5 END, parent_id = COALESCE($6, parent_id), version = version + 1 WHERE tenant_id = $1 AND id = $2`,
+		tx.Tenant(), v.ID, v.NameEN, v.Location, v.Intro, id.Null(v.Parent))
+	if db.IsForeign(err) { // no such department in this campus
+		return directory.ErrNotFound.New()
+	}
+	return found(n, err)
 }
 
 func (store) updatePractitioner(ctx context.Context, d *db.DB, tenant directory.TenantID, p directory.Practitioner, policy string) error {
@@ -234,17 +309,18 @@ func (store) updatePractitioner(ctx context.Context, d *db.DB, tenant directory.
 		if err != nil {
 			return err
 		}
+		var dep directory.DepartmentID
+		err = one(tx.QueryRow(ctx, `SELECT department_id FROM practitioner_role WHERE tenant_id = $1 AND practitioner_id = $2 AND main`, tenant, p.ID).Scan(&dep))
+		if err != nil {
+			return err
+		}
 		if n == 0 {
-			var v int64
-			if err := one(tx.QueryRow(ctx, `SELECT version FROM practitioner WHERE tenant_id = $1 AND id = $2`, tenant, p.ID).Scan(&v)); err != nil {
-				return err
-			}
 			return directory.ErrStale.New()
 		}
 		if err := reindex(ctx, tx, p.ID); err != nil {
 			return err
 		}
-		if err := outbox.Add(ctx, tx, directory.PractitionerChanged{Practitioner: p.ID, Department: p.Department}); err != nil {
+		if err := outbox.Add(ctx, tx, directory.PractitionerChanged{Practitioner: p.ID, Department: dep}); err != nil {
 			return err
 		}
 		_, err = trail.Record(ctx, tx, trail.Entry{Action: "directory.update_practitioner", Noun: "Practitioner", ID: p.ID.String(), Policy: policy, Changed: []string{"name", "title", "specialty", "practising_from"}})
@@ -254,16 +330,20 @@ func (store) updatePractitioner(ctx context.Context, d *db.DB, tenant directory.
 
 // reindex rewrites the words that a search looks in, after the row was locked by its update.
 func reindex(ctx context.Context, tx db.Tx, p directory.PractitionerID) error {
-	rows, err := tx.Query(ctx, practitionerColumns+` WHERE p.tenant_id = $1 AND p.id = $2`, tx.Tenant(), p)
-	found, err := collect(rows, err, func(r db.Rows, v *directory.Practitioner) error { return scanPractitioner(r, v) })
-	if err != nil || len(found) == 0 {
+	rows, err := tx.Query(ctx, practitionerColumns+` WHERE p.tenant_id = $1 AND p.id = $2 ORDER BY r.department_id`, tx.Tenant(), p)
+	roles, err := collect(rows, err, func(r db.Rows, v *directory.Practitioner) error { return scanPractitioner(r, v) })
+	if err != nil || len(roles) == 0 {
 		return err
 	}
 	var places []string
-	for _, f := range found {
-		places = append(places, f.DepartmentName, f.CampusName)
+	for _, r := range roles {
+		for _, p := range []string{r.DepartmentName, r.CampusName} {
+			if !slices.Contains(places, p) {
+				places = append(places, p)
+			}
+		}
 	}
 	_, err = tx.Exec(ctx, `UPDATE practitioner SET search = $3 WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), p,
-		searchText(found[0].Name, found[0].Title, found[0].Specialty, places...))
+		searchText(roles[0].Name, roles[0].Title, roles[0].Specialty, places...))
 	return err
 }

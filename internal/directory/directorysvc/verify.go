@@ -14,5 +14,14 @@ func checks() []verify.Check {
 			LEFT JOIN department d ON d.tenant_id = r.tenant_id AND d.id = r.department_id
 			LEFT JOIN campus c ON c.tenant_id = d.tenant_id AND c.id = d.campus_id
 			WHERE p.id IS NULL OR d.id IS NULL OR c.id IS NULL`},
+		{Name: "directory: departments form a tree within a campus", Grace: verify.NoGrace, SQL: `-- global: every tenant
+			WITH RECURSIVE up (tenant_id, id, at, n) AS (
+				SELECT tenant_id, id, parent_id, 1 FROM department WHERE parent_id IS NOT NULL
+				UNION ALL SELECT up.tenant_id, up.id, d.parent_id, up.n + 1 FROM up JOIN department d ON d.tenant_id = up.tenant_id AND d.id = up.at
+				WHERE d.parent_id IS NOT NULL AND up.at <> up.id AND up.n < 64)
+			SELECT id_text(up.id) AS what, 0 AS at FROM up WHERE up.at = up.id OR up.n = 64
+			UNION SELECT id_text(d.id) AS what, 0 AS at FROM department d
+			LEFT JOIN department p ON p.tenant_id = d.tenant_id AND p.id = d.parent_id AND p.campus_id = d.campus_id
+			WHERE d.parent_id IS NOT NULL AND p.id IS NULL`},
 	}
 }

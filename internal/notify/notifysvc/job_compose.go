@@ -1,8 +1,10 @@
 package notifysvc
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"xinglin/internal/directory"
@@ -13,6 +15,7 @@ import (
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/notify"
 	"xinglin/internal/platform/job"
+	"xinglin/internal/scheduling"
 )
 
 func (s *Service) jobs() []job.Handler {
@@ -33,6 +36,9 @@ func (s *Service) compose(ctx context.Context, c composeJob) error {
 	if err != nil {
 		return fmt.Errorf("notify: compose: %w", err)
 	}
+	if c.Visit.Account.IsZero() {
+		return nil // booked at the desk for somebody without an account
+	}
 	for i := range message {
 		message[i] ^= c.Visit.Appointment[i] // one row may carry several appointments
 	}
@@ -49,21 +55,10 @@ func (s *Service) compose(ctx context.Context, c composeJob) error {
 func (s *Service) facts(ctx context.Context, tenant notify.TenantID, c composeJob) (map[string]secret.Text, error) {
 	v := c.Visit
 	p := map[string]string{"appointment": v.Appointment.String(), "number": c.Number, "amount": money.Fen(c.Fen).String()}
-	if !v.Practitioner.IsZero() {
-		l, err := s.directory.Labels(ctx, tenant,
-			[]directory.PractitionerID{directory.PractitionerID(v.Practitioner)},
-			[]directory.DepartmentID{directory.DepartmentID(v.Department)},
-			[]directory.CampusID{directory.CampusID(v.Campus)})
-		if err != nil {
+	if !v.Department.IsZero() {
+		if err := s.place(ctx, tenant, v, p); err != nil {
 			return nil, err
 		}
-		doctor := l.Practitioners[directory.PractitionerID(v.Practitioner)]
-		p["doctor"] = doctor.Name + " " + doctor.Title
-		p["department"] = l.Departments[directory.DepartmentID(v.Department)].Name
-		p["campus"] = l.Campuses[directory.CampusID(v.Campus)].Name
-		_, m, d := v.Date.Parts()
-		p["date"] = fmt.Sprintf("%d月%d日", int(m), d)
-		p["time"] = v.StartsAt.In(clock.Shanghai).Format("15:04")
 	}
 	if c.Template == "scheduling.cancelled" {
 		p["refund"], p["refund_en"] = "未产生费用。", "Nothing was charged."
@@ -77,4 +72,25 @@ func (s *Service) facts(ctx context.Context, tenant notify.TenantID, c composeJo
 		out[k] = secret.New(x)
 	}
 	return out, nil
+}
+
+// place adds where, when and who of a visit in both languages.
+func (s *Service) place(ctx context.Context, tenant notify.TenantID, v scheduling.Visit, p map[string]string) error {
+	person, department, campus := directory.PractitionerID(v.Practitioner), directory.DepartmentID(v.Department), directory.CampusID(v.Campus)
+	l, err := s.directory.Labels(ctx, tenant, []directory.PractitionerID{person}, []directory.DepartmentID{department}, []directory.CampusID{campus})
+	if err != nil {
+		return err
+	}
+	both := func(name string, label directory.Label) {
+		p[name], p[name+"_en"] = label.Name, cmp.Or(label.NameEN, label.Name)
+	}
+	both("department", l.Departments[department])
+	both("campus", l.Campuses[campus])
+	doctor := l.Practitioners[person]
+	p["doctor"] = cmp.Or(strings.TrimSpace(doctor.Name+" "+doctor.Title), "门诊医师")
+	p["doctor_en"] = cmp.Or(doctor.NameEN, doctor.Name, "the doctor on duty")
+	_, m, d := v.Date.Parts()
+	p["date"], p["date_en"] = fmt.Sprintf("%d月%d日", int(m), d), fmt.Sprintf("%d %s", d, m.String()[:3])
+	p["time"] = v.StartsAt.In(clock.Shanghai).Format("15:04")
+	return nil
 }

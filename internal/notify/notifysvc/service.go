@@ -80,11 +80,18 @@ func (s *Service) Send(ctx context.Context, m notify.Message) error {
 	}
 	plain := map[string]string{}
 	for _, p := range t.params {
-		plain[p] = m.Params[p].Reveal()
+		v, ok := m.Params[p]
+		if !ok {
+			return notify.ErrTemplate.Because("%s: no parameter %s", m.Template, p)
+		}
+		plain[p] = v.Reveal()
 	}
 	b, err := json.Marshal(plain)
 	if err != nil {
 		return err
+	}
+	if len(m.Channels) == 0 {
+		return notify.ErrRecipient.New()
 	}
 	var rows []delivery
 	for _, c := range m.Channels {

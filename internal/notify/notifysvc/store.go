@@ -80,8 +80,12 @@ func (store) delivery(ctx context.Context, d *db.DB, tenant notify.TenantID, did
 
 func (store) finish(ctx context.Context, d *db.DB, tenant notify.TenantID, did notify.DeliveryID, to notify.State, ref, why string) error {
 	return d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
+		var at any // when the gateway took it
+		if to == notify.Sent {
+			at = tx.Now().UnixMicro()
+		}
 		_, err := tx.Exec(ctx, `UPDATE delivery SET state = $3, reference = $4, why = $5, sent_at = $6 WHERE tenant_id = $1 AND id = $2 AND state = 'queued'`,
-			tenant, did, string(to), ref, why, tx.Now().UnixMicro())
+			tenant, did, string(to), ref, why, at)
 		return err
 	})
 }

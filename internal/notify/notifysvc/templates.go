@@ -31,20 +31,22 @@ var templates = map[string]text{
 	"scheduling.booked": {
 		titleZH: "预约成功", titleEN: "Booked",
 		bodyZH: "{date} {time}，{campus}{department}，{doctor}，就诊号 {number}。请提前30分钟到院签到。",
-		bodyEN: "{date} {time}, {campus} {department}, {doctor}, number {number}. Please arrive 30 minutes before.",
-		link:   "/m/visits/{appointment}", params: []string{"date", "time", "campus", "department", "doctor", "number", "appointment"},
+		bodyEN: "{date_en} {time}, {campus_en}, {department_en}, {doctor_en}, number {number}. Please arrive 30 minutes before.",
+		link:   "/m/visits/{appointment}",
+		params: []string{"date", "date_en", "time", "campus", "campus_en", "department", "department_en", "doctor", "doctor_en", "number", "appointment"},
 	},
 	"scheduling.cancelled": {
 		titleZH: "预约已取消", titleEN: "Cancelled",
 		bodyZH: "{date} {time} {department} {doctor} 的预约已取消。{refund}",
-		bodyEN: "Your appointment {date} {time}, {department}, {doctor} is cancelled. {refund_en}",
-		link:   "/m/visits/{appointment}", params: []string{"date", "time", "department", "doctor", "refund", "refund_en", "appointment"},
+		bodyEN: "Your appointment {date_en} {time}, {department_en}, {doctor_en} is cancelled. {refund_en}",
+		link:   "/m/visits/{appointment}",
+		params: []string{"date", "date_en", "time", "department", "department_en", "doctor", "doctor_en", "refund", "refund_en", "appointment"},
 	},
 	"scheduling.expired": {
 		titleZH: "占号已超时", titleEN: "The hold has ended",
 		bodyZH: "{date} {time} {department} {doctor} 的号源未在规定时间内支付，已释放。",
-		bodyEN: "The seat {date} {time}, {department}, {doctor} was not paid in time and is free again.",
-		link:   "/m/visits/{appointment}", params: []string{"date", "time", "department", "doctor", "appointment"},
+		bodyEN: "The seat {date_en} {time}, {department_en}, {doctor_en} was not paid in time and is free again.",
+		link:   "/m/visits/{appointment}", params: []string{"date", "date_en", "time", "department", "department_en", "doctor", "doctor_en", "appointment"},
 	},
 	"payment.refunded": {
 		titleZH: "退款已到账", titleEN: "Refunded",

@@ -90,8 +90,10 @@ func parseRota(r io.Reader, opt importOptions) (importPlan, *errorSink, error) {
 	if opt.Licence == nil {
 		opt.Licence = licenceForm
 	}
-	g := gatherer{plan: importPlan{Encoding: encoding, Rows: len(rows)}, head: head, opt: opt, sink: sink,
-		campuses: map[string]bool{}, departments: map[importDepartment]bool{}, doctors: map[string]int{}}
+	g := gatherer{
+		plan: importPlan{Encoding: encoding, Rows: len(rows)}, head: head, opt: opt, sink: sink,
+		campuses: map[string]bool{}, departments: map[importDepartment]bool{}, doctors: map[string]int{},
+	}
 	for _, rec := range rows {
 		g.row(rec)
 	}

@@ -31,8 +31,13 @@ func Describe() module.Description {
 	return module.Description{
 		Name: "scheduling", Migrations: sub, Policies: policy,
 		Events: []event.Event{
-			scheduling.AppointmentHeld{}, scheduling.AppointmentBooked{}, scheduling.AppointmentCancelled{}, scheduling.AppointmentExpired{},
-			scheduling.AppointmentSettled{}, scheduling.SchedulePublished{}, scheduling.ScheduleStopped{},
+			scheduling.AppointmentHeld{},
+			scheduling.AppointmentBooked{},
+			scheduling.AppointmentCancelled{},
+			scheduling.AppointmentExpired{},
+			scheduling.AppointmentSettled{},
+			scheduling.SchedulePublished{},
+			scheduling.ScheduleStopped{},
 		},
 	}
 }

@@ -164,8 +164,12 @@ func TestRuleRefusals(t *testing.T) {
 		}
 	}
 	for _, e := range []scheduling.Exception{
-		{Kind: "holiday", From: 20000, To: 20000}, {Kind: scheduling.Leave, From: 20001, To: 20000}, {Kind: scheduling.Leave, From: 20000, To: 20400},
-		{Kind: scheduling.Seats, From: 20000, To: 20000}, {Kind: scheduling.Extra, From: 20000, To: 20000}, {Kind: scheduling.Leave, From: 20000, To: 20000, Duty: scheduling.Duty{Session: "x"}},
+		{Kind: "holiday", From: 20000, To: 20000},
+		{Kind: scheduling.Leave, From: 20001, To: 20000},
+		{Kind: scheduling.Leave, From: 20000, To: 20400},
+		{Kind: scheduling.Seats, From: 20000, To: 20000},
+		{Kind: scheduling.Extra, From: 20000, To: 20000},
+		{Kind: scheduling.Leave, From: 20000, To: 20000, Duty: scheduling.Duty{Session: "x"}},
 	} {
 		if err := checkException(e); !errors.Is(err, scheduling.ErrRotaInvalid) {
 			t.Errorf("%+v: %v", e, err)
@@ -224,8 +228,10 @@ func TestPlanProperties(t *testing.T) {
 		var exs []scheduling.Exception
 		for i := range rapid.IntRange(0, 5).Draw(t, "exceptions") {
 			from := first.Add(rapid.IntRange(0, 40).Draw(t, "from"))
-			exs = append(exs, scheduling.Exception{ID: id.ID[scheduling.Exception]{15: byte(i + 1)}, From: from, To: from.Add(rapid.IntRange(0, 3).Draw(t, "days")),
-				Kind: rapid.SampledFrom([]scheduling.ExceptionKind{scheduling.Leave, scheduling.Extra, scheduling.MakeUp, scheduling.Seats}).Draw(t, "kind"), Duty: morning(byte(rapid.IntRange(1, 2).Draw(t, "who")), 9)})
+			exs = append(exs, scheduling.Exception{
+				ID: id.ID[scheduling.Exception]{15: byte(i + 1)}, From: from, To: from.Add(rapid.IntRange(0, 3).Draw(t, "days")),
+				Kind: rapid.SampledFrom([]scheduling.ExceptionKind{scheduling.Leave, scheduling.Extra, scheduling.MakeUp, scheduling.Seats}).Draw(t, "kind"), Duty: morning(byte(rapid.IntRange(1, 2).Draw(t, "who")), 9),
+			})
 		}
 		last := first.Add(45)
 		whole, _, err := planRota(rules, exs, cal, first, last)

@@ -171,8 +171,10 @@ func drawFacts(t *rapid.T) limitFacts {
 // keys of different scopes never meet, and keys sort by day.
 func TestLimitKey(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := scheduling.LimitScope{Per: rapid.SampledFrom([]scheduling.LimitPer{scheduling.PerPatient, scheduling.PerAccount}).Draw(t, "per"),
-			Doctor: rapid.Bool().Draw(t, "byDoctor"), Session: rapid.Bool().Draw(t, "bySession")}
+		s := scheduling.LimitScope{
+			Per:    rapid.SampledFrom([]scheduling.LimitPer{scheduling.PerPatient, scheduling.PerAccount}).Draw(t, "per"),
+			Doctor: rapid.Bool().Draw(t, "byDoctor"), Session: rapid.Bool().Draw(t, "bySession"),
+		}
 		a, b := drawFacts(t), drawFacts(t)
 		same := a.Day == b.Day && a.Department == b.Department && (!s.Doctor || a.Practitioner == b.Practitioner) && (!s.Session || a.Session == b.Session)
 		if s.Per == scheduling.PerAccount {
@@ -229,8 +231,14 @@ func TestAge(t *testing.T) {
 		ok         bool
 	}{
 		{scheduling.AgeRule{Kind: scheduling.AgeAny}, dayAfter, true, false, true},
-		{refuse, birthday, true, false, true}, {refuse, dayAfter, true, false, false}, {refuse, dayAfter, true, true, false}, {refuse, 0, false, false, true},
-		{own, birthday, true, false, true}, {own, birthday, true, true, false}, {own, dayAfter, true, true, true}, {own, dayAfter, true, false, false},
+		{refuse, birthday, true, false, true},
+		{refuse, dayAfter, true, false, false},
+		{refuse, dayAfter, true, true, false},
+		{refuse, 0, false, false, true},
+		{own, birthday, true, false, true},
+		{own, birthday, true, true, false},
+		{own, dayAfter, true, true, true},
+		{own, dayAfter, true, false, false},
 	} {
 		if err := checkAge(x.rule, x.birth, x.known, visit, x.ped); (err == nil) != x.ok {
 			t.Errorf("%+v: %v", x, err)

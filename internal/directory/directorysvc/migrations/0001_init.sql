@@ -38,9 +38,10 @@ CREATE TABLE department (
     version    {{bigint}} NOT NULL,
     PRIMARY KEY (tenant_id, id),
     UNIQUE (tenant_id, campus_id, name),
+    UNIQUE (tenant_id, campus_id, id),
     CHECK (parent_id IS NULL OR parent_id <> id),
     FOREIGN KEY (tenant_id, campus_id) REFERENCES campus (tenant_id, id),
-    FOREIGN KEY (tenant_id, parent_id) REFERENCES department (tenant_id, id)
+    FOREIGN KEY (tenant_id, campus_id, parent_id) REFERENCES department (tenant_id, campus_id, id)
 ){{strict}};
 {{rls "department"}}
 

@@ -99,7 +99,10 @@ func (h Hospital) rota(ctx context.Context) error {
 		return err
 	}
 	file.WriteString(h.now(today))
-	_, err = h.Scheduling.Import(ctx, scheduling.ImportRequest{File: &file})
+	rep, err := h.Scheduling.Import(ctx, scheduling.ImportRequest{File: &file})
+	for _, e := range rep.Errors {
+		return fmt.Errorf("row %d, %s: %s: %w", e.Line, e.Column, e.ReasonEN, err)
+	}
 	return err
 }
 

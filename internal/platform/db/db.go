@@ -202,6 +202,10 @@ type Options struct {
 	Readers  int           // SQLite, a context; 0 means 4
 	Timeout  time.Duration // one statement; 0 means 15 s
 	Clock    clock.Clock   // what Tx.Now tells; nil means the machine's clock
+
+	// Rewrite changes statements on PostgreSQL, for the test that takes the first lock
+	// (tenant_id = $1) off to see that row-level security holds alone. Nil everywhere else.
+	Rewrite func(sql string) string
 }
 
 // Server is the engine of one process: it gives out each context's DB.

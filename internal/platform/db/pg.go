@@ -24,8 +24,9 @@ var ErrLoginRole = fault.Register(fault.Unavailable, "db.login_role",
 // puts on the context's role, its search path and the tenant in the same round trip
 // as BEGIN, so that row-level security is the second lock on every statement.
 type pgEngine struct {
-	pool  *pgxpool.Pool
-	clock clock.Clock
+	pool    *pgxpool.Pool
+	clock   clock.Clock
+	rewrite func(string) string
 }
 
 func openPG(ctx context.Context, opt Options) (*pgEngine, error) {
@@ -50,7 +51,10 @@ func openPG(ctx context.Context, opt Options) (*pgEngine, error) {
 	if err != nil {
 		return nil, ErrUnavailable.Wrap(err)
 	}
-	e := &pgEngine{pool: pool, clock: opt.Clock}
+	e := &pgEngine{pool: pool, clock: opt.Clock, rewrite: opt.Rewrite}
+	if e.rewrite == nil {
+		e.rewrite = func(text string) string { return text }
+	}
 	if err := e.checkLogin(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -122,7 +126,7 @@ func (e *pgEngine) run(ctx context.Context, m mode, fn func(context.Context, Tx)
 		}
 		return nil, fmt.Errorf("begin: %w", err)
 	}
-	tx := &pgTx{conn: raw, m: m, now: instantOf(e.clock), mark: "/*" + m.role() + "*/ "}
+	tx := &pgTx{conn: raw, m: m, now: instantOf(e.clock), mark: "/*" + m.role() + "*/ ", rewrite: e.rewrite}
 	done := false
 	defer func() {
 		if done || raw.IsClosed() {
@@ -156,6 +160,8 @@ type pgTx struct {
 	now   time.Time
 	mark  string // keeps prepared statements of two contexts apart: the same text has another plan under another role and path
 	hooks []func()
+
+	rewrite func(string) string
 }
 
 // commit is never cancelled by the caller. A connection lost here leaves the outcome
@@ -184,16 +190,16 @@ func (t *pgTx) OnCommit(f func())          { t.hooks = append(t.hooks, f) }
 func (t *pgTx) Wake(topic string)          { t.OnCommit(func() { t.m.wake(topic) }) }
 
 func (t *pgTx) Exec(ctx context.Context, text string, args ...any) (int64, error) {
-	tag, err := t.conn.Exec(ctx, t.mark+text, args...)
+	tag, err := t.conn.Exec(ctx, t.mark+t.rewrite(text), args...)
 	return tag.RowsAffected(), err
 }
 
 func (t *pgTx) Query(ctx context.Context, text string, args ...any) (Rows, error) {
-	return t.conn.Query(ctx, t.mark+text, args...)
+	return t.conn.Query(ctx, t.mark+t.rewrite(text), args...)
 }
 
 func (t *pgTx) QueryRow(ctx context.Context, text string, args ...any) Row {
-	return pgRow{t.conn.QueryRow(ctx, t.mark+text, args...)}
+	return pgRow{t.conn.QueryRow(ctx, t.mark+t.rewrite(text), args...)}
 }
 
 type pgRow struct{ pgx.Row }

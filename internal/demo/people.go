@@ -23,6 +23,9 @@ var english = map[string]string{
 	"肾内科": "Nephrology", "泌尿外科": "Urology", "中医科": "Traditional Chinese Medicine", "康复医学科": "Rehabilitation", "肿瘤科": "Oncology",
 }
 
+// practisingFrom is the earliest year of each rank in the demo.
+var practisingFrom = map[string]int{"主任医师": 1992, "副主任医师": 2003, "主治医师": 2012, "住院医师": 2019}
+
 // specialties are words that patients search for.
 var specialties = map[string]string{
 	"心血管内科": "冠心病、高血压、心力衰竭、心律失常的长期管理", "呼吸与危重症医学科": "慢阻肺、哮喘、肺部感染、咳嗽", "消化内科": "胃炎、胃溃疡、幽门螺杆菌、肠道疾病",
@@ -52,6 +55,7 @@ func (h Hospital) places(ctx context.Context) error {
 	for i, d := range ds {
 		ds[i].NameEN = english[d.Name]
 		ds[i].Intro = specialties[d.Name]
+		ds[i].Location = fmt.Sprintf("门诊楼 %d 层", 1+i%4)
 	}
 	var ps []directory.Practitioner
 	cursor := ""
@@ -64,7 +68,7 @@ func (h Hospital) places(ctx context.Context) error {
 			if p.Specialty == "" {
 				p.Specialty = specialties[p.DepartmentName]
 			}
-			p.PractisingFrom = clock.NewDate(1992+(n*7)%28, 7, 1)
+			p.PractisingFrom = clock.NewDate(practisingFrom[p.Title]+n%5, 7, 1)
 			ps = append(ps, p)
 		}
 		if cursor = found.Next; cursor == "" {

@@ -1,10 +1,13 @@
-// Walks a patient's whole path in a headless Chromium against a running server and looks at every screen.
-//   npm run e2e -- --base http://127.0.0.1:8080 [--shots DIR] [--phone 13800000001] [--only phone-zh-normal] [--states]
-// --states also visits error, empty, slow and lost-slot screens; only the mock server can make those.
+// Walks a patient's whole path in a headless Chromium and looks at every screen.
+//   npm run e2e                          starts the real program (XINGLIN_BIN or ../bin/xinglin), then the stand-in for states
+//   npm run e2e -- --all                 every size, language and type size
+//   npm run e2e -- --base URL            against a server that runs already with --demo
+// Also: --shots DIR, --only desk-en,largest, --phone 13800000001, --no-states. The last line counts screens and variants.
 import { mkdirSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import { findBrowser, flags } from './browser.mjs'
 import { checkScreen } from './checks.mjs'
+import { startMock, startXinglin, useServer } from './server.mjs'
 import { walk } from './walk.mjs'
 import { walkStates } from './states.mjs'
 
@@ -12,71 +15,112 @@ const arg = (name, fallback) => {
   const i = process.argv.indexOf(`--${name}`)
   return i > 0 ? process.argv[i + 1] : fallback
 }
-const base = arg('base', 'http://127.0.0.1:8080').replace(/\/$/, '')
+const flag = (name) => process.argv.includes(`--${name}`)
 const shots = arg('shots', '')
 const only = arg('only', '')
 if (shots) mkdirSync(shots, { recursive: true })
 
-const variants = []
-for (const [size, viewport] of Object.entries({ phone: { width: 390, height: 844 }, desk: { width: 1440, height: 900 } }))
-  for (const lang of ['zh', 'en']) for (const scale of ['100', '131']) variants.push({ name: `${size}-${lang}-${scale === '100' ? 'normal' : 'large'}`, viewport, lang, scale })
+const sizes = { phone: { width: 390, height: 844 }, desk: { width: 1440, height: 900 } }
+const scales = { normal: '100', large: '131', larger: '160', largest: '190' }
+const all = []
+for (const [size, viewport] of Object.entries(sizes))
+  for (const lang of ['zh', 'en'])
+    for (const [word, scale] of Object.entries(scales)) {
+      // The two biggest types are a matter of narrow pages.
+      if (size === 'phone' || scale <= 131) all.push({ name: `${size}-${lang}-${word}`, viewport, lang, scale, limit: 240_000 })
+    }
+const few = ['phone-zh-normal', 'phone-en-large', 'desk-zh-normal']
+const chosen = all.filter((v) => (only ? only.split(',').some((o) => v.name.includes(o)) : flag('all') || few.includes(v.name)))
 
-const browser = await chromium.launch({ executablePath: findBrowser(), args: flags, headless: true })
-const failures = []
-let screens = 0
-try {
-  for (const [index, v] of variants.entries()) {
-    if (only && !v.name.includes(only)) continue
-    const context = await browser.newContext({ viewport: v.viewport, locale: v.lang === 'zh' ? 'zh-CN' : 'en-GB', timezoneId: 'Asia/Shanghai', deviceScaleFactor: 1 })
-    await context.addInitScript(
-      ([lang, scale]) => {
-        if (!localStorage.getItem('xinglin.display.lang')) localStorage.setItem('xinglin.display.lang', lang)
-        if (!localStorage.getItem('xinglin.display.scale')) localStorage.setItem('xinglin.display.scale', scale)
-      },
-      [v.lang, v.scale],
-    )
-    const page = await context.newPage()
-    page.setDefaultTimeout(15_000)
-    const expected = [] // patterns of faults that a step provokes on purpose
-    const wrong = (text) => {
-      if (!expected.some((p) => p.test(text))) failures.push(`${v.name}: ${text}`)
-    }
-    page.on('console', (m) => m.type() === 'error' && wrong(`console: ${m.text()} ${m.location().url}`))
-    page.on('pageerror', (e) => wrong(`exception: ${e.message}`))
-    page.on('requestfailed', (r) => {
-      const cancelled = r.failure()?.errorText === 'net::ERR_ABORTED' // a page left behind ends its own reads
-      if (!cancelled) wrong(`request failed: ${r.url()} ${r.failure()?.errorText}`)
-    })
-    page.on('response', (r) => r.status() >= 400 && wrong(`answer ${r.status()}: ${r.url()}`))
-    page.on('request', (r) => {
-      const u = new URL(r.url())
-      if (!['data:', 'blob:'].includes(u.protocol) && u.hostname !== new URL(base).hostname) wrong(`foreign origin: ${r.url()}`)
-    })
-    let n = 0
-    const look = async (name) => {
-      screens++
-      // The cashier is a page of the payment service's simulator: looked at, not judged.
-      if (shots) await page.screenshot({ path: `${shots}/${v.name}-${String(++n).padStart(2, '0')}-${name}.png`, fullPage: false })
-      failures.push(...(await checkScreen(page, `${v.name} ${name}`, { large: v.scale !== '100' })))
-    }
-    const states = process.argv.includes('--states')
-    if (states) await page.request.post(`${base}/__mock/reset`)
-    const started = performance.now()
-    try {
-      await walk({ page, base, look, index, phone: arg('phone', ''), lang: v.lang })
-      if (states) await walkStates({ page, base, look, expected })
-    } catch (e) {
-      failures.push(`${v.name}: ${e.message.split('\n').slice(0, 4).join(' ')} at ${page.url()}`)
-      if (shots) await page.screenshot({ path: `${shots}/${v.name}-failed.png` })
-    }
-    console.log(`${v.name}: ${n || screens} screens, ${((performance.now() - started) / 1000).toFixed(1)} s`)
+const failures = new Set()
+function fail(text) {
+  if (!failures.has(text)) console.error(`FAIL ${text}`)
+  failures.add(text)
+}
+let passed = 0
+
+/** Opens a page that reports whatever goes wrong behind the screen. */
+async function open(browser, base, v, expected, wrong) {
+  const context = await browser.newContext({ viewport: v.viewport, locale: v.lang === 'zh' ? 'zh-CN' : 'en-GB', timezoneId: 'Asia/Shanghai', deviceScaleFactor: 1 })
+  await context.addInitScript(
+    ([lang, scale]) => {
+      if (!localStorage.getItem('xinglin.display.lang')) localStorage.setItem('xinglin.display.lang', lang)
+      if (!localStorage.getItem('xinglin.display.scale')) localStorage.setItem('xinglin.display.scale', scale)
+    },
+    [v.lang, v.scale],
+  )
+  const page = await context.newPage()
+  page.setDefaultTimeout(20_000)
+  const report = (text) => expected.some((p) => p.test(text)) || wrong(text)
+  page.on('console', (m) => m.type() === 'error' && report(`console: ${m.text()} ${m.location().url}`))
+  page.on('pageerror', (e) => report(`exception: ${e.message}`))
+  page.on('requestfailed', (r) => {
+    const cancelled = r.failure()?.errorText === 'net::ERR_ABORTED' // a page left behind ends its own reads
+    if (!cancelled) report(`request failed: ${r.url()} ${r.failure()?.errorText}`)
+  })
+  page.on('response', (r) => r.status() >= 400 && report(`answer ${r.status()}: ${r.url()}`))
+  // The cashier belongs to the payment service: another port of this machine in the demo.
+  page.on('request', (r) => {
+    const u = new URL(r.url())
+    if (!['data:', 'blob:'].includes(u.protocol) && u.hostname !== new URL(base).hostname) report(`foreign origin: ${r.url()}`)
+  })
+  return { context, page }
+}
+
+/** One variant from beginning to end. Each screen counts, and the variant itself: that the path ends and nothing failed behind it. */
+async function variant(browser, base, v, path) {
+  const before = failures.size
+  const wrong = (text) => fail(`${v.name}: ${text}`)
+  const expected = [] // patterns of faults that a step provokes on purpose
+  const { context, page } = await open(browser, base, v, expected, wrong)
+  let n = 0
+  const look = async (name) => {
+    n++
+    if (shots) await page.screenshot({ path: `${shots}/${v.name}-${String(n).padStart(2, '0')}-${name}.png` })
+    const problems = await checkScreen(page, `${v.name} ${name}`, { large: v.scale !== '100' })
+    if (!problems.length) passed++
+    for (const p of problems) fail(p)
+  }
+  const started = performance.now()
+  let timer
+  const tooLong = new Promise((_, no) => {
+    timer = setTimeout(() => no(new Error(`not done after ${v.limit / 1000} s`)), v.limit)
+  })
+  try {
+    await Promise.race([path({ page, base, look, expected, index: all.indexOf(v), phone: arg('phone', '') }), tooLong])
+  } catch (e) {
+    wrong(`${e.message.split('\n').slice(0, 4).join(' ')} at ${page.url()}`)
+    if (shots) await page.screenshot({ path: `${shots}/${v.name}-failed.png` }).catch(() => {})
+  } finally {
+    clearTimeout(timer)
     await context.close()
   }
+  if (failures.size === before) passed++
+  console.log(`${v.name}: ${n} screens, ${((performance.now() - started) / 1000).toFixed(1)} s`)
+}
+
+/** Runs paths against a server and stops it whatever happens. */
+async function against(start, browser, variants, path) {
+  const server = await start()
+  if (server.readyMs) console.log(`the program was ready after ${(server.readyMs / 1000).toFixed(1)} s`)
+  try {
+    for (const v of variants) await variant(browser, server.base, v, path)
+  } finally {
+    await server.stop()
+  }
+}
+
+const base = arg('base', '').replace(/\/$/, '')
+const browser = await chromium.launch({ executablePath: findBrowser(), args: flags, headless: true })
+try {
+  await against(base ? () => useServer(base) : startXinglin, browser, chosen, walk)
+  const narrow = flag('all') ? [...few, 'phone-en-largest'] : ['phone-zh-normal']
+  const states = chosen.filter((v) => only || narrow.includes(v.name)).map((v) => ({ ...v, name: `states-${v.name}`, limit: 120_000 }))
+  if (!flag('no-states')) await against(startMock, browser, states, walkStates)
+} catch (e) {
+  fail(e.message)
 } finally {
   await browser.close()
 }
-const unique = [...new Set(failures)]
-for (const f of unique) console.error(`FAIL ${f}`)
-console.log(`${screens} screens looked at`)
-console.log(`${unique.length ? 0 : 1} passed, ${unique.length} failed`)
-process.exit(unique.length ? 1 : 0)
+console.log(`${passed} passed, ${failures.size} failed`)
+process.exit(failures.size ? 1 : 0)

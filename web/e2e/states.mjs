@@ -3,6 +3,7 @@ import { login } from './walk.mjs'
 
 export async function walkStates({ page, base, look, expected }) {
   const mock = (query) => page.request.get(`${base}/__mock/set?${query}`)
+  await page.request.post(`${base}/__mock/reset`)
   await login({ page, base, look: async () => {}, phone: '13800000001' })
 
   await mock('delay=1500')

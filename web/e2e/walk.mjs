@@ -1,7 +1,7 @@
 // login -> departments -> doctor -> slot -> check -> pay -> ticket -> visits -> cancel -> refunded.
 import assert from 'node:assert/strict'
 
-const api = async (base, path, init) => {
+export const api = async (base, path, init) => {
   const r = await fetch(`${base}/api/v1${path}`, init)
   assert.ok(r.ok, `${path}: ${r.status}`)
   const body = await r.json()

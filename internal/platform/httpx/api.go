@@ -131,6 +131,7 @@ func New(opt Options) (*API, error) {
 		return nil, err
 	}
 	ourErrors.Do(func() {
+		huma.DefaultArrayNullable = false // an empty list is []
 		huma.NewError = func(st int, msg string, errs ...error) huma.StatusError { return fromHuma(nil, st, msg, errs...) }
 		huma.NewErrorWithContext = fromHuma
 	})
@@ -141,7 +142,7 @@ func New(opt Options) (*API, error) {
 	return a, nil
 }
 
-var ourErrors sync.Once // huma keeps the maker of errors in globals
+var ourErrors sync.Once // huma keeps the maker of errors and this default in globals
 
 // document is the frame of the OpenAPI document.
 func document() huma.Config {

@@ -4,6 +4,7 @@ import { calendarFile } from '../src/lib/calendar'
 import { useDrafts } from '../src/lib/drafts'
 import { withCounts } from '../src/lib/live'
 import { birthOf, checkPerson, emptyPerson, toNewPatient } from '../src/lib/person'
+import { visit } from './fixtures'
 
 const today = '2026-11-22'
 const draft = (more: object) => ({ ...emptyPerson(), ...more })
@@ -44,7 +45,7 @@ describe('drafts', () => {
 
 describe('calendar file', () => {
   it('has the time, a reminder, and no name of the patient', () => {
-    const text = calendarFile({ id: 'a', reg_no: 'R', patient_id: 'p', patient_name_masked: 'SECRET', schedule_id: 's', date: today, session: 'morning', starts_at: '2026-11-23T01:30:00Z', ends_at: '2026-11-23T02:00:00Z', practitioner_id: 'd', fee_fen: 0, state: 'booked', cancellable: true, version: 1, created_at: '2026-11-22T01:00:00Z', campus_name: 'East, 3rd; floor' }, 'Visit')
+    const text = calendarFile({ ...visit, patient_name_masked: 'SECRET', starts_at: '2026-11-23T01:30:00Z', ends_at: '2026-11-23T02:00:00Z', campus_name: 'East, 3rd; floor', location: '' }, 'Visit')
     expect(text).toContain('DTSTART:20261123T013000Z')
     expect(text).toContain('TRIGGER:-PT2H')
     expect(text).toContain('LOCATION:East\\, 3rd\\; floor')

@@ -1,22 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { ApiError, type Appointment, type Payment } from '@xinglin/api'
+import { ApiError } from '@xinglin/api'
 import { api } from '../src/lib/api'
 import CancelScreen from '../src/screens/CancelScreen.vue'
 import CheckScreen from '../src/screens/CheckScreen.vue'
 import PayScreen from '../src/screens/PayScreen.vue'
 import VisitsScreen from '../src/screens/VisitsScreen.vue'
+import { payment, person, practitioner, schedule, slot, soon, visit } from './fixtures'
 import { open, until } from './helpers'
-
-const soon = '2030-05-06'
-const schedule = { id: 's1', date: soon, session: 'morning' as const, practitioner_id: 'p1', practitioner_name: 'A', department_id: 'd1', department_name: 'D', class: 'expert' as const, fee_fen: 2500, starts_at: `${soon}T00:00:00Z`, ends_at: `${soon}T04:00:00Z`, location: 'L', state: 'open' as const, capacity: 3, remaining: 2 }
-const slot = { id: 't1', starts_at: `${soon}T00:30:00Z`, ends_at: `${soon}T01:00:00Z`, capacity: 3, remaining: 2, state: 'free' as const }
-const person = { id: 'pt1', name: 'N', document_type: 'passport', relationship: 'self' as const, verified: 'none' as const }
-const visit: Appointment = { id: 'a1', number: null, number_text: '', reg_no: 'REG-1', patient_id: 'pt1', patient_name_masked: 'N*', schedule_id: 's1', slot_id: 't1', date: soon, session: 'morning', starts_at: slot.starts_at, ends_at: slot.ends_at, practitioner_id: 'p1', fee_fen: 2500, state: 'booked', cancellable: true, payment_id: 'pay1', version: 3, created_at: `${soon}T00:00:00Z` }
-const payment: Payment = { id: 'pay1', purpose: 'appointment', reference_id: 'a1', amount_fen: 2500, state: 'open', expires_at: '2030-05-06T00:00:00Z', channel: 'wechat', refunded_fen: 0, server_time: '2030-05-05T23:45:00Z' }
 
 beforeEach(() => {
   sessionStorage.clear()
-  vi.spyOn(api, 'practitioner').mockResolvedValue({ id: 'p1', name: 'A' })
+  vi.spyOn(api, 'practitioner').mockResolvedValue(practitioner)
   vi.spyOn(api, 'schedules').mockResolvedValue({ items: [schedule] })
   vi.spyOn(api, 'slots').mockResolvedValue({ items: [slot] })
   vi.spyOn(api, 'patients').mockResolvedValue({ items: [person] })

@@ -117,7 +117,7 @@ export function createApi(options: ApiOptions = {}) {
     schedules: (
       query: { practitioner_id?: string; department_id?: string; from?: string; to?: string },
       signal?: AbortSignal,
-    ): Promise<T.Page<T.Schedule>> => list(http.GET('/api/v1/schedules', { signal, params: { query: { ...query, limit: 100 } } })),
+    ): Promise<T.Page<T.Schedule>> => list(http.GET('/api/v1/schedules', { signal, params: { query } })),
     slots: (id: string, signal?: AbortSignal): Promise<T.Page<T.Slot>> =>
       list(http.GET('/api/v1/schedules/{id}/slots', { signal, ...at(id) })),
     /** Holds (or, when free of charge, books) a number. A retry after a lost answer is the same request, never a second number. */

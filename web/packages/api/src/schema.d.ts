@@ -852,13 +852,13 @@ export interface components {
             why: string;
         };
         AuditListOutBody: {
-            items: components["schemas"]["AuditEventBody"][] | null;
+            items: components["schemas"]["AuditEventBody"][];
             next: string;
         };
         BookingRules: {
             age: components["schemas"]["AgeRule"];
             cancel: components["schemas"]["CancelRule"];
-            caps: components["schemas"]["Cap"][] | null;
+            caps: components["schemas"]["Cap"][];
             /** Format: int64 */
             first_day: number;
             /** Format: int64 */
@@ -869,11 +869,11 @@ export interface components {
             late_minutes: number;
             limit: components["schemas"]["LimitScope"];
             no_show: components["schemas"]["AbuseRule"];
-            pauses: components["schemas"]["Span"][] | null;
+            pauses: components["schemas"]["Span"][];
             preset: string;
             /** Format: int64 */
             release: number;
-            returns: components["schemas"]["AbuseRule"][] | null;
+            returns: components["schemas"]["AbuseRule"][];
             seat_return: components["schemas"]["SeatReturn"];
         };
         CancelRule: {
@@ -917,23 +917,23 @@ export interface components {
             parent_id: string;
         };
         DirectoryListCampusBody: {
-            items: components["schemas"]["DirectoryCampusBody"][] | null;
+            items: components["schemas"]["DirectoryCampusBody"][];
             /** @description Cursor of the next page, empty on the last */
             next: string;
         };
         DirectoryListDepartmentBody: {
-            items: components["schemas"]["DirectoryDepartmentBody"][] | null;
+            items: components["schemas"]["DirectoryDepartmentBody"][];
             /** @description Cursor of the next page, empty on the last */
             next: string;
         };
         DirectoryListPractitionerBody: {
-            items: components["schemas"]["DirectoryPractitionerBody"][] | null;
+            items: components["schemas"]["DirectoryPractitionerBody"][];
             /** @description Cursor of the next page, empty on the last */
             next: string;
         };
         DirectoryOrganizationBody: {
             id: string;
-            licences: components["schemas"]["Licence"][] | null;
+            licences: components["schemas"]["Licence"][];
             name: string;
             name_en: string;
         };
@@ -1153,10 +1153,10 @@ export interface components {
             session: boolean;
         };
         NotifyInboxOutBody: {
-            items: components["schemas"]["NotifyShown"][] | null;
+            items: components["schemas"]["NotifyShown"][];
         };
         NotifyListOutBody: {
-            items: components["schemas"]["NotifyNoticeBody"][] | null;
+            items: components["schemas"]["NotifyNoticeBody"][];
             next: string;
         };
         NotifyNoticeBody: {
@@ -1209,15 +1209,15 @@ export interface components {
             trace: string;
         };
         OpsListBodyJobBodyBody: {
-            items: components["schemas"]["OpsJobBody"][] | null;
+            items: components["schemas"]["OpsJobBody"][];
             next: string;
         };
         OpsListBodyLetterBodyBody: {
-            items: components["schemas"]["OpsLetterBody"][] | null;
+            items: components["schemas"]["OpsLetterBody"][];
             next: string;
         };
         OpsListBodyProcessBody: {
-            items: components["schemas"]["Process"][] | null;
+            items: components["schemas"]["Process"][];
             next: string;
         };
         PatientPatchPatientInBody: {
@@ -1269,7 +1269,7 @@ export interface components {
         };
         PatientPatientListBody: {
             /** @description Oneself first; at most 10 */
-            items: components["schemas"]["PatientPatientBody"][] | null;
+            items: components["schemas"]["PatientPatientBody"][];
             /** @description Always empty: there is one page */
             next: string;
         };
@@ -1298,7 +1298,7 @@ export interface components {
             code: string;
         };
         PaymentListRefundBody: {
-            items: components["schemas"]["PaymentRefundBody"][] | null;
+            items: components["schemas"]["PaymentRefundBody"][];
             /** @description Always empty: a payment has few refunds */
             next: string;
         };
@@ -1390,7 +1390,7 @@ export interface components {
         Problem: {
             /** @description Stable code, see docs/reference/errors.md */
             code: string;
-            errors?: components["schemas"]["Detail"][] | null;
+            errors?: components["schemas"]["Detail"][];
             /** Format: int64 */
             status: number;
             /** @description Chinese title */
@@ -1430,7 +1430,7 @@ export interface components {
             ends_at: string;
             /** Format: int64 */
             fee_fen: number;
-            history?: components["schemas"]["SchedulingTransitionBody"][] | null;
+            history?: components["schemas"]["SchedulingTransitionBody"][];
             /** Format: date-time */
             hold_expires_at?: string;
             id: string;
@@ -1475,27 +1475,31 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        SchedulingCancelBody: {
+            /** @description Required of the staff: why, without personal data */
+            reason?: string;
+        };
         SchedulingConflictBody: {
             date: string;
             session: string;
         };
         SchedulingListAppointmentBody: {
-            items: components["schemas"]["SchedulingAppointmentBody"][] | null;
+            items: components["schemas"]["SchedulingAppointmentBody"][];
             /** @description Cursor of the next page, empty on the last */
             next: string;
         };
         SchedulingListRotaBody: {
-            items: components["schemas"]["SchedulingRotaBody"][] | null;
+            items: components["schemas"]["SchedulingRotaBody"][];
             /** @description Cursor of the next page, empty on the last */
             next: string;
         };
         SchedulingListScheduleBody: {
-            items: components["schemas"]["SchedulingScheduleBody"][] | null;
+            items: components["schemas"]["SchedulingScheduleBody"][];
             /** @description Cursor of the next page, empty on the last */
             next: string;
         };
         SchedulingListSlotBody: {
-            items: components["schemas"]["SchedulingSlotBody"][] | null;
+            items: components["schemas"]["SchedulingSlotBody"][];
             /** @description Cursor of the next page, empty on the last */
             next: string;
         };
@@ -1508,10 +1512,6 @@ export interface components {
             schedule_id?: string;
             /** Format: uuid */
             slot_id?: string;
-        };
-        SchedulingPostCancelInBody: {
-            /** @description Required of the staff: why, without personal data */
-            reason?: string;
         };
         SchedulingPostPreviewInBody: {
             /**
@@ -1539,8 +1539,8 @@ export interface components {
         };
         SchedulingPreviewBody: {
             /** @description Days on which the doctor is planned already; the rule makes no session there */
-            conflicts: components["schemas"]["SchedulingConflictBody"][] | null;
-            items: components["schemas"]["SchedulingPreviewItemBody"][] | null;
+            conflicts: components["schemas"]["SchedulingConflictBody"][];
+            items: components["schemas"]["SchedulingPreviewItemBody"][];
         };
         SchedulingPreviewItemBody: {
             date: string;
@@ -1549,7 +1549,7 @@ export interface components {
             /** Format: int64 */
             seats: number;
             session: string;
-            slots: components["schemas"]["SchedulingPreviewSlotBody"][] | null;
+            slots: components["schemas"]["SchedulingPreviewSlotBody"][];
             /** Format: date-time */
             starts_at: string;
         };
@@ -1624,7 +1624,7 @@ export interface components {
             to?: string;
         };
         SchedulingRulesBody: {
-            presets: components["schemas"]["SchedulingPresetBody"][] | null;
+            presets: components["schemas"]["SchedulingPresetBody"][];
             values: components["schemas"]["BookingRules"];
             /**
              * Format: int64
@@ -2121,9 +2121,9 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
-                "application/json": components["schemas"]["SchedulingPostCancelInBody"];
+                "application/json": components["schemas"]["SchedulingCancelBody"];
             };
         };
         responses: {

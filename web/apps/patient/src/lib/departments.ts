@@ -10,6 +10,10 @@ const byWord: [string, IconName][] = [
   ['眼', 'eye'], // eye
   ['口腔', 'tooth'], // mouth
   ['检验', 'lab'], // laboratory
+  ['神经', 'brain'], // nerves
+  ['消化', 'stomach'], // digestion
+  ['全科', 'steth'], // general practice
+  ['外科', 'scalpel'], // surgery
 ]
 
 export function departmentIcon(name: string): IconName {

@@ -51,6 +51,15 @@ export function useNames() {
   }
 }
 
+/** The title of a visit's doctor in the chosen language; a visit carries it in Chinese. */
+export function useTitle(visit: () => Appointment | undefined) {
+  const { lang } = useWords()
+  const id = computed(() => visit()?.practitioner_id ?? '')
+  const enabled = computed(() => lang.value === 'en' && id.value !== '')
+  const doctor = useQuery({ queryKey: computed(() => ['practitioner', id.value]), queryFn: ({ signal }) => api.practitioner(id.value, signal), staleTime: 600_000, enabled })
+  return computed(() => (enabled.value && doctor.data.value?.title_en) || visit()?.practitioner_title || '')
+}
+
 /** How a visit's state is shown: word, icon, tone. */
 export function stateLook(a: Pick<Appointment, 'state'>): { icon: IconName; tone?: 'ok' | 'warn' | 'danger' | 'info' | 'brand' } {
   switch (a.state) {

@@ -1,0 +1,10 @@
+import type { Appointment, Patient, Payment, Practitioner, Schedule, Slot } from '@xinglin/api'
+
+// One visit that is bookable, as the server would tell it.
+export const soon = '2030-05-06'
+export const practitioner: Practitioner = { id: 'p1', name: 'A', title: 'T', title_en: 'T', specialty: '', department_id: 'd1', department_name: 'D', campus_id: 'c1', campus_name: 'C', years_of_practice: 9, licence_no: '1', version: 1 }
+export const schedule: Schedule = { id: 's1', date: soon, session: 'morning', practitioner_id: 'p1', practitioner_name: 'A', practitioner_title: 'T', campus_id: 'c1', campus_name: 'C', department_id: 'd1', department_name: 'D', class: 'expert', fee_fen: 2500, starts_at: `${soon}T00:00:00Z`, ends_at: `${soon}T04:00:00Z`, location: 'L', released_at: '2030-04-29T00:00:00Z', state: 'open', capacity: 3, remaining: 2, updated_at: '2030-05-05T00:00:00Z' }
+export const slot: Slot = { id: 't1', starts_at: `${soon}T00:30:00Z`, ends_at: `${soon}T01:00:00Z`, capacity: 3, remaining: 2, state: 'free' }
+export const person: Patient = { id: 'pt1', name: 'N', document_type: 'passport', document_masked: '***1', birth_date: '1980-01-02', sex: 'female', phone_masked: '', relationship: 'self', verified: 'none', version: 1 }
+export const visit: Appointment = { id: 'a1', number: null, number_text: '', reg_no: 'REG-1', patient_id: 'pt1', patient_name_masked: 'N*', schedule_id: 's1', slot_id: 't1', date: soon, session: 'morning', starts_at: slot.starts_at, ends_at: slot.ends_at, department_id: 'd1', department_name: 'D', practitioner_id: 'p1', practitioner_name: 'A', practitioner_title: 'T', campus_name: 'C', location: 'L', class: 'expert', fee_fen: 2500, state: 'booked', cancellable: true, payment_id: 'pay1', version: 3, created_at: `${soon}T00:00:00Z`, history: [], server_time: '2030-05-05T23:45:00Z' }
+export const payment: Payment = { id: 'pay1', purpose: 'appointment', reference_id: 'a1', amount_fen: 2500, state: 'open', expires_at: '2030-05-06T00:00:00Z', channel: 'wechat', refunded_fen: 0, server_time: '2030-05-05T23:45:00Z', version: 1 }

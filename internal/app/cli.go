@@ -158,9 +158,10 @@ func Offline(ctx context.Context, where config.Where, readOnly bool) (h *House, 
 			undo[i]()
 		}
 	}
+	end := closeAll // a return with an error sets closeAll to nil
 	defer func() {
 		if err != nil {
-			closeAll()
+			end()
 		}
 	}()
 	if where.Data == "" && where.DB == "" {

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"xinglin/internal/demo"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
@@ -173,55 +171,29 @@ func (w *twoHospitals) tryAs(t *testing.T, op httpx.Op, foreign map[string][]str
 }
 
 // tables lists every table of every schema that carries a tenant.
-func (w *twoHospitals) tables(t *testing.T, conn *pgx.Conn) []string {
+func (w *twoHospitals) tables(t *testing.T) []string {
 	t.Helper()
-	rows, err := conn.Query(context.Background(), `-- global: the catalogue
+	out, _, err := w.db.Owner(t).In("", "", `-- global: the catalogue
 		SELECT table_schema || '.' || table_name FROM information_schema.columns WHERE column_name = 'tenant_id' ORDER BY 1`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil || len(out) < 40 {
 		t.Fatalf("%d tables, %v", len(out), err)
 	}
 	return out
 }
 
-func (w *twoHospitals) connect(t *testing.T) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(context.Background(), w.db.DSN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
-}
-
 // idsOf gives some ids of the tenant from every table that has them.
 func (w *twoHospitals) idsOf(t *testing.T, tid id.ID[auth.Tenant]) map[string][]string {
 	t.Helper()
-	ctx, conn := context.Background(), w.connect(t)
-	out := map[string][]string{}
-	for _, table := range w.tables(t, w.owner(t)) {
+	raw, out := w.db.Login(t), map[string][]string{}
+	for _, table := range w.tables(t) {
 		schema, name, _ := strings.Cut(table, ".")
-		if slices.Contains([]string{"keys", "process", "tenant"}, schema) || strings.Contains("outbox trail job inbox", name) {
+		if slices.Contains([]string{"keys", "process", "tenant"}, schema) || slices.Contains([]string{"outbox", "trail", "job", "inbox"}, name) {
 			continue
 		}
-		tx, err := conn.Begin(ctx)
-		if err != nil {
-			t.Fatal(err)
+		ids, _, err := raw.In("ctx_"+schema+"_all", "", "SELECT CAST(id AS TEXT) FROM "+table+" WHERE tenant_id = $1 ORDER BY id LIMIT 3", tid)
+		if err == nil && len(ids) > 0 && ids[0] != tid.String() { // a table may have another key
+			out[table] = ids
 		}
-		if _, err := tx.Exec(ctx, "SET LOCAL ROLE ctx_"+schema+"_all"); err != nil {
-			t.Fatal(err)
-		}
-		rows, err := tx.Query(ctx, "SELECT CAST(id AS TEXT) FROM "+table+" WHERE tenant_id = $1 ORDER BY id LIMIT 3", tid)
-		if err == nil {
-			ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-			if err == nil && len(ids) > 0 && ids[0] != tid.String() {
-				out[table] = ids
-			}
-		}
-		_ = tx.Rollback(ctx)
 	}
 	if len(out) < 8 {
 		t.Fatalf("only %d tables have rows of the first tenant", len(out))
@@ -229,38 +201,18 @@ func (w *twoHospitals) idsOf(t *testing.T, tid id.ID[auth.Tenant]) map[string][]
 	return out
 }
 
-// owner connects as the role that owns the tables, for the catalogue.
-func (w *twoHospitals) owner(t *testing.T) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(context.Background(), w.db.MigrateDSN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
-}
-
 // fingerprint is a hash over all rows of a tenant in every table.
 func (w *twoHospitals) fingerprint(t *testing.T, tid id.ID[auth.Tenant]) string {
 	t.Helper()
-	ctx, conn, sum := context.Background(), w.connect(t), sha256.New()
-	for _, table := range w.tables(t, w.owner(t)) {
+	raw, sum := w.db.Login(t), sha256.New()
+	for _, table := range w.tables(t) {
 		schema, _, _ := strings.Cut(table, ".")
-		tx, err := conn.Begin(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var n int64
-		var hash string
-		_, err = tx.Exec(ctx, "SET LOCAL ROLE ctx_"+schema+"_all")
-		if err == nil {
-			err = tx.QueryRow(ctx, "SELECT count(*), COALESCE(md5(string_agg(md5(CAST(x AS TEXT)), '' ORDER BY md5(CAST(x AS TEXT)))), '') FROM "+table+" x WHERE tenant_id = $1", tid).Scan(&n, &hash)
-		}
+		got, _, err := raw.In("ctx_"+schema+"_all", "", "SELECT count(*) || ' ' || COALESCE(md5(string_agg(md5(CAST(x AS TEXT)), '' ORDER BY md5(CAST(x AS TEXT)))), '') FROM "+
+			table+" x WHERE tenant_id = $1", tid)
 		if err != nil {
 			t.Fatalf("%s: %v", table, err)
 		}
-		fmt.Fprintln(sum, table, n, hash)
-		_ = tx.Rollback(ctx)
+		fmt.Fprintln(sum, table, got)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }
@@ -269,73 +221,43 @@ func (w *twoHospitals) fingerprint(t *testing.T, tid id.ID[auth.Tenant]) string 
 // role without a tenant sees no row, with a tenant only its rows, and can change no other.
 func (w *twoHospitals) askTables(t *testing.T) {
 	t.Helper()
-	ctx, conn := context.Background(), w.connect(t)
-	full := 0
-	for _, table := range w.tables(t, w.owner(t)) {
+	raw, full := w.db.Login(t), 0
+	first, second := w.tenants[0].String(), w.tenants[1].String()
+	for _, table := range w.tables(t) {
 		schema, _, _ := strings.Cut(table, ".")
-		if _, err := conn.Exec(ctx, "SELECT 1 FROM "+table); err == nil {
+		role := "ctx_" + schema
+		if _, _, err := raw.In("", "", "SELECT '' FROM "+table); err == nil {
 			t.Errorf("%s: the login role may read it", table)
 		}
-		count := func(as, tenant, where string) (n int64) {
-			tx, err := conn.Begin(ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = tx.Rollback(ctx) }()
-			if _, err = tx.Exec(ctx, "SET LOCAL ROLE "+as); err == nil {
-				_, err = tx.Exec(ctx, "SELECT set_config('app.tenant', $1, true)", tenant)
-			}
-			if err == nil {
-				err = tx.QueryRow(ctx, "SELECT count(*) FROM "+table+where).Scan(&n)
-			}
+		count := func(as, tenant, where string) string {
+			n, _, err := raw.In(as, tenant, "SELECT CAST(count(*) AS TEXT) FROM "+table+where)
 			if err != nil {
 				t.Fatalf("%s as %s: %v", table, as, err)
 			}
-			return n
+			return n[0]
 		}
-		role := "ctx_" + schema
-		first, second := w.tenants[0].String(), w.tenants[1].String()
-		if n := count(role, "", ""); n != 0 {
-			t.Errorf("%s: %d rows without a tenant", table, n)
+		if n := count(role, "", ""); n != "0" {
+			t.Errorf("%s: %s rows without a tenant", table, n)
 		}
-		if n := count(role, second, " WHERE tenant_id = '"+first+"'"); n != 0 {
-			t.Errorf("%s: %d rows of the first tenant for the second", table, n)
+		if n := count(role, second, " WHERE tenant_id = '"+first+"'"); n != "0" {
+			t.Errorf("%s: %s rows of the first tenant for the second", table, n)
 		}
-		if all := count(role+"_all", "", " WHERE tenant_id = '"+first+"'"); all > 0 {
+		if all := count(role+"_all", "", " WHERE tenant_id = '"+first+"'"); all != "0" {
 			full++
 			if n := count(role, first, ""); n != all {
-				t.Errorf("%s: the tenant sees %d of its %d rows", table, n, all)
+				t.Errorf("%s: the tenant sees %s of its %s rows", table, n, all)
 			}
 		}
-		w.tryChange(t, conn, table, role, first, second)
+		for _, change := range []string{
+			"DELETE FROM " + table + " WHERE tenant_id = '" + first + "'",
+			"UPDATE " + table + " SET tenant_id = '" + second + "' WHERE tenant_id = '" + first + "'",
+		} {
+			if _, n, err := raw.In(role, second, change); err == nil && n != 0 {
+				t.Errorf("%s: %d rows of the first tenant moved", table, n)
+			}
+		}
 	}
 	if full < 12 {
 		t.Errorf("only %d tables had rows to protect", full)
-	}
-}
-
-// tryChange deletes and takes over as the second tenant: no row of the first may move.
-func (w *twoHospitals) tryChange(t *testing.T, conn *pgx.Conn, table, role, first, second string) {
-	t.Helper()
-	ctx := context.Background()
-	for _, text := range []string{
-		"DELETE FROM " + table + " WHERE tenant_id = '" + first + "'",
-		"UPDATE " + table + " SET tenant_id = '" + second + "' WHERE tenant_id = '" + first + "'",
-	} {
-		tx, err := conn.Begin(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = tx.Exec(ctx, "SET LOCAL ROLE "+role)
-		if err == nil {
-			_, err = tx.Exec(ctx, "SELECT set_config('app.tenant', $1, true)", second)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if tag, err := tx.Exec(ctx, text); err == nil && tag.RowsAffected() != 0 {
-			t.Errorf("%s: %d rows of the first tenant moved", table, tag.RowsAffected())
-		}
-		_ = tx.Rollback(ctx)
 	}
 }

@@ -190,7 +190,7 @@ func (p *Process) register(ctx context.Context) error {
 	}
 	leave, err := process.Register(ctx, reg, process.Process{
 		ID: id.New[process.Process](clock.System{}.Now()), Version: Version, Modules: strings.Join(p.cfg.Modules, ","),
-		Broker: broker, Keys: p.ring.Fingerprint(),
+		Broker: broker, Keys: p.ring.Fingerprint(), Sole: p.cfg.DB == "",
 	})
 	if err != nil {
 		return err

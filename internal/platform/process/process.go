@@ -53,6 +53,7 @@ type Process struct {
 	Broker  string         `json:"broker"` // "embedded" or the broker's stream identity
 	Keys    string         `json:"keys"`   // fingerprint of the root key
 	Started time.Time      `json:"started_at"`
+	Sole    bool           `json:"-"` // it holds the lock of the folder (LockDir): no other can be alive
 }
 
 // Embedded is the Broker of a process that carries its own.
@@ -170,6 +171,12 @@ func enter(ctx context.Context, d *db.DB, p Process) error {
 		others, err := living(ctx, tx, us)
 		if err != nil {
 			return err
+		}
+		if p.Sole { // who still stands there was killed
+			others = nil
+			if _, err := tx.Exec(ctx, `DELETE FROM process WHERE tenant_id = $1 AND id <> $2`, nobody, gate); err != nil {
+				return err
+			}
 		}
 		if err := p.against(others); err != nil {
 			return err

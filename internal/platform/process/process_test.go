@@ -137,6 +137,25 @@ func TestAllAtOnce(t *testing.T) {
 }
 
 // A lease that is not renewed ends; who comes back finds the place taken.
+// TestSole: who holds the folder's lock need not wait for the lease of a killed process.
+func TestSole(t *testing.T) {
+	clk := clock.NewManual(time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC))
+	srv := dbtest.Make(t, db.SQLite, sets).Open(t, dbtest.WithClock(clk))
+	d := register(t, srv)
+	ctx := context.Background()
+	killed := Process{ID: id.New[Process](clk.Now()), Broker: Embedded, Keys: "k", Sole: true}
+	if err := enter(ctx, d, killed); err != nil {
+		t.Fatal(err)
+	}
+	next := Process{ID: id.New[Process](clk.Now()), Broker: Embedded, Keys: "k", Sole: true}
+	if err := enter(ctx, d, next); err != nil {
+		t.Fatalf("after a kill: %v", err)
+	}
+	if ps, err := List(ctx, d); err != nil || len(ps) != 1 || ps[0].ID != next.ID {
+		t.Fatalf("%v %v, want the new one alone", ps, err)
+	}
+}
+
 func TestLeaseEnds(t *testing.T) {
 	clk := clock.NewManual(start)
 	d := register(t, dbtest.Make(t, db.SQLite, sets).Open(t, dbtest.WithClock(clk)))

@@ -48,6 +48,9 @@ func (s *Service) Hold(ctx context.Context, r scheduling.HoldRequest) (schedulin
 		if !h.same(*o.Known) {
 			return none, false, scheduling.ErrKeyReused.New()
 		}
+		if o.Known.State == scheduling.Pending { // the first try may have died before it opened the payment
+			s.openNow(ctx, who.Tenant, o.Known.Appointment)
+		}
 		return s.shown(o.Known.Appointment), true, nil
 	}
 	if err := s.allowed(ctx, who.Tenant, o, booker, now); err != nil {
@@ -63,7 +66,7 @@ func (s *Service) Hold(ctx context.Context, r scheduling.HoldRequest) (schedulin
 	if err != nil {
 		return none, false, err
 	}
-	if v.State == scheduling.Pending && !hit {
+	if v.State == scheduling.Pending {
 		s.openNow(ctx, who.Tenant, v.Appointment)
 	}
 	return s.shown(v.Appointment), hit, nil

@@ -117,6 +117,7 @@ CREATE TABLE job (
     PRIMARY KEY (tenant_id, id)
 ){{strict}};
 {{rls "job"}}
+CREATE INDEX job_key ON job (tenant_id, kind, key);
 CREATE UNIQUE INDEX job_open ON job (tenant_id, kind, key) WHERE state IN ('ready', 'running');
 CREATE INDEX job_ready ON job (run_at) WHERE state = 'ready';
 CREATE INDEX job_lease ON job (lease_until) WHERE state = 'running';

@@ -1,0 +1,130 @@
+package proof
+
+import "context"
+
+// Route is one operation with its cases. Words in braces are filled in from the scene:
+// ids of the tenant, dates, codes. The generated test fails for an operation of the
+// OpenAPI document that has no row here, or a row that lacks a case.
+type Route struct {
+	Op    string // operation id
+	Who   string // actor that may
+	Query string // "?department_id={department}"
+	ID    string // what stands for {id} in the path
+	Body  string
+	Key   bool   // Idempotency-Key
+	Match string // what stands in If-Match
+
+	Want   int            // the status of success
+	Deny   map[string]int // actor and the status that it gets
+	Repeat int            // the status of the same request again; unsafe methods only
+	Stale  int            // the status with another version than the current one
+
+	Stream    bool
+	Secret    bool   // its words in braces are proofs, not ids: another tenant's are just wrong
+	Foreign   int    // what another tenant's ids get, 404 when 0
+	Elsewhere string // where it is proved, for what this table cannot do
+	Prepare   func(ctx context.Context, s *Scene) error
+}
+
+// The actors of a tenant.
+const (
+	nobody   = "nobody"
+	patient  = "patient"  // has the scene's persons and visits
+	stranger = "stranger" // another patient
+	guest    = "guest"    // a patient whose session ends here
+	leaver   = "leaver"   // another one
+	operator = "operator"
+	desk     = "registrar"
+	system   = "system_admin"
+	security = "security_admin"
+	auditor  = "audit_admin"
+)
+
+// staffOnly are the refusals of a route for one role.
+func staffOnly() map[string]int { return map[string]int{nobody: 401, patient: 403, auditor: 403} }
+
+func loggedIn() map[string]int { return map[string]int{nobody: 401} }
+
+// own are the refusals of what belongs to one patient.
+func own() map[string]int { return map[string]int{nobody: 401, stranger: 404} }
+
+const ruleBody = `{"campus_id":"{campus}","department_id":"{department}","practitioner_id":"{practitioner}","session":"%s","class":"ordinary",` +
+	`"seats":10,"slot_minutes":6,"fee_fen":2500,"start":"%s","end":"%s","recurrence":"FREQ=WEEKLY;BYDAY=MO","from":"{far}"}`
+
+// Routes is the table.
+var Routes = []Route{
+	// Everybody's.
+	{Op: "directory.read_organization", Who: nobody, Want: 200},
+	{Op: "directory.list_campuses", Who: nobody, Want: 200},
+	{Op: "directory.list_departments", Who: nobody, Query: "?campus_id={campus}", Want: 200},
+	{Op: "directory.list_practitioners", Who: nobody, Query: "?department_id={department}", Want: 200},
+	{Op: "directory.read_practitioner", Who: nobody, ID: "{practitioner}", Want: 200},
+	{Op: "scheduling.list_schedules", Who: nobody, Query: "?department_id={department}&from={day}&to={day}", Want: 200},
+	{Op: "scheduling.list_slots", Who: nobody, ID: "{schedule}", Want: 200},
+	{Op: "scheduling.watch_schedules", Who: nobody, Query: "?ids={schedule}", Want: 200, Stream: true},
+	{Op: "payment.take_callback", Who: nobody, Body: `{}`, Elsewhere: "TestCallbacks"},
+
+	// Logging in.
+	{Op: "identity.send_code", Who: nobody, Body: `{"phone":"{phone_a}"}`, Want: 202, Repeat: 429},
+	{Op: "identity.login_patient", Who: nobody, Body: `{"challenge_id":"{challenge}","code":"{code}"}`, Want: 201, Repeat: 401, Secret: true, Prepare: codeFor("b")},
+	{Op: "identity.create_token", Who: nobody, Body: `{"grant":"code","challenge_id":"{challenge}","code":"{code}"}`, Want: 201, Repeat: 401, Secret: true, Prepare: codeFor("c")},
+	{Op: "identity.login_staff", Who: nobody, Body: `{"username":"spare","password":"{password}","totp":"{totp}"}`, Want: 201, Repeat: 401, Prepare: totpOf("spare")},
+
+	// A patient's own.
+	{Op: "identity.read_me", Who: patient, Want: 200, Deny: loggedIn()},
+	{Op: "identity.list_sessions", Who: patient, Want: 200, Deny: loggedIn()},
+	{Op: "patient.list", Who: patient, Want: 200, Deny: map[string]int{nobody: 401, operator: 403}},
+	{
+		Op: "patient.add", Who: patient, Body: `{"name":"测试","document_type":"passport","document_number":"E7654321","birth_date":"1980-01-02","sex":"male","relationship":"other"}`,
+		Want: 201, Repeat: 201, Deny: map[string]int{nobody: 401, operator: 403},
+	},
+	{Op: "patient.read", Who: patient, ID: "{patient}", Want: 200, Deny: own()},
+	{Op: "patient.update", Who: patient, ID: "{patient}", Body: `{"phone":"13900000001"}`, Match: "{patient_version}", Want: 200, Repeat: 412, Stale: 412, Deny: own()},
+	{Op: "patient.verify", Who: patient, ID: "{patient}", Want: 200, Repeat: 200, Deny: own()},
+	{Op: "patient.prove", Who: stranger, ID: "{claim}", Body: `{"code":"{claim_code}"}`, Want: 201, Repeat: 409, Deny: map[string]int{nobody: 401, patient: 404}, Prepare: claimCode},
+	{Op: "patient.prove_at_desk", Who: desk, ID: "{desk_claim}", Want: 204, Repeat: 409, Deny: staffOnly()},
+	{Op: "patient.unlink", Who: patient, ID: "{unlinked}", Want: 204, Repeat: 404, Deny: own()},
+	{Op: "notify.list_notices", Who: patient, Want: 200, Deny: loggedIn()},
+	{Op: "notify.read_notice", Who: patient, ID: "{notice}", Want: 204, Repeat: 204, Deny: own()},
+	{Op: "scheduling.list_appointments", Who: patient, Want: 200, Deny: map[string]int{nobody: 401, system: 403}},
+	{
+		Op: "scheduling.hold", Who: patient, Body: `{"patient_id":"{patient}","schedule_id":"{free_schedule}","any":true}`, Key: true, Want: 201, Repeat: 201,
+		Deny: map[string]int{nobody: 401, stranger: 404, operator: 403},
+	},
+	{Op: "scheduling.read_appointment", Who: patient, ID: "{appointment}", Want: 200, Deny: own()},
+	{Op: "payment.read", Who: patient, ID: "{payment}", Want: 200, Deny: own()},
+	{Op: "payment.query", Who: patient, ID: "{payment}", Want: 200, Repeat: 200, Deny: own()},
+	{Op: "payment.list_refunds", Who: patient, ID: "{payment}", Want: 200, Deny: own()},
+	{Op: "payment.prepay", Who: patient, ID: "{open_payment}", Body: `{"channel":"wechat","return_url":"/m/"}`, Want: 200, Repeat: 200, Deny: own()},
+	{Op: "scheduling.cancel", Who: patient, ID: "{cancelled}", Body: `{}`, Match: "{cancelled_version}", Want: 200, Repeat: 200, Stale: 412, Deny: own()},
+
+	// The desk's and the operator's.
+	{Op: "payment.refund", Who: operator, ID: "{payment}", Body: `{"amount_fen":100,"reason":"goodwill"}`, Key: true, Want: 201, Repeat: 201, Deny: map[string]int{nobody: 401, patient: 403, stranger: 403, auditor: 403}},
+	{Op: "directory.create_campus", Who: operator, Body: `{"name":"南院区"}`, Want: 201, Repeat: 201, Deny: staffOnly()},
+	{Op: "directory.create_department", Who: operator, Body: `{"campus_id":"{campus}","parent_id":"{department}","name":"新科"}`, Want: 201, Repeat: 201, Deny: staffOnly()},
+	{Op: "directory.create_practitioner", Who: operator, Body: `{"licence_no":"110310000099999","name":"新来","title":"主治医师","department_id":"{department}"}`, Want: 201, Repeat: 201, Deny: staffOnly()},
+	{Op: "directory.update_practitioner", Who: operator, ID: "{practitioner}", Body: `{"name":"测试一","title":"主任医师"}`, Match: "{practitioner_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
+	{Op: "scheduling.list_rotas", Who: operator, Query: "?department_id={department}", Want: 200, Deny: staffOnly()},
+	{Op: "scheduling.preview_rota", Who: operator, Body: `{"rule":` + rule("evening", "18:00", "19:00") + `}`, Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "scheduling.create_rota", Who: operator, Body: rule("afternoon", "13:30", "14:30"), Want: 201, Repeat: 409, Deny: staffOnly()},
+	{Op: "scheduling.update_rota", Who: operator, ID: "{rota}", Body: rule("evening", "18:00", "19:00"), Match: "{rota_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
+	{Op: "scheduling.read_booking_rules", Who: operator, Want: 200, Deny: staffOnly()},
+	{Op: "scheduling.update_booking_rules", Who: operator, Body: `{"preset":"standard"}`, Match: "{rules_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
+
+	// The administrators'.
+	{Op: "identity.list_staff", Who: security, Want: 200, Deny: staffOnly()},
+	{Op: "identity.read_staff", Who: security, ID: "{staff}", Want: 200, Deny: staffOnly()},
+	{Op: "identity.create_staff", Who: security, Body: `{"username":"newcomer","name":"新人","initial_password":"{password}"}`, Want: 201, Repeat: 409, Deny: staffOnly()},
+	{Op: "identity.put_grants", Who: security, ID: "{staff}", Body: `{"grants":[{"role":"nurse"}]}`, Match: "{staff_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
+	{Op: "identity.disable_staff", Who: security, ID: "{staff}", Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "audit.list_events", Who: auditor, Want: 200, Deny: map[string]int{nobody: 401, patient: 403, security: 403}},
+	{Op: "ops.list_processes", Who: system, Want: 200, Deny: staffOnly()},
+	{Op: "ops.list_jobs", Who: system, Query: "?state=dead", Want: 200, Deny: staffOnly()},
+	{Op: "ops.list_dead_letters", Who: system, Want: 200, Deny: staffOnly()},
+	{Op: "ops.retry_job", Who: system, ID: "{dead_job}", Want: 204, Repeat: 404, Deny: staffOnly()},
+	{Op: "ops.replay_dead_letter", Who: system, ID: "{letter}", Want: 204, Repeat: 404, Deny: staffOnly()},
+
+	// The end of sessions.
+	{Op: "identity.revoke_session", Who: guest, ID: "{guest_session}", Want: 204, Repeat: 401, Deny: map[string]int{nobody: 401, stranger: 404}},
+	{Op: "identity.end_session", Who: leaver, Want: 204, Repeat: 401, Deny: loggedIn()},
+}

@@ -1,0 +1,271 @@
+package proof
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"testing"
+	"time"
+
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/id"
+	"xinglin/test/client"
+	"xinglin/test/rig"
+)
+
+// Scene is one tenant with one of everything: what the rows of Routes talk about.
+type Scene struct {
+	Code, Host string
+	Words      map[string]string // what stands for {word}
+	Actors     map[string]*client.Client
+
+	w      *rig.World
+	p      *rig.Process
+	tenant rig.Tenant
+	first  int               // number of its first invented person
+	totp   map[string]string // secrets of staff
+	rich   rig.Booker        // the patient
+}
+
+func rule(session, start, end string) string { return fmt.Sprintf(ruleBody, session, start, end) }
+
+// newScene makes the tenant and its staff; nothing serves yet.
+func newScene(t *testing.T, w *rig.World, code string, first int) *Scene {
+	t.Helper()
+	s := &Scene{
+		Code: code, Host: code + ".test", w: w, first: first,
+		Words: map[string]string{"password": rig.Password, "claim_code": "000000"}, Actors: map[string]*client.Client{}, totp: map[string]string{},
+	}
+	args := []string{"tenant", "add", "--code", code, "--name", "医院 " + code, "--host", s.Host}
+	if code == "alpha" { // callbacks come to the address of the process
+		args = append(args, "--host", "127.0.0.1")
+	}
+	rig.Must(t, append(args, w.Where()...)...)
+	s.tenant = w.TenantID(t, code)
+	s.totp[security] = w.AddStaff(t, code, security, security)
+	w.Import(t, rig.Rota(
+		rig.Clinic{Doctor: 1, Day: rig.InDays(3), Seats: 20, Fee: "25"},
+		rig.Clinic{Doctor: 2, Day: rig.InDays(4), Seats: 20, Fee: "0"},
+		rig.Clinic{Doctor: 2, Day: rig.InDays(5), Seats: 20, Fee: "0"},
+	), "--tenant", code)
+	s.letters(t)
+	return s
+}
+
+// letters makes what only failures make: a dead job and a dead message.
+func (s *Scene) letters(t *testing.T) {
+	t.Helper()
+	letter := id.New[id.Any](clock.System{}.Now())
+	now := clock.System{}.Now().UnixMicro()
+	const put = `INSERT INTO dead_letter (tenant_id, id, source, kind, payload, attempts, error, trace, number, created_at)
+		VALUES ($1, $2, $3, $4, $5, 8, 'test', '', '', $6)`
+	s.w.Change(t, "notify", s.tenant, put, s.tenant, letter, "inbox", "scheduling.appointment.booked.v1", "[]", now)
+	s.Words["letter"] = letter.String()
+	dead := id.New[id.Any](clock.System{}.Now())
+	s.w.Change(t, "notify", s.tenant, `INSERT INTO job (tenant_id, id, kind, key, payload, run_at, state, attempts, max, trace, number, created_at)
+		VALUES ($1, $2, 'notify.sms', 'test', '{}', $3, 'dead', 8, 8, '', '', $3)`, s.tenant, dead, now)
+	s.w.Change(t, "notify", s.tenant, put, s.tenant, dead, "job", "notify.sms", "{}", now)
+	s.Words["dead_job"] = dead.String()
+}
+
+// play opens the doors: everybody logs in and the patient books.
+func (s *Scene) play(t *testing.T, p *rig.Process) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	s.p = p
+	visitor := client.New(p.URL)
+	visitor.Host = s.Host
+	s.Actors[nobody] = visitor
+	s.Actors[security] = rig.LoginStaff(t, p, s.Host, security, s.totp[security])
+	for _, role := range []string{operator, desk, system, auditor} {
+		s.hire(ctx, t, role, role)
+		s.Actors[role] = rig.LoginStaff(t, p, s.Host, role, s.totp[role])
+	}
+	s.hire(ctx, t, "spare", "doctor")
+	s.hire(ctx, t, "target", "doctor")
+	people := s.w.People(t, p, s.Host, s.first, 4, 4)
+	s.rich = people[0]
+	for i, who := range []string{patient, stranger, guest, leaver} {
+		s.Actors[who] = people[i].Client
+	}
+	s.Words["phone_a"], s.Words["phone_b"], s.Words["phone_c"] = client.Phone(s.first+50), client.Phone(s.first+51), client.Phone(s.first+52)
+	s.Words["patient"], s.Words["unlinked"] = people[0].Patients[0].ID, people[0].Patients[3].ID
+	s.Words["patient_version"] = "1"
+	s.places(ctx, t)
+	s.visits(ctx, t)
+	s.claims(ctx, t)
+	s.versions(ctx, t)
+}
+
+// hire makes an account of staff, as the security administrator does.
+func (s *Scene) hire(ctx context.Context, t *testing.T, username, role string) {
+	t.Helper()
+	var made struct {
+		ID   string `json:"id"`
+		TOTP string `json:"totp_secret"`
+	}
+	var now named
+	c := s.Actors[security]
+	_, err := c.Do(ctx, "POST", "/staff/accounts", map[string]any{"username": username, "name": "测试 " + username, "initial_password": rig.Password}, &made)
+	must(t, err)
+	s.totp[username] = made.TOTP
+	s.get(ctx, t, security, "/staff/accounts/"+made.ID, &now)
+	_, err = c.Do(ctx, "PUT", "/staff/accounts/"+made.ID+"/grants", map[string]any{"grants": []map[string]any{{"role": role}}}, nil, client.IfMatch(now.Version))
+	must(t, err)
+}
+
+// get reads as an actor into v.
+func (s *Scene) get(ctx context.Context, t *testing.T, who, path string, v any) {
+	t.Helper()
+	if _, err := s.Actors[who].Do(ctx, "GET", path, nil, v); err != nil {
+		t.Fatalf("%s: GET %s: %v", s.Code, path, err)
+	}
+}
+
+type named struct {
+	ID       string `json:"id"`
+	Name     string `json:"name"`
+	Username string `json:"username"`
+	CampusID string `json:"campus_id"`
+	Current  bool   `json:"current"`
+	Version  int64  `json:"version"`
+}
+
+type listOf struct{ Items []named }
+
+func (s *Scene) places(ctx context.Context, t *testing.T) {
+	t.Helper()
+	c := s.Actors[nobody]
+	paid := rig.FindSchedules(t, c, "测试科", rig.InDays(3))[0]
+	s.Words["day"], s.Words["far"] = paid.Date, rig.InDays(30).String()
+	s.Words["schedule"], s.Words["department"], s.Words["practitioner"] = paid.ID, paid.DepartmentID, paid.DoctorID
+	s.Words["free_schedule"] = rig.FindSchedules(t, c, "测试科", rig.InDays(4))[0].ID
+	var campuses listOf
+	s.get(ctx, t, nobody, "/campuses", &campuses)
+	s.Words["campus"] = campuses.Items[0].ID
+}
+
+// visits are a paid one, a free one to cancel and one that waits for its payment.
+func (s *Scene) visits(ctx context.Context, t *testing.T) {
+	t.Helper()
+	hold := func(person int, schedule string) client.Appointment {
+		a, _, err := s.rich.Hold(ctx, client.NewKey(), client.Wish{PatientID: s.rich.Patients[person].ID, ScheduleID: schedule, Any: true})
+		must(t, err)
+		return a
+	}
+	a := hold(1, s.Words["schedule"])
+	_, err := s.rich.Prepay(ctx, a.PaymentID)
+	must(t, err)
+	must(t, s.w.Pay.Pay(ctx, a.PaymentID))
+	_, err = s.rich.Wait(ctx, a.ID, client.InState("booked"))
+	must(t, err)
+	s.Words["appointment"], s.Words["payment"] = a.ID, a.PaymentID
+	last := rig.FindSchedules(t, s.Actors[nobody], "测试科", rig.InDays(5))[0].ID
+	b := hold(1, last)
+	s.Words["cancelled"], s.Words["cancelled_version"] = b.ID, fmt.Sprint(b.Version)
+	open := hold(2, s.Words["schedule"])
+	s.Words["open_payment"] = open.PaymentID
+	must(t, client.Until(ctx, "a notice", func(ctx context.Context) (bool, error) {
+		var list listOf
+		_, err := s.rich.Do(ctx, "GET", "/notices", nil, &list)
+		if err == nil && len(list.Items) > 1 {
+			s.Words["notice"] = list.Items[0].ID
+			return true, nil
+		}
+		return false, err
+	}))
+}
+
+// claims are two: the stranger wants persons of the patient's.
+func (s *Scene) claims(ctx context.Context, t *testing.T) {
+	t.Helper()
+	for i, word := range []string{"claim", "desk_claim"} {
+		p := client.Adult(s.first*10+40+i, "other")
+		p.Phone = client.Phone(s.first + 60 + i)
+		s.Words[word+"_phone"] = p.Phone
+		_, _, err := s.rich.AddPerson(ctx, p)
+		must(t, err)
+		_, c, err := s.Actors[stranger].AddPerson(ctx, p)
+		must(t, err)
+		if c.ClaimID == "" {
+			t.Fatalf("%s: no claim for a person who is there", s.Code)
+		}
+		s.Words[word] = c.ClaimID
+	}
+}
+
+// versions are what the scene's things have now, and what has no other word yet.
+func (s *Scene) versions(ctx context.Context, t *testing.T) {
+	t.Helper()
+	var sessions, staff listOf
+	s.get(ctx, t, guest, "/auth/sessions", &sessions)
+	s.Words["guest_session"] = sessions.Items[0].ID
+	s.get(ctx, t, security, "/staff/accounts?limit=100", &staff)
+	for _, a := range staff.Items {
+		if a.Username == "target" {
+			s.Words["staff"], s.Words["staff_version"] = a.ID, fmt.Sprint(a.Version)
+		}
+	}
+	var doctor, rules, made named
+	s.get(ctx, t, nobody, "/practitioners/"+s.Words["practitioner"], &doctor)
+	s.Words["practitioner_version"] = fmt.Sprint(doctor.Version)
+	s.get(ctx, t, operator, "/booking-rules", &rules)
+	s.Words["rules_version"] = fmt.Sprint(rules.Version)
+	body, _ := s.fill(rule("evening", "18:00", "19:00"), nil)
+	_, err := s.Actors[operator].Do(ctx, "POST", "/rotas", body, &made)
+	must(t, err)
+	s.Words["rota"], s.Words["rota_version"] = made.ID, fmt.Sprint(made.Version)
+}
+
+var (
+	word   = regexp.MustCompile(`\{[a-z_]+\}`)
+	uuidRE = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+)
+
+// fill replaces the words in braces; those in other are taken from there. It tells
+// which of them are ids.
+func (s *Scene) fill(text string, other map[string]string) (out string, ids []string) {
+	out = word.ReplaceAllStringFunc(text, func(w string) string {
+		name := w[1 : len(w)-1]
+		v, ok := s.Words[name]
+		if x, theirs := other[name]; theirs {
+			v = x
+		}
+		if !ok {
+			return w
+		}
+		if uuidRE.MatchString(v) {
+			ids = append(ids, name)
+		}
+		return v
+	})
+	return out, ids
+}
+
+// codeFor asks for a login code for one of the scene's phones.
+func codeFor(letter string) func(context.Context, *Scene) error {
+	return func(ctx context.Context, s *Scene) error {
+		phone := s.Words["phone_"+letter]
+		challenge, err := s.Actors[nobody].SendCode(ctx, phone)
+		if err != nil {
+			return err
+		}
+		s.Words["challenge"] = challenge
+		s.Words["code"], err = client.ReadCode(ctx, s.w, phone, 1)
+		return err
+	}
+}
+
+func totpOf(username string) func(context.Context, *Scene) error {
+	return func(_ context.Context, s *Scene) (err error) {
+		s.Words["totp"], err = client.TOTP(s.totp[username], clock.System{}.Now())
+		return err
+	}
+}
+
+// claimCode reads what the phone on file got.
+func claimCode(ctx context.Context, s *Scene) (err error) {
+	s.Words["claim_code"], err = client.ReadCode(ctx, s.w, s.Words["claim_phone"], 1)
+	return err
+}

@@ -208,10 +208,23 @@ func TestComposeIsTheSameMessage(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		v := visit(h.who.Account)
 		c := composeJob{Tenant: apitest.Main.String(), Message: id.New[event.Row](testkit.Start).String(), Template: "scheduling.expired", Visit: v}
+		// The phone of a new account comes later than its first event: the notice is there, the text follows.
+		if err := h.s.compose(t.Context(), c); !errors.Is(err, notify.ErrRecipient) {
+			t.Fatalf("without a phone: %v", err)
+		}
+		if got := h.states(); strings.Count(got, "in_app") != 1 || strings.Contains(got, "sms") {
+			t.Fatalf("without a phone: %s", got)
+		}
+		if err := h.s.SetContact(t.Context(), apitest.Main, h.who.Account, secret.New(phone)); err != nil {
+			t.Fatal(err)
+		}
 		for range 3 {
 			if err := h.s.compose(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if n := strings.Count(h.states(), "sms"); n != 1 {
+			t.Errorf("%d text messages", n)
 		}
 		c.Visit.Appointment = id.New[scheduling.Appointment](testkit.Start)
 		if err := h.s.compose(t.Context(), c); err != nil {

@@ -46,10 +46,15 @@ func (s *Service) compose(ctx context.Context, c composeJob) error {
 	if err != nil {
 		return err
 	}
-	return s.Send(ctx, notify.Message{
+	phoneless, err := s.send(ctx, notify.Message{
 		ID: message, Tenant: tenant, Account: c.Visit.Account, Template: c.Template, Params: params,
 		Channels: []notify.Channel{notify.InApp, notify.SMS}, Expires: s.base.Clock.Now().Add(24 * time.Hour),
 	})
+	if err == nil && phoneless {
+		// A new account's phone comes by a job of identity's: later tries queue the text message too.
+		return notify.ErrRecipient.New()
+	}
+	return err
 }
 
 func (s *Service) facts(ctx context.Context, tenant notify.TenantID, c composeJob) (map[string]secret.Text, error) {

@@ -74,24 +74,31 @@ func (s *Service) SetContact(ctx context.Context, tenant notify.TenantID, a noti
 
 // Send queues the deliveries of a message: sealed first, then one transaction.
 func (s *Service) Send(ctx context.Context, m notify.Message) error {
+	_, err := s.send(ctx, m)
+	return err
+}
+
+// send is Send, and tells whether a text message was left out because the account's
+// phone is not known (yet) and another channel reaches the person.
+func (s *Service) send(ctx context.Context, m notify.Message) (phoneless bool, err error) {
 	t, ok := templates[m.Template]
 	if !ok {
-		return notify.ErrTemplate.Because("%s", m.Template)
+		return false, notify.ErrTemplate.Because("%s", m.Template)
 	}
 	plain := map[string]string{}
 	for _, p := range t.params {
 		v, ok := m.Params[p]
 		if !ok {
-			return notify.ErrTemplate.Because("%s: no parameter %s", m.Template, p)
+			return false, notify.ErrTemplate.Because("%s: no parameter %s", m.Template, p)
 		}
 		plain[p] = v.Reveal()
 	}
 	b, err := json.Marshal(plain)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if len(m.Channels) == 0 {
-		return notify.ErrRecipient.New()
+		return false, notify.ErrRecipient.New()
 	}
 	var rows []delivery
 	for _, c := range m.Channels {
@@ -101,28 +108,29 @@ func (s *Service) Send(ctx context.Context, m notify.Message) error {
 		}
 		if c == notify.InApp {
 			if m.Account.IsZero() {
-				return notify.ErrRecipient.New()
+				return false, notify.ErrRecipient.New()
 			}
 			d.state = notify.Sent // it is there as soon as it is written
 		}
 		if d.params, err = s.base.Crypt.Seal(ctx, s.field(m.Tenant, "params", d.id.String()), b); err != nil {
-			return err
+			return false, err
 		}
 		if c == notify.SMS {
 			phone, err := s.phone(ctx, m)
 			if errors.Is(err, notify.ErrRecipient) && len(m.Channels) > 1 {
-				continue // another channel reaches the person
+				phoneless = true
+				continue
 			}
 			if err != nil {
-				return err
+				return false, err
 			}
 			if d.phone, err = s.base.Crypt.SealText(ctx, s.field(m.Tenant, "phone", d.id.String()), phone); err != nil {
-				return err
+				return false, err
 			}
 		}
 		rows = append(rows, d)
 	}
-	return s.store.queue(ctx, s.base.DB, m.Tenant, rows)
+	return phoneless, s.store.queue(ctx, s.base.DB, m.Tenant, rows)
 }
 
 func (s *Service) phone(ctx context.Context, m notify.Message) (secret.Text, error) {

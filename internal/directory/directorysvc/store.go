@@ -26,7 +26,7 @@ func (store) organization(ctx context.Context, d *db.DB, tenant directory.Tenant
 func (store) campuses(ctx context.Context, d *db.DB, tenant directory.TenantID) (out []directory.Campus, err error) {
 	err = d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT id, organization_id, name, name_en, address, phone, version FROM campus WHERE tenant_id = $1 ORDER BY id LIMIT $2`, tenant, maxCampuses)
-		out, err = collect(rows, err, func(r db.Rows, c *directory.Campus) error {
+		out, err = db.Collect(rows, err, func(r db.Rows, c *directory.Campus) error {
 			return r.Scan(&c.ID, &c.Organization, &c.Name, &c.NameEN, &c.Address, &c.Phone, &c.Version)
 		})
 		return err
@@ -40,7 +40,7 @@ func (store) departments(ctx context.Context, d *db.DB, tenant directory.TenantI
 				(SELECT COUNT(*) FROM practitioner_role r WHERE r.tenant_id = d.tenant_id AND r.department_id = d.id)
 			FROM department d WHERE d.tenant_id = $1 AND ($2 = '' OR d.campus_id = $3) ORDER BY d.id LIMIT $4`,
 			tenant, set(campus), campus, maxDepartments)
-		out, err = collect(rows, err, func(r db.Rows, v *directory.Department) error {
+		out, err = db.Collect(rows, err, func(r db.Rows, v *directory.Department) error {
 			return r.Scan(&v.ID, &v.Campus, &v.Parent, &v.Name, &v.NameEN, &v.Location, &v.Intro, &v.Version, &v.DoctorCount)
 		})
 		return err
@@ -105,7 +105,7 @@ func (store) practitioners(ctx context.Context, d *db.DB, tenant directory.Tenan
 	text := practitionerColumns + where.String() + fmt.Sprintf(" ORDER BY p.id LIMIT $%d", len(args))
 	err = d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
 		rows, err := tx.Query(ctx, text, args...)
-		out.Items, err = collect(rows, err, func(r db.Rows, p *directory.Practitioner) error { return scanPractitioner(r, p) })
+		out.Items, err = db.Collect(rows, err, func(r db.Rows, p *directory.Practitioner) error { return scanPractitioner(r, p) })
 		return err
 	})
 	if len(out.Items) > size {
@@ -170,21 +170,4 @@ func one(err error) error {
 		return directory.ErrNotFound.New()
 	}
 	return err
-}
-
-// collect reads a bounded result into a slice that is never nil.
-func collect[T any](rows db.Rows, err error, scan func(db.Rows, *T) error) ([]T, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	out := []T{}
-	for rows.Next() {
-		var v T
-		if err := scan(rows, &v); err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	return out, rows.Err()
 }

@@ -331,7 +331,7 @@ func (store) updatePractitioner(ctx context.Context, d *db.DB, tenant directory.
 // reindex rewrites the words that a search looks in, after the row was locked by its update.
 func reindex(ctx context.Context, tx db.Tx, p directory.PractitionerID) error {
 	rows, err := tx.Query(ctx, practitionerColumns+` WHERE p.tenant_id = $1 AND p.id = $2 ORDER BY r.department_id`, tx.Tenant(), p)
-	roles, err := collect(rows, err, func(r db.Rows, v *directory.Practitioner) error { return scanPractitioner(r, v) })
+	roles, err := db.Collect(rows, err, func(r db.Rows, v *directory.Practitioner) error { return scanPractitioner(r, v) })
 	if err != nil || len(roles) == 0 {
 		return err
 	}

@@ -84,3 +84,20 @@ func In(from, n int) string {
 	}
 	return b.String()
 }
+
+// Collect reads a bounded result into a slice that is never nil; err is Query's own.
+func Collect[T any](rows Rows, err error, scan func(Rows, *T) error) ([]T, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := []T{}
+	for rows.Next() {
+		var v T
+		if err := scan(rows, &v); err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}

@@ -35,23 +35,6 @@ func one(err error) error {
 	return err
 }
 
-// collect reads a bounded result into a slice that is never nil.
-func collect[T any](rows db.Rows, err error, scan func(db.Rows, *T) error) ([]T, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	out := []T{}
-	for rows.Next() {
-		var v T
-		if err := scan(rows, &v); err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	return out, rows.Err()
-}
-
 // insertMany sends rows in few statements: head is "INSERT INTO t (tenant_id, ...) VALUES ".
 // The sizes of the statements are powers of two, so that few texts are prepared.
 func insertMany(ctx context.Context, tx db.Tx, head string, columns int, rows [][]any) error {
@@ -136,7 +119,7 @@ func (s store) setRules(ctx context.Context, t scheduling.TenantID, r scheduling
 func (s store) releaseAnew(ctx context.Context, tx db.Tx, r scheduling.BookingRules, now time.Time) error {
 	rows, err := tx.Query(ctx, `SELECT DISTINCT day FROM schedule WHERE tenant_id = $1 AND released_at > $2 AND day >= $3 ORDER BY day LIMIT 500`,
 		tx.Tenant(), now.UnixMicro(), clock.DateOf(now))
-	days, err := collect(rows, err, func(r db.Rows, d *clock.Date) error { return r.Scan(d) })
+	days, err := db.Collect(rows, err, func(r db.Rows, d *clock.Date) error { return r.Scan(d) })
 	if err != nil {
 		return err
 	}

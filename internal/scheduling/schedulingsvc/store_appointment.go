@@ -57,7 +57,7 @@ func (s store) appointment(ctx context.Context, t scheduling.TenantID, a id.ID[s
 			return err
 		}
 		rows, err := tx.Query(ctx, `SELECT from_state, to_state, at, by_what FROM appointment_history WHERE tenant_id = $1 AND appointment_id = $2 ORDER BY seq LIMIT 100`, t, a)
-		v.History, err = collect(rows, err, func(r db.Rows, h *scheduling.Transition) error {
+		v.History, err = db.Collect(rows, err, func(r db.Rows, h *scheduling.Transition) error {
 			return r.Scan((*string)(&h.From), (*string)(&h.To), db.Instant(&h.At), &h.By)
 		})
 		return err
@@ -76,7 +76,7 @@ func (s store) list(ctx context.Context, t scheduling.TenantID, account scheduli
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT `+appointmentColumns+` FROM appointment WHERE tenant_id = $1 AND account_id = $2 AND ($3 = '' OR state = $3)
 			AND (created_at, id) < ($4, $5) ORDER BY created_at DESC, id DESC LIMIT $6`, t, account, string(state), from.At, from.ID, size+1)
-		found, err := collect(rows, err, func(r db.Rows, v *appointmentRow) error { return scanAppointment(r, v) })
+		found, err := db.Collect(rows, err, func(r db.Rows, v *appointmentRow) error { return scanAppointment(r, v) })
 		out = make([]scheduling.Appointment, 0, len(found))
 		for _, v := range found {
 			out = append(out, v.Appointment)

@@ -101,7 +101,7 @@ type extension struct {
 
 func (e *extension) read(ctx context.Context, from, to clock.Date) error {
 	rows, err := e.tx.Query(ctx, `SELECT `+scheduleColumns+` FROM schedule WHERE tenant_id = $1 AND day >= $2 AND day <= $3 ORDER BY id`, e.tx.Tenant(), from, to)
-	old, err := collect(rows, err, func(r db.Rows, v *scheduleRow) error { return scanSchedule(r, v) })
+	old, err := db.Collect(rows, err, func(r db.Rows, v *scheduleRow) error { return scanSchedule(r, v) })
 	for _, v := range old {
 		e.known[sessionKey{v.Date, v.Practitioner, v.Session}] = v
 	}

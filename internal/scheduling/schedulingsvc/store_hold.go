@@ -193,7 +193,7 @@ func takePersonTurn(ctx context.Context, tx db.Tx, h holding) error {
 	}
 	rows, err := tx.Query(ctx, `SELECT day FROM appointment WHERE tenant_id = $1 AND patient_id = $2 AND day >= $3 AND day <= $4 AND state <> 'cancelled' LIMIT 1000`,
 		tx.Tenant(), h.Request.Patient, h.Schedule.Date.Add(-92), h.Schedule.Date.Add(92))
-	days, err := collect(rows, err, func(r db.Rows, d *clock.Date) error { return r.Scan(d) })
+	days, err := db.Collect(rows, err, func(r db.Rows, d *clock.Date) error { return r.Scan(d) })
 	if err != nil {
 		return err
 	}

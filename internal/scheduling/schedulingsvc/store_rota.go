@@ -57,13 +57,13 @@ func exceptionValues(t scheduling.TenantID, v scheduling.Exception) []any {
 func rotaIn(ctx context.Context, tx db.Tx, from, to clock.Date) ([]scheduling.RotaRule, []scheduling.Exception, error) {
 	rows, err := tx.Query(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 AND from_day <= $2 AND (to_day = 0 OR to_day >= $3) ORDER BY id LIMIT $4`,
 		tx.Tenant(), to, from, maxRota)
-	rules, err := collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
+	rules, err := db.Collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
 	if err != nil {
 		return nil, nil, err
 	}
 	rows, err = tx.Query(ctx, `SELECT `+exceptionColumns+` FROM rota_exception WHERE tenant_id = $1 AND from_day <= $2 AND to_day >= $3 ORDER BY id LIMIT $4`,
 		tx.Tenant(), to, from, maxRota)
-	exceptions, err := collect(rows, err, func(r db.Rows, v *scheduling.Exception) error { return scanException(r, v) })
+	exceptions, err := db.Collect(rows, err, func(r db.Rows, v *scheduling.Exception) error { return scanException(r, v) })
 	return rules, exceptions, err
 }
 
@@ -94,7 +94,7 @@ func (s store) rotaRules(ctx context.Context, t scheduling.TenantID, f rotaFilte
 	}
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 AND id > $2`+where+` ORDER BY id LIMIT $3`, args...)
-		out.Items, err = collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
+		out.Items, err = db.Collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
 		return err
 	})
 	if len(out.Items) > size {
@@ -257,7 +257,7 @@ type ruleKey struct {
 
 func mergeRules(ctx context.Context, tx db.Tx, in imported) (c scheduling.Change, err error) {
 	rows, err := tx.Query(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 ORDER BY id LIMIT $2`, tx.Tenant(), maxRota)
-	old, err := collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
+	old, err := db.Collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
 	if err != nil {
 		return c, err
 	}
@@ -319,7 +319,7 @@ func keyOf(v scheduling.Exception) exceptionKey {
 
 func mergeExceptions(ctx context.Context, tx db.Tx, in imported) (c scheduling.Change, err error) {
 	rows, err := tx.Query(ctx, `SELECT `+exceptionColumns+` FROM rota_exception WHERE tenant_id = $1 ORDER BY id LIMIT $2`, tx.Tenant(), maxRota)
-	old, err := collect(rows, err, func(r db.Rows, v *scheduling.Exception) error { return scanException(r, v) })
+	old, err := db.Collect(rows, err, func(r db.Rows, v *scheduling.Exception) error { return scanException(r, v) })
 	if err != nil {
 		return c, err
 	}

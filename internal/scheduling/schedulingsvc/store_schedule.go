@@ -38,7 +38,7 @@ func (s store) schedules(ctx context.Context, t scheduling.TenantID, q schedulin
 	}
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		rows, err := tx.Query(ctx, text, t, key, q.From, q.To, maxSchedules)
-		found, err := collect(rows, err, func(r db.Rows, v *scheduleRow) error { return scanSchedule(r, v) })
+		found, err := db.Collect(rows, err, func(r db.Rows, v *scheduleRow) error { return scanSchedule(r, v) })
 		out = make([]scheduling.Schedule, 0, len(found))
 		for _, v := range found {
 			out = append(out, v.shown(now))
@@ -92,7 +92,7 @@ func (s store) slots(ctx context.Context, t scheduling.TenantID, schedule id.ID[
 
 func slotsIn(ctx context.Context, tx db.Tx, schedule id.ID[scheduling.Schedule]) ([]scheduling.Slot, error) {
 	rows, err := tx.Query(ctx, `SELECT `+slotColumns+` FROM slot WHERE tenant_id = $1 AND schedule_id = $2 AND capacity > 0 ORDER BY starts_at LIMIT 500`, tx.Tenant(), schedule)
-	return collect(rows, err, func(r db.Rows, v *scheduling.Slot) error { return scanSlot(r, v) })
+	return db.Collect(rows, err, func(r db.Rows, v *scheduling.Slot) error { return scanSlot(r, v) })
 }
 
 // seatCount is what the live stream shows of a schedule.
@@ -112,7 +112,7 @@ func (s store) counts(ctx context.Context, t scheduling.TenantID, known map[id.I
 	}
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT id, version, capacity - taken FROM schedule WHERE tenant_id = $1 AND id IN (`+db.In(2, len(known))+`)`, args...)
-		out, err = collect(rows, err, func(r db.Rows, c *seatCount) error { return r.Scan(&c.Schedule, &c.Version, &c.Remaining) })
+		out, err = db.Collect(rows, err, func(r db.Rows, c *seatCount) error { return r.Scan(&c.Schedule, &c.Version, &c.Remaining) })
 		if err != nil {
 			return err
 		}

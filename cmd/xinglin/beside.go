@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 
 	"xinglin/internal/paysim"
 	"xinglin/internal/platform/bus"
@@ -27,7 +28,7 @@ func (c *brokerCmd) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		o.Password = string(b)
+		o.Password = strings.TrimSpace(string(b)) // a file ends with a line break
 	}
 	b, err := bus.Serve(ctx, o)
 	if err != nil {

@@ -21,7 +21,7 @@ type Serve struct {
 	DB    string `help:"PostgreSQL DSN of the login role; replaces the SQLite files." env:"XINGLIN_DB"`
 	NATS  string `help:"URL of an external broker (xinglin broker or NATS 2.12+); needed with more than one process." env:"XINGLIN_NATS"`
 	Keys  string `help:"Root key reference: file:PATH or env:NAME. With --data it is made in DIR/keys." env:"XINGLIN_KEYS"`
-	Blobs string `help:"Object store reference for files, shared by all processes." env:"XINGLIN_BLOBS"`
+	Blobs string `help:"Object store reference for files, shared by all processes. Accepted and not yet used: no context keeps files." env:"XINGLIN_BLOBS"`
 
 	Algorithm string `help:"Cipher of sealed fields: aes-256-gcm or sm4-gcm." enum:"aes-256-gcm,sm4-gcm" default:"aes-256-gcm" env:"XINGLIN_ALGORITHM"`
 
@@ -76,7 +76,6 @@ type Where struct {
 
 // Limits that are the same everywhere.
 const (
-	HoldTime     = 15 * time.Minute
 	DrainTime    = 20 * time.Second
 	SessionTime  = 30 * 24 * time.Hour
 	StaffSession = 12 * time.Hour

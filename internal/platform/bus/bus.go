@@ -5,6 +5,8 @@
 // What is promised, on both engines:
 //   - Publish returns a message's Ack after the stream stored it. JetStream acknowledges before it syncs to disk
 //     unless the server runs with sync_interval "always"; Embed and Serve do, a foreign NATS server must be told to.
+//     Several messages travel as one atomic batch with one sync; a server before 2.12, or a stream that does not allow
+//     it, gets them one by one, and the log says so.
 //   - Consume hands every message of its subjects at least once to one of the processes that share its name, in no
 //     promised order, again and again until it is acknowledged or terminated.
 //   - The broker may lose everything. Then the stream has a new incarnation: whoever keeps the facts (the outbox)
@@ -51,6 +53,7 @@ type Ack struct {
 	Incarnation string // of the stream
 	Seq         uint64 // in the stream; of the first copy when Duplicate
 	Duplicate   bool   // the stream already held this Msg.ID
+	Batched     bool   // stored with others in one atomic batch; otherwise alone, with a sync of its own
 }
 
 // Position is how far the stream has come.

@@ -119,11 +119,29 @@ func (c *conn) halve(n int) {
 // batchHeaders is at most what a batch adds to a message.
 const batchHeaders = len(headerBatch) + len(headerSeq) + len(headerCommit) + 26 + 4 + 1 + 3*4
 
-// sendBatch publishes msgs as one atomic batch: the broker answers the first message, so that it refuses before the
-// others are sent, and the last one after all of them are on disk.
+// sendBatch publishes msgs as one atomic batch. After a lost connection no answer comes any more: it ends with the
+// connection that is there again, the outcome unknown.
 func (c *conn) sendBatch(ctx context.Context, msgs []Msg, born string) ([]Ack, error) {
-	ctx, cancel := context.WithTimeout(ctx, batchTime)
+	short, cancel := context.WithTimeout(ctx, batchTime)
 	defer cancel()
+	fresh := c.renewal()
+	go func() {
+		select {
+		case <-fresh:
+			cancel()
+		case <-short.Done():
+		}
+	}()
+	acks, err := c.exchange(short, msgs, born)
+	if err != nil && short.Err() != nil && ctx.Err() == nil {
+		return nil, ErrUnreachable.Wrap(err)
+	}
+	return acks, err
+}
+
+// exchange sends a batch: the broker answers the first message, so that it refuses before the others are sent, and the
+// last one after all of them are on disk.
+func (c *conn) exchange(ctx context.Context, msgs []Msg, born string) ([]Ack, error) {
 	name, last := strings.ToLower(rand.Text()), len(msgs)-1
 	for i := range msgs {
 		m := wire(&msgs[i])

@@ -125,7 +125,7 @@ func measure(ctx context.Context, d *db.DB, dir string, each int, long time.Dura
 		r.fill += clock.Mono().Sub(began)
 		began = clock.Mono()
 		for left := fillRows; left > 0; {
-			n, err := relay.Once(ctx)
+			n, err := relay.Drain(ctx)
 			if err != nil {
 				return r, err
 			}

@@ -126,20 +126,74 @@ func (r *Relay) round(ctx context.Context) error {
 	if err := r.compare(ctx); err != nil {
 		return err
 	}
-	for ctx.Err() == nil {
-		n, err := r.Once(ctx)
-		if err != nil || n == 0 {
-			return errors.Join(err, r.gauge(ctx))
-		}
-	}
-	return nil
+	_, err := r.Drain(ctx)
+	return errors.Join(err, r.gauge(ctx))
 }
 
-// Once publishes one batch and says how many rows the broker took.
+// Drain publishes until nothing is open or ctx ends, and says how many rows the broker
+// took. While one batch is published, the one before is marked.
+func (r *Relay) Drain(ctx context.Context) (total int, err error) {
+	type settled struct {
+		n   int
+		err error
+	}
+	var marking chan settled
+	wait := func() {
+		if marking != nil {
+			s := <-marking
+			total, err, marking = total+s.n, errors.Join(err, s.err), nil
+		}
+	}
+	after := beginning
+	for ctx.Err() == nil {
+		b, claimErr := r.publish(ctx, after)
+		wait()
+		if err = errors.Join(err, claimErr); len(b.rows) == 0 {
+			return total, err
+		}
+		after = b.rows[len(b.rows)-1].place()
+		next := make(chan settled, 1)
+		go func() {
+			n, err := r.settle(ctx, b)
+			next <- settled{n, err}
+		}()
+		marking = next
+		if err != nil {
+			break
+		}
+		if b.err != nil { // what was given back is behind the place
+			if wait(); err != nil {
+				return total, err
+			}
+			after = beginning
+		}
+	}
+	wait()
+	return total, err
+}
+
+// Once publishes and marks one batch and says how many rows the broker took.
 func (r *Relay) Once(ctx context.Context) (int, error) {
-	rows, err := claim(ctx, r.DB)
-	if err != nil || len(rows) == 0 {
+	b, err := r.publish(ctx, beginning)
+	if err != nil || len(b.rows) == 0 {
 		return 0, err
+	}
+	return r.settle(ctx, b)
+}
+
+// sent is a batch after the broker had it: the first len(acks) rows are stored there.
+type sent struct {
+	rows []row
+	acks []bus.Ack
+	err  error // of the first row without an acknowledgement
+}
+
+// publish claims rows behind a place and hands them to the broker. An error means that
+// nothing was claimed.
+func (r *Relay) publish(ctx context.Context, after place) (sent, error) {
+	rows, err := claim(ctx, r.DB, after)
+	if err != nil || len(rows) == 0 {
+		return sent{}, err
 	}
 	slices.SortFunc(rows, func(a, b row) int { // RETURNING has no order
 		return cmp.Or(cmp.Compare(a.at, b.at), bytes.Compare(a.id[:], b.id[:]))
@@ -151,25 +205,34 @@ func (r *Relay) Once(ctx context.Context) (int, error) {
 	for i, x := range rows {
 		msgs[i] = message(x)
 	}
-	acks, err := r.Bus.Publish(ctx, msgs)
-	for _, a := range acks {
+	b := sent{rows: rows}
+	b.acks, b.err = r.Bus.Publish(ctx, msgs)
+	for _, a := range b.acks {
 		if a.Incarnation != r.seen.Incarnation {
 			r.known = false // another stream than the one that the marks were compared with
 		}
 		r.top = max(r.top, a.Seq)
 	}
-	markErr := mark(ctx, r.DB, rows, acks)
-	r.Metrics.sent(r.DB.Name(), r.Clock.Now(), rows, acks)
-	if err == nil || markErr != nil {
-		return len(acks), errors.Join(err, markErr)
+	return b, nil
+}
+
+// settle marks what the broker took, gives the rest back, and buries what it can never take.
+func (r *Relay) settle(ctx context.Context, b sent) (int, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
+	defer cancel()
+	markErr := mark(ctx, r.DB, b.rows, b.acks)
+	r.Metrics.sent(r.DB.Name(), r.Clock.Now(), b.rows, b.acks)
+	n := len(b.acks)
+	if b.err == nil || markErr != nil {
+		return n, errors.Join(b.err, markErr)
 	}
-	rest := rows[len(acks):]
-	if errors.Is(err, bus.ErrTooLarge) && len(rest) > 0 {
+	rest := b.rows[n:]
+	if errors.Is(b.err, bus.ErrTooLarge) && len(rest) > 0 {
 		// It can never be stored: a person must see it. The others go on.
 		r.Log.Error("outbox: message too large for the broker", "context", r.DB.Name(), "row", rest[0].id, "event", rest[0].name)
-		return len(acks) + 1, errors.Join(bury(ctx, r.DB, rest[0], err), release(ctx, r.DB, rest[1:]))
+		return n + 1, errors.Join(bury(ctx, r.DB, rest[0], b.err), release(ctx, r.DB, rest[1:]))
 	}
-	return len(acks), errors.Join(err, release(ctx, r.DB, rest))
+	return n, errors.Join(b.err, release(ctx, r.DB, rest))
 }
 
 func message(x row) bus.Msg {

@@ -24,17 +24,29 @@ type row struct {
 	at      int64
 }
 
+// place is where a row stands in the order in which rows are published.
+type place struct {
+	at int64
+	id id.ID[event.Row]
+}
+
+// beginning is before every row.
+var beginning = place{at: -1}
+
+func (r row) place() place { return place{r.at, r.id} }
+
 // claimTime is how long a row belongs to the process that publishes it. A publish that
 // takes longer may happen twice, which inboxes drop.
 const claimTime = 15 * time.Second
 
 // claim takes open rows, oldest first: claimRows at most, and about claimBytes of
-// payload (one row at least).
-func claim(ctx context.Context, d *db.DB) ([]row, error) {
+// payload (one row at least). after is behind the rows that this relay is marking: on
+// PostgreSQL their claim says so already.
+func claim(ctx context.Context, d *db.DB, after place) ([]row, error) {
 	if d.Engine() == db.Postgres {
 		return claimPG(ctx, d)
 	}
-	return claimSQLite(ctx, d)
+	return claimSQLite(ctx, d, after)
 }
 
 // scanRows reads rows until their payloads come to so many bytes.

@@ -8,11 +8,11 @@ import (
 )
 
 // claimSQLite: there is one process and one relay, so looking is enough.
-func claimSQLite(ctx context.Context, d *db.DB) (out []row, err error) {
+func claimSQLite(ctx context.Context, d *db.DB, after place) (out []row, err error) {
 	err = d.ReadAll(ctx, func(ctx context.Context, tx db.Tx) error {
 		rows, err := tx.Query(ctx, `-- global: the relay
 			SELECT tenant_id, id, name, payload, trace, number, created_at FROM outbox
-			WHERE seq = 0 ORDER BY created_at, id LIMIT $1`, claimRows)
+			WHERE seq = 0 AND (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3`, after.at, after.id, claimRows)
 		if err != nil {
 			return err
 		}

@@ -33,7 +33,10 @@ type commands struct {
 	Staff struct {
 		Add addStaffCmd `cmd:"" help:"Make a staff account; its TOTP secret is printed once."`
 	} `cmd:"" help:"Staff accounts."`
-	Paysim  paysimCmd  `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
+	Paysim paysimCmd `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
+	Bench  struct {
+		Relay benchRelayCmd `cmd:"" help:"How fast facts leave: outbox to broker, synced, on both engines."`
+	} `cmd:"" help:"Measure this machine with the product's own code."`
 	Docs    docsCmd    `cmd:"" help:"Write the generated references, or check them."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

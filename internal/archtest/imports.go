@@ -85,7 +85,7 @@ func platformImports(t *Tree) (out []Violation) {
 // testOnly: what ships imports no test code; contexts know no simulator and no wiring.
 func testOnly(t *Tree) (out []Violation) {
 	ships := func(f *File, z Zone) bool {
-		return !f.Test && z.Kind != Testkit && z.Kind != Archtest && z.Kind != Elsewhere
+		return !f.Test && z.Kind != Testkit && z.Kind != Archtest && z.Kind != Bench && z.Kind != Elsewhere
 	}
 	t.imports(ships, func(f *File, z Zone, im *ast.ImportSpec, p string) {
 		to := t.zoneOfImport(p).Kind

@@ -146,7 +146,7 @@ func importName(im *ast.ImportSpec, p string) string {
 
 // frame are the folders of internal/ that are no contexts.
 var frame = map[string]ZoneKind{
-	"kernel": Kernel, "platform": Platform, "app": App, "archtest": Archtest, "testkit": Testkit, "demo": Demo, "reference": Reference,
+	"kernel": Kernel, "platform": Platform, "app": App, "archtest": Archtest, "testkit": Testkit, "demo": Demo, "reference": Reference, "bench": Bench,
 }
 
 // frameOf is the zone of a frame folder; simulators of the other side end in sim.
@@ -192,6 +192,7 @@ const (
 	Testkit   ZoneKind = "testkit"
 	Demo      ZoneKind = "demo"
 	Reference ZoneKind = "reference" // renders the generated documents
+	Bench     ZoneKind = "bench"     // measures; may start what tests start (a PostgreSQL of its own)
 	Simulator ZoneKind = "simulator"
 	Archtest  ZoneKind = "archtest"
 	Elsewhere ZoneKind = "elsewhere" // test/, web/

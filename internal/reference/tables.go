@@ -78,6 +78,7 @@ func portable(src fs.FS, file string) (string, error) {
 	fn := template.FuncMap{
 		"strict": func() string { return "" },
 		"rls":    func(name string) string { return rlsMark + name + ";" },
+		"pg":     func() bool { return true },
 	}
 	for _, w := range words {
 		fn[w.word] = func() string { return w.word }

@@ -300,7 +300,8 @@ func (h *house) dump() string {
 	var b strings.Builder
 	for _, q := range []string{
 		`SELECT actor || action || noun || object || policy || why || CAST(changed AS TEXT) || origin || trace || number FROM trail WHERE tenant_id = $1`,
-		`SELECT name || CAST(payload AS TEXT) || number FROM outbox WHERE tenant_id = $1`,
+		`SELECT name || number FROM outbox WHERE tenant_id = $1`,
+		`SELECT payload FROM outbox WHERE tenant_id = $1`, // one event is too small to be packed
 		`SELECT kind || key || CAST(payload AS TEXT) || error FROM job WHERE tenant_id = $1`,
 		`SELECT noun || from_state || to_state FROM history WHERE tenant_id = $1`,
 	} {
@@ -311,11 +312,11 @@ func (h *house) dump() string {
 			}
 			defer rows.Close()
 			for rows.Next() {
-				var text string
+				var text []byte
 				if err := rows.Scan(&text); err != nil {
 					return err
 				}
-				b.WriteString(text + "\n")
+				b.Write(append(text, '\n'))
 			}
 			return rows.Err()
 		})

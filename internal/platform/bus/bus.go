@@ -5,6 +5,8 @@
 // What is promised, on both engines:
 //   - Publish returns a message's Ack after the stream stored it. JetStream acknowledges before it syncs to disk
 //     unless the server runs with sync_interval "always"; Embed and Serve do, a foreign NATS server must be told to.
+//     Several messages travel as one atomic batch with one sync; a server before 2.12, or a stream that does not allow
+//     it, gets them one by one, and the log says so.
 //   - Consume hands every message of its subjects at least once to one of the processes that share its name, in no
 //     promised order, again and again until it is acknowledged or terminated.
 //   - The broker may lose everything. Then the stream has a new incarnation: whoever keeps the facts (the outbox)
@@ -15,6 +17,7 @@ package bus
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"xinglin/internal/kernel/fault"
@@ -51,6 +54,7 @@ type Ack struct {
 	Incarnation string // of the stream
 	Seq         uint64 // in the stream; of the first copy when Duplicate
 	Duplicate   bool   // the stream already held this Msg.ID
+	Batched     bool   // stored with others in one atomic batch; otherwise alone, with a sync of its own
 }
 
 // Position is how far the stream has come.
@@ -65,6 +69,7 @@ type Consumer struct {
 	Name     string   // durable, shared by all processes that use it; letters, digits, - and _, at most 64
 	Subjects []string // such as ev.payment.> or ev.payment.settled.v1; they must not overlap
 	Workers  int      // handlers that run at once; 0 means 4, at most 256
+	Batch    int      // messages that wait for a handler are handed over together, at most so many; 0 means 1, at most 256
 }
 
 // Delivery is one message handed to a handler, which ends it with exactly one of Ack, Nak and Term. A delivery that is
@@ -88,6 +93,43 @@ type ending interface {
 // an error the message may come again.
 func (d Delivery) Ack(ctx context.Context) error { return d.end.ack(ctx) }
 
+// AckAll is Ack for several deliveries, side by side, since each waits for the broker. It gives how many failed and the
+// first error.
+func AckAll(ctx context.Context, ds []Delivery) (failed int, err error) {
+	if len(ds) == 1 {
+		if err := ds[0].Ack(ctx); err != nil {
+			return 1, err
+		}
+		return 0, nil
+	}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	next := make(chan Delivery)
+	for range min(len(ds), acksAtOnce) {
+		all.Go(func() {
+			for d := range next {
+				if e := d.Ack(ctx); e != nil {
+					mu.Lock()
+					failed++
+					if err == nil {
+						err = e
+					}
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for _, d := range ds {
+		next <- d
+	}
+	close(next)
+	all.Wait()
+	return failed, err
+}
+
+// acksAtOnce bounds how many acknowledgements of one AckAll are on their way.
+const acksAtOnce = 16
+
 // Nak asks for the message again after delay, with the next Attempt.
 func (d Delivery) Nak(delay time.Duration) error { return d.end.nak(delay) }
 
@@ -103,10 +145,11 @@ type Bus interface {
 	Publish(ctx context.Context, msgs []Msg) ([]Ack, error)
 	// Position reads how far the stream is and creates it if it is missing.
 	Position(ctx context.Context) (Position, error)
-	// Consume runs handle for each delivery until ctx ends or the bus drains, then waits for the running handlers and
-	// returns nil. It outlives broker restarts and lost streams and consumers. The handler's context ends after HandleTime,
-	// not with ctx. An error means that c itself is wrong, or that the bus was already closed.
-	Consume(ctx context.Context, c Consumer, handle func(ctx context.Context, d Delivery)) error
+	// Consume runs handle for the deliveries, one or what waits up to c.Batch at a time, until ctx ends or the bus drains,
+	// then waits for the running handlers and returns nil. It outlives broker restarts and lost streams and consumers. The
+	// handler's context ends after HandleTime, not with ctx. An error means that c itself is wrong, or that the bus was
+	// already closed.
+	Consume(ctx context.Context, c Consumer, handle func(ctx context.Context, ds []Delivery)) error
 	// AckFloor is the highest sequence up to which the named consumer has ended every message of its subjects; 0 when the
 	// consumer does not exist.
 	AckFloor(ctx context.Context, consumer string) (incarnation string, seq uint64, err error)

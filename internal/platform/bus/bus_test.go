@@ -209,7 +209,12 @@ func BenchmarkConsume(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- bus.Consume(ctx, Consumer{Name: "c", Subjects: all}, func(ctx context.Context, d Delivery) { got <- d.Ack(ctx) })
+		done <- bus.Consume(ctx, Consumer{Name: "c", Subjects: all, Batch: 64}, func(ctx context.Context, ds []Delivery) {
+			_, err := AckAll(ctx, ds)
+			for range ds {
+				got <- err
+			}
+		})
 	}()
 	msgs := facts("m", batch)
 	for b.Loop() {

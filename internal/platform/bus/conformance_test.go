@@ -92,6 +92,7 @@ func TestConformance(t *testing.T) {
 		"refuses malformed input":  testMalformed,
 		"unended message is kept":  testUnended,
 		"stopped consumer returns": testStopGivesBack,
+		"together":                 testTogether,
 	}
 	for _, engine := range slices.Sorted(maps.Keys(engines)) {
 		for _, name := range slices.Sorted(maps.Keys(cases)) {
@@ -173,9 +174,13 @@ func consume(t *testing.T, b Bus, c Consumer, handle func(context.Context, Deliv
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- b.Consume(ctx, c, func(ctx context.Context, d Delivery) {
-			defer func() { out <- d }()
-			handle(ctx, d)
+		done <- b.Consume(ctx, c, func(ctx context.Context, ds []Delivery) {
+			for _, d := range ds {
+				func() {
+					defer func() { out <- d }()
+					handle(ctx, d)
+				}()
+			}
 		})
 	}()
 	stopped := false
@@ -531,10 +536,10 @@ func testClose(t *testing.T, w *world) {
 	began, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	returned := make(chan error, 1)
 	go func() {
-		returned <- w.a.Consume(context.Background(), Consumer{Name: "c", Subjects: all}, func(ctx context.Context, d Delivery) {
+		returned <- w.a.Consume(context.Background(), Consumer{Name: "c", Subjects: all}, func(ctx context.Context, ds []Delivery) {
 			close(began)
 			<-release
-			ended <- d.Ack(ctx)
+			ended <- ds[0].Ack(ctx)
 		})
 	}()
 	receive(t, began)
@@ -601,6 +606,7 @@ func testMalformed(t *testing.T, w *world) {
 		"overlap":    {Name: "c", Subjects: []string{"ev.a.>", "ev.*.b"}},
 		"everything": {Name: "c", Subjects: []string{">"}},
 		"workers":    {Name: "c", Subjects: all, Workers: 1000},
+		"batch":      {Name: "c", Subjects: all, Batch: 1000},
 	} {
 		if err := w.a.Consume(t.Context(), c, nil); err == nil {
 			t.Errorf("consumer with %s is taken", name)
@@ -651,4 +657,55 @@ func testStopGivesBack(t *testing.T, w *world) {
 		t.Fatal(strings.Join(others, " "))
 	}
 	floor(t, w.b, "c", 8)
+}
+
+// What waits while the handlers are busy comes together, in the order of the stream, and never more than asked for.
+func testTogether(t *testing.T, w *world) {
+	first, release := make(chan struct{}), make(chan struct{})
+	got := make(chan int, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- w.b.Consume(ctx, Consumer{Name: "c", Subjects: all, Workers: 1, Batch: 10}, func(ctx context.Context, ds []Delivery) {
+			if ds[0].Seq == 1 {
+				close(first)
+				<-release
+			}
+			for i, d := range ds {
+				if d.Seq != ds[0].Seq+uint64(i) {
+					t.Errorf("%d after %d", d.Seq, ds[0].Seq)
+				}
+			}
+			if failed, err := AckAll(ctx, ds); failed != 0 || err != nil {
+				t.Errorf("%d failed, %v", failed, err)
+			}
+			got <- len(ds)
+		})
+	}()
+	publish(t, w.a, facts("m", 1))
+	receive(t, first)
+	publish(t, w.a, facts("n", 25))
+	info := func() int {
+		cons, err := w.a.(*conn).js.Consumer(t.Context(), Stream, durable("c", position(t, w.a).Incarnation))
+		must(t, err)
+		return cons.CachedInfo().NumAckPending
+	}
+	eventually(t, "pulled ahead", func() error {
+		if n := info(); n < 20 {
+			return fmt.Errorf("%d", n)
+		}
+		return nil
+	})
+	close(release)
+	sum, most := 0, 0
+	for sum < 26 {
+		n := receive(t, got)
+		sum, most = sum+n, max(most, n)
+	}
+	if sum != 26 || most < 2 || most > 10 {
+		t.Errorf("%d messages, at most %d together", sum, most)
+	}
+	floor(t, w.a, "c", 26)
+	cancel()
+	must(t, receive(t, done))
 }

@@ -38,6 +38,8 @@ type conn struct {
 	fresh     chan struct{} // closed and replaced when sessions must start anew
 	seen      string        // incarnation that Position saw last
 	doubt     bool          // a publish failed: look at the stream before the next
+	batch     int           // messages in one atomic batch; 0 or 1 when the stream takes none
+	asked     string        // incarnation of the stream that was asked to allow atomic batches
 }
 
 // open finishes a bus over a connection that options describe: it connects, and makes sure of the stream.

@@ -25,7 +25,7 @@ const (
 var nameRE = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // Consume implements Bus.
-func (c *conn) Consume(ctx context.Context, cons Consumer, handle func(context.Context, Delivery)) error {
+func (c *conn) Consume(ctx context.Context, cons Consumer, handle func(context.Context, []Delivery)) error {
 	cons, err := checkConsumer(cons)
 	if err != nil {
 		return err
@@ -38,12 +38,12 @@ func (c *conn) Consume(ctx context.Context, cons Consumer, handle func(context.C
 	defer cancel()
 	defer context.AfterFunc(c.open, cancel)()
 
-	work := make(chan jetstream.Msg)
+	work := make(chan []jetstream.Msg)
 	var workers sync.WaitGroup
 	for range cons.Workers {
 		workers.Go(func() {
-			for m := range work {
-				c.deliver(ctx, cons.Name, m, handle)
+			for ms := range work {
+				c.deliver(ctx, cons.Name, ms, handle)
 			}
 		})
 	}
@@ -58,9 +58,12 @@ func checkConsumer(cons Consumer) (Consumer, error) {
 	if cons.Workers == 0 {
 		cons.Workers = 4
 	}
+	if cons.Batch == 0 {
+		cons.Batch = 1
+	}
 	cons.Subjects = slices.Compact(slices.Sorted(slices.Values(cons.Subjects)))
-	if !nameRE.MatchString(cons.Name) || cons.Workers < 0 || cons.Workers > 256 || len(cons.Subjects) == 0 {
-		return cons, fmt.Errorf("bus: malformed consumer %q: %d workers, %d subjects", cons.Name, cons.Workers, len(cons.Subjects))
+	if !nameRE.MatchString(cons.Name) || cons.Workers < 0 || cons.Workers > 256 || cons.Batch < 0 || cons.Batch > 256 || len(cons.Subjects) == 0 {
+		return cons, fmt.Errorf("bus: malformed consumer %q: %d workers, %d together, %d subjects", cons.Name, cons.Workers, cons.Batch, len(cons.Subjects))
 	}
 	for i, a := range cons.Subjects {
 		if err := checkSubject(a, true); err != nil {
@@ -90,7 +93,7 @@ func overlap(a, b []string) bool {
 }
 
 // sessions runs one session after the other until ctx ends, with growing pauses while they fail.
-func (c *conn) sessions(ctx context.Context, cons Consumer, work chan<- jetstream.Msg) {
+func (c *conn) sessions(ctx context.Context, cons Consumer, work chan<- []jetstream.Msg) {
 	failures := 0
 	for ctx.Err() == nil {
 		fresh := c.renewal() // taken first: what happens from here on is not missed
@@ -121,7 +124,7 @@ func (c *conn) sessions(ctx context.Context, cons Consumer, work chan<- jetstrea
 
 // session makes sure of the stream and the durable and hands messages over until something breaks (error) or must be
 // made anew (nil).
-func (c *conn) session(ctx context.Context, fresh <-chan struct{}, cons Consumer, work chan<- jetstream.Msg) error {
+func (c *conn) session(ctx context.Context, fresh <-chan struct{}, cons Consumer, work chan<- []jetstream.Msg) error {
 	sctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -139,16 +142,48 @@ func (c *conn) session(ctx context.Context, fresh <-chan struct{}, cons Consumer
 		return err
 	}
 	defer giveBack(it)
+	next, broke := make(chan jetstream.Msg), make(chan error, 1)
+	var pulling sync.WaitGroup
+	defer pulling.Wait()
+	defer cancel()
+	pulling.Go(func() { broke <- pull(sctx, it, next) })
+	var waiting []jetstream.Msg // for a handler that is free
+	defer func() {
+		for _, m := range waiting {
+			_ = m.Nak()
+		}
+	}()
 	for {
-		m, err := it.Next(jetstream.NextContext(sctx))
-		if err != nil {
+		in, out := next, work
+		if len(waiting) == cons.Batch {
+			in = nil
+		}
+		if len(waiting) == 0 {
+			out = nil
+		}
+		select {
+		case m := <-in:
+			waiting = append(waiting, m)
+		case out <- waiting:
+			waiting = nil
+		case err := <-broke:
 			if sctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
+	}
+}
+
+// pull passes messages on until ctx ends or the subscription breaks.
+func pull(ctx context.Context, it jetstream.MessagesContext, next chan<- jetstream.Msg) error {
+	for {
+		m, err := it.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
 		select {
-		case work <- m:
+		case next <- m:
 		case <-ctx.Done():
 			_ = m.Nak()
 			return nil
@@ -177,7 +212,7 @@ func (c *conn) subscribe(ctx context.Context, cons Consumer) (jetstream.Messages
 		_ = c.js.DeleteConsumer(ctx, Stream, durable(cons.Name, p.Incarnation))
 		return nil, errors.New("the stream was replaced")
 	}
-	ahead := max(4, 2*cons.Workers)
+	ahead := max(4, 2*cons.Workers, (cons.Workers+1)*cons.Batch)
 	return dur.Messages(jetstream.PullMaxMessages(ahead), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat),
 		jetstream.WithMessagesErrOnMissingHeartbeat(true))
 }
@@ -196,12 +231,38 @@ func giveBack(it jetstream.MessagesContext) {
 	}
 }
 
-// deliver runs the handler once. The broker hears first that work begins: the message may have waited here.
-func (c *conn) deliver(ctx context.Context, name string, m jetstream.Msg, handle func(context.Context, Delivery)) {
+// deliver runs the handler once. The broker hears first that work begins: the messages may have waited here.
+func (c *conn) deliver(ctx context.Context, name string, ms []jetstream.Msg, handle func(context.Context, []Delivery)) {
+	ds := make([]Delivery, 0, len(ms))
+	for _, m := range ms {
+		d, err := c.delivery(m)
+		if err != nil {
+			c.log.Error("bus: delivery without metadata", "consumer", name, "error", err)
+			continue
+		}
+		ds = append(ds, d)
+		_ = m.InProgress() // if it is lost, the message may come twice
+	}
+	if len(ds) == 0 {
+		return
+	}
+	hctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), HandleTime)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil { // its value may quote data: only its type is logged
+			c.log.Error("bus: handler panicked", "consumer", name, "message", ds[0].ID, "messages", len(ds), "panic", fmt.Sprintf("%T", p))
+			for _, d := range ds {
+				_ = d.Nak(panicDelay) // what was ended before stays so
+			}
+		}
+	}()
+	handle(hctx, ds)
+}
+
+func (c *conn) delivery(m jetstream.Msg) (Delivery, error) {
 	meta, err := m.Metadata()
 	if err != nil {
-		c.log.Error("bus: delivery without metadata", "consumer", name, "error", err)
-		return
+		return Delivery{}, err
 	}
 	d := Delivery{
 		Msg:     Msg{ID: m.Headers().Get(jetstream.MsgIDHeader), Subject: m.Subject(), Header: map[string]string{}, Data: m.Data()},
@@ -215,16 +276,7 @@ func (c *conn) deliver(ctx context.Context, name string, m jetstream.Msg, handle
 			d.Header[k] = v[0]
 		}
 	}
-	_ = m.InProgress() // if it is lost, the message may come twice
-	hctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), HandleTime)
-	defer cancel()
-	defer func() {
-		if p := recover(); p != nil { // its value may quote data: only its type is logged
-			c.log.Error("bus: handler panicked", "consumer", name, "message", d.ID, "panic", fmt.Sprintf("%T", p))
-			_ = d.Nak(panicDelay)
-		}
-	}()
-	handle(hctx, d)
+	return d, nil
 }
 
 // receipt ends a delivery at the broker.

@@ -30,7 +30,7 @@ func (c *conn) Publish(ctx context.Context, msgs []Msg) ([]Ack, error) {
 	if err != nil {
 		return nil, err
 	}
-	acks, err := c.send(ctx, msgs, born)
+	acks, err := c.store(ctx, msgs, born)
 	if len(acks) == 0 {
 		return nil, c.publishFault(err)
 	}
@@ -71,7 +71,7 @@ func (c *conn) publishFault(err error) error {
 	return err
 }
 
-// send publishes in order with a bounded window and returns the acks of the first messages, up to the first failure.
+// send publishes one by one, in order, with a bounded window and returns the acks of the first messages, up to the first failure.
 func (c *conn) send(ctx context.Context, msgs []Msg, born string) ([]Ack, error) {
 	acks := make([]Ack, 0, len(msgs))
 	var window []jetstream.PubAckFuture
@@ -106,12 +106,17 @@ func (c *conn) sendOne(m *Msg) (jetstream.PubAckFuture, error) {
 	if n := size(m); int64(n) > c.limit() {
 		return nil, ErrTooLarge.Because("message %s has %d bytes of at most %d", m.ID, n, c.limit())
 	}
-	h := make(nats.Header, len(m.Header)+1)
+	return c.js.PublishMsgAsync(wire(m), jetstream.WithExpectStream(Stream))
+}
+
+// wire is m as the client sends it.
+func wire(m *Msg) *nats.Msg {
+	h := make(nats.Header, len(m.Header)+4)
 	for k, v := range m.Header {
 		h[k] = []string{v}
 	}
 	h[jetstream.MsgIDHeader] = []string{m.ID}
-	return c.js.PublishMsgAsync(&nats.Msg{Subject: m.Subject, Header: h, Data: m.Data}, jetstream.WithExpectStream(Stream))
+	return &nats.Msg{Subject: m.Subject, Header: h, Data: m.Data}
 }
 
 // await is bounded by ctx and by the client's own acknowledgement timeout.

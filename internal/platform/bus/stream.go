@@ -26,7 +26,10 @@ func streamConfig() jetstream.StreamConfig {
 		Duplicates:  Duplicates,
 		MaxMsgSize:  MaxBytes,
 		Replicas:    1,
-		Metadata:    map[string]string{bornKey: strings.ToLower(rand.Text())},
+
+		AllowAtomicPublish: true,
+
+		Metadata: map[string]string{bornKey: strings.ToLower(rand.Text())},
 	}
 }
 
@@ -44,6 +47,7 @@ func (c *conn) Position(ctx context.Context) (Position, error) {
 	if err != nil {
 		return Position{}, c.fault(err)
 	}
+	info = c.allowBatches(ctx, info)
 	p := Position{Incarnation: incarnation(info), LastSeq: info.State.LastSeq, FirstSeq: info.State.FirstSeq}
 	c.notice(p.Incarnation)
 	return p, nil
@@ -55,6 +59,38 @@ func (c *conn) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 		return nil, err
 	}
 	return s.CachedInfo(), nil // Stream asked the broker just now
+}
+
+// allowBatches makes a stream of an earlier version, or of an operator, take atomic batches; once each incarnation. Where
+// it cannot, messages are published one by one.
+func (c *conn) allowBatches(ctx context.Context, info *jetstream.StreamInfo) *jetstream.StreamInfo {
+	born, allowed := incarnation(info), info.Config.AllowAtomicPublish
+	c.mu.Lock()
+	ask := !allowed && c.asked != born
+	if ask {
+		c.asked = born
+	}
+	c.mu.Unlock()
+	if ask {
+		cfg := info.Config
+		cfg.AllowAtomicPublish = true
+		s, err := c.js.UpdateStream(ctx, cfg)
+		if err == nil {
+			info = s.CachedInfo()
+		}
+		if allowed = info.Config.AllowAtomicPublish; !allowed {
+			c.log.Warn("bus: the broker does not take atomic batches; messages are published one by one, which is slower", "error", err)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !allowed:
+		c.batch = 1
+	case c.batch <= 1:
+		c.batch = batchMsgs
+	}
+	return info
 }
 
 // incarnation is the random id that this package gave the stream, or the instant at which somebody else made it.

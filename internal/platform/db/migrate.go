@@ -53,7 +53,10 @@ func render(e Engine, name string, src fs.FS) (fs.FS, error) {
 		SQLite:   {"uuid": "BLOB", "bigint": "INTEGER", "int": "INTEGER", "text": "TEXT", "bool": "INTEGER", "json": "TEXT", "bytes": "BLOB", "strict": " STRICT"},
 		Postgres: {"uuid": "uuid", "bigint": "bigint", "int": "integer", "text": `text COLLATE "C"`, "bool": "boolean", "json": "jsonb", "bytes": "bytea", "strict": ""},
 	}[e]
-	fn := template.FuncMap{"rls": func(table string) string { return rls(e, name, table) }}
+	fn := template.FuncMap{
+		"rls": func(table string) string { return rls(e, name, table) },
+		"pg":  func() bool { return e == Postgres }, // for changes of tables, which SQLite does in other steps
+	}
 	for k, v := range types {
 		fn[k] = func() string { return v }
 	}

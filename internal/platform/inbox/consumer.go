@@ -5,15 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
@@ -36,11 +33,13 @@ const (
 	maxPause    = time.Minute
 	sweepEach   = time.Hour
 	sweepBatch  = 500
+	atOnce      = 64               // messages of one transaction
+	batchTime   = 10 * time.Second // for it; the rest of bus.HandleTime is for trying each alone
 )
 
 // Broker is the part of bus.Bus that the consumer needs.
 type Broker interface {
-	Consume(ctx context.Context, c bus.Consumer, handle func(ctx context.Context, d bus.Delivery)) error
+	Consume(ctx context.Context, c bus.Consumer, handle func(ctx context.Context, ds []bus.Delivery)) error
 	AckFloor(ctx context.Context, consumer string) (incarnation string, seq uint64, err error)
 	Reset(ctx context.Context, consumer string) error
 }
@@ -54,26 +53,13 @@ type Consumer struct {
 	Clock    clock.Clock
 	Log      *slog.Logger
 	Metrics  *Metrics // nil: none
-	Workers  int      // messages at once; 0 means 4
+	Workers  int      // transactions at once; 0 means 4
 
 	keeper keeper
 }
 
 // Durable is the name under which a context hears the broker.
 func Durable(context string) string { return "ctx_" + context }
-
-// Metrics of all consumers of a process.
-type Metrics struct{ handled *prometheus.CounterVec }
-
-// NewMetrics registers the consumers' metrics.
-func NewMetrics(reg prometheus.Registerer) *Metrics {
-	m := &Metrics{prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "xinglin_inbox_messages_total",
-		Help: "Deliveries by outcome: done, repeat, retry, dead.",
-	}, []string{"context", "kind", "outcome"})}
-	reg.MustRegister(m.handled)
-	return m
-}
 
 // Events are the names that the consumer hears, sorted.
 func (c *Consumer) Events() []string {
@@ -104,31 +90,103 @@ func (c *Consumer) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	side.Go(func() { c.keep(ctx) })
 	side.Go(func() { c.sweeps(ctx) })
-	err := c.Bus.Consume(ctx, bus.Consumer{Name: Durable(c.DB.Name()), Subjects: c.subjects(), Workers: c.Workers}, c.handle)
+	err := c.Bus.Consume(ctx, bus.Consumer{Name: Durable(c.DB.Name()), Subjects: c.subjects(), Workers: c.Workers, Batch: atOnce}, c.handle)
 	cancel()
 	side.Wait()
 	c.last(ctx)
 	return err
 }
 
-// handle ends one delivery.
-func (c *Consumer) handle(ctx context.Context, d bus.Delivery) {
-	out := c.take(ctx, d.Msg, d.Attempt)
-	if c.Metrics != nil {
-		c.Metrics.handled.WithLabelValues(c.DB.Name(), out.kind, out.word).Inc()
+// handle ends deliveries: together what may be, the others one by one.
+func (c *Consumer) handle(ctx context.Context, ds []bus.Delivery) {
+	for _, d := range c.handleTogether(ctx, ds) {
+		c.handleOne(ctx, d)
 	}
-	var err error
+}
+
+// handleOne ends one delivery.
+func (c *Consumer) handleOne(ctx context.Context, d bus.Delivery) {
+	if ctx.Err() != nil { // those before it took the time; it has not failed
+		c.end(d.Nak(0))
+		return
+	}
+	out := c.take(ctx, d.Msg, d.Attempt)
+	c.Metrics.count(c.DB.Name(), out.kind, out.word)
 	switch out.word {
 	case wordRetry:
-		err = d.Nak(out.pause)
+		c.end(d.Nak(out.pause))
 	case wordDead:
-		err = d.Term()
+		c.end(d.Term())
 	default:
-		err = d.Ack(ctx)
+		c.end(d.Ack(ctx))
 	}
-	if err != nil { // it comes again, and the inbox drops it
+}
+
+// end says when the broker did not hear how a delivery ended: it comes again, and the inbox drops it.
+func (c *Consumer) end(err error) {
+	if err != nil {
 		c.Log.Warn("inbox: delivery not ended", "context", c.DB.Name(), "error", deadletter.Describe(err))
 	}
+}
+
+// handleTogether gives each tenant's messages their effect in one transaction where
+// their handlers allow it, and returns the deliveries that are still to be handled: those
+// that go alone, that came before (one of them may be why a transaction failed), that
+// cannot be read, and all of a transaction that failed.
+func (c *Consumer) handleTogether(ctx context.Context, ds []bus.Delivery) (rest []bus.Delivery) {
+	type group struct {
+		ms []told
+		ds []bus.Delivery
+	}
+	groups := map[id.ID[auth.Tenant]]*group{}
+	var order []*group
+	for _, d := range ds {
+		meta, err := readMeta(d.Msg)
+		var t told
+		if err == nil {
+			t, err = c.read(meta, d.Data)
+		}
+		if err != nil || d.Attempt > 1 || !t.together() {
+			rest = append(rest, d)
+			continue
+		}
+		g := groups[meta.Tenant]
+		if g == nil {
+			g = &group{}
+			groups[meta.Tenant] = g
+			order = append(order, g)
+		}
+		g.ms, g.ds = append(g.ms, t), append(g.ds, d)
+	}
+	for _, g := range order {
+		if len(g.ds) == 1 || !c.commit(ctx, g.ms, g.ds) {
+			rest = append(rest, g.ds...)
+		}
+	}
+	return rest
+}
+
+// commit is one transaction for several messages of one tenant; false when it failed.
+func (c *Consumer) commit(ctx context.Context, ms []told, ds []bus.Delivery) bool {
+	short, cancel := context.WithTimeout(ctx, batchTime)
+	defer cancel()
+	fresh, err := c.effect(obs.WithOrigin(obs.WithLog(short, c.Log), "bus"), ms[0].meta.Tenant, ms, nil)
+	if err != nil {
+		c.Metrics.split(c.DB.Name())
+		c.Log.Warn("inbox: a transaction failed, trying its messages one by one", "context", c.DB.Name(), "messages", len(ms), "error", deadletter.Describe(err))
+		return false
+	}
+	c.Metrics.together(c.DB.Name(), len(ms))
+	for _, m := range ms {
+		word := wordRepeat
+		if fresh[m.meta.ID] {
+			word = wordDone
+		}
+		c.Metrics.count(c.DB.Name(), m.meta.Name, word)
+	}
+	_, err = bus.AckAll(ctx, ds)
+	c.end(err)
+	return true
 }
 
 const (
@@ -152,7 +210,7 @@ func (c *Consumer) take(ctx context.Context, m bus.Msg, attempt int) outcome {
 	defer func() { end(err) }()
 	fresh := false
 	if err == nil {
-		fresh, err = c.effect(ctx, meta, m.Data, nil)
+		fresh, err = c.effectOne(ctx, meta, m.Data, nil)
 	}
 	known := meta.Name
 	if len(c.of(meta.Name)) == 0 {
@@ -193,42 +251,14 @@ func (c *Consumer) enter(ctx context.Context, m event.Meta) context.Context {
 	return obs.WithNumber(obs.WithTrace(ctx, m.Trace), m.Number)
 }
 
-// effect runs the handlers and writes the inbox row in one transaction; fresh is false
-// for a repeat. also, if any, is done in the same transaction, repeat or not.
-func (c *Consumer) effect(ctx context.Context, m event.Meta, payload []byte, also func(context.Context, db.Tx) error) (fresh bool, err error) {
-	handlers := c.of(m.Name)
-	if len(handlers) == 0 {
-		return false, ErrUnknown.New()
+// effectOne is effect for one message.
+func (c *Consumer) effectOne(ctx context.Context, m event.Meta, payload []byte, also func(context.Context, db.Tx) error) (bool, error) {
+	t, err := c.read(m, payload)
+	if err != nil {
+		return false, err
 	}
-	defer func() {
-		if p := recover(); p != nil { // its value may quote data
-			err = fmt.Errorf("inbox: handler of %s panicked with %T", m.Name, p)
-		}
-	}()
-	err = c.DB.Write(ctx, m.Tenant, func(ctx context.Context, tx db.Tx) error {
-		fresh = false
-		n, err := tx.Exec(ctx, "INSERT INTO inbox (tenant_id, id, name, at) VALUES ($1, $2, $3, $4) ON CONFLICT (tenant_id, id) DO NOTHING",
-			m.Tenant, m.ID, m.Name, tx.Now().UnixMicro())
-		if err != nil {
-			return err
-		}
-		if fresh = n == 1; fresh {
-			for _, h := range handlers {
-				if err := h.run(ctx, tx, m, payload); err != nil {
-					return err
-				}
-			}
-		}
-		if also != nil {
-			return also(ctx, tx)
-		}
-		return nil
-	})
-	return fresh, err
-}
-
-func (c *Consumer) of(name string) []Handler {
-	return slices.DeleteFunc(slices.Clone(c.Handlers), func(h Handler) bool { return h.Event != name })
+	fresh, err := c.effect(ctx, m.Tenant, []told{t}, also)
+	return fresh[m.ID], err
 }
 
 // readMeta reads the envelope. Of a malformed one it gives what a dead letter needs: an
@@ -248,6 +278,9 @@ func readMeta(m bus.Msg) (event.Meta, error) {
 }
 
 func (c *Consumer) bury(ctx context.Context, m event.Meta, payload []byte, attempts int, why error) error {
+	if text, err := outbox.Unpack(payload); err == nil {
+		payload = text // a person reads it
+	}
 	return c.DB.Write(ctx, m.Tenant, func(ctx context.Context, tx db.Tx) error {
 		return deadletter.Put(ctx, tx, deadletter.Row{
 			Tenant: m.Tenant, ID: id.As[deadletter.Letter](m.ID), Source: deadletter.Inbox, Kind: m.Name, Payload: payload,
@@ -273,7 +306,7 @@ func (c *Consumer) Replay(ctx context.Context, letter id.ID[deadletter.Letter]) 
 		payload = []byte(text)
 	}
 	m := event.Meta{ID: id.As[event.Row](letter), Name: r.Kind, Tenant: r.Tenant, At: r.At, Trace: r.Trace, Number: r.Number}
-	_, err = c.effect(c.enter(ctx, m), m, payload, func(ctx context.Context, tx db.Tx) error {
+	_, err = c.effectOne(c.enter(ctx, m), m, payload, func(ctx context.Context, tx db.Tx) error {
 		return deadletter.Replayed(ctx, tx, r.Tenant, letter)
 	})
 	return err

@@ -1,7 +1,8 @@
 // Package inbox lets facts arrive in a context: On is one kind of event and what it
 // does here; the Consumer hears the broker, runs the handlers of a message in one
 // transaction together with the message's inbox row, so that a repeat has no effect,
-// and puts what fails for good into the dead letters.
+// and puts what fails for good into the dead letters. Messages that wait and whose
+// handlers allow it (OnTogether) share a transaction: one commit for many facts.
 package inbox
 
 import (
@@ -12,6 +13,7 @@ import (
 	"xinglin/internal/kernel/event"
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/outbox"
 )
 
 // Codes of dead letters; no caller sees them.
@@ -20,10 +22,13 @@ var (
 	ErrPoison  = fault.Register(fault.Malformed, "inbox.poison", "事件内容无法读取", "The message cannot be read")
 )
 
-// Handler is what a context does about one kind of event. Make it with On.
+// Handler is what a context does about one kind of event. Make it with On or OnTogether.
 type Handler struct {
-	Event string // versioned name
-	run   func(ctx context.Context, tx db.Tx, m event.Meta, payload []byte) error
+	Event    string // versioned name
+	together bool
+	read     func(m event.Meta, payload []byte) (any, error)
+	lock     func(ctx context.Context, tx db.Tx, read []any) error // nil: none
+	run      func(ctx context.Context, tx db.Tx, m event.Meta, read any) error
 }
 
 // On makes the handler of one kind of event. f runs once per event of the message, all
@@ -31,16 +36,50 @@ type Handler struct {
 // struct whose EventName has a value receiver.
 func On[E event.Event](f func(ctx context.Context, tx db.Tx, m event.Meta, e E) error) Handler {
 	var zero E
-	return Handler{Event: zero.EventName(), run: func(ctx context.Context, tx db.Tx, m event.Meta, payload []byte) error {
-		var events []E
-		if err := json.NewDecoder(bytes.NewReader(payload)).Decode(&events); err != nil {
-			return ErrPoison.Because("%s", m.Name) // the decoder's words quote the payload
-		}
-		for _, e := range events {
-			if err := f(ctx, tx, m, e); err != nil {
-				return err
+	return Handler{
+		Event: zero.EventName(),
+		read: func(m event.Meta, payload []byte) (any, error) {
+			text, err := outbox.Unpack(payload)
+			if err != nil {
+				return nil, ErrPoison.Because("%s", m.Name)
 			}
+			var events []E
+			if err := json.NewDecoder(bytes.NewReader(text)).Decode(&events); err != nil {
+				return nil, ErrPoison.Because("%s", m.Name) // the decoder's words quote the payload
+			}
+			return events, nil
+		},
+		run: func(ctx context.Context, tx db.Tx, m event.Meta, read any) error {
+			for _, e := range read.([]E) {
+				if err := f(ctx, tx, m, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// OnTogether is On for a handler whose transaction may hold many messages of the tenant
+// beside each other. Before f, lock is called once with all events of the transaction
+// that are new here: it locks every row that f will change, in the order of the keys, so
+// that two transactions, or one and a use case, never wait for each other in a circle.
+// nil means that f only inserts rows which no other event inserts. When the transaction
+// fails, each message is tried alone.
+func OnTogether[E event.Event](lock func(ctx context.Context, tx db.Tx, events []E) error, f func(ctx context.Context, tx db.Tx, m event.Meta, e E) error) Handler {
+	h := On(f)
+	h.together = true
+	if lock != nil {
+		h.lock = func(ctx context.Context, tx db.Tx, read []any) error {
+			var events []E
+			for _, r := range read {
+				events = append(events, r.([]E)...)
+			}
+			if len(events) == 0 {
+				return nil
+			}
+			return lock(ctx, tx, events)
 		}
-		return nil
-	}}
+	}
+	return h
 }

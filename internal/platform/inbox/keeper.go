@@ -133,10 +133,10 @@ func (c *Consumer) again(ctx context.Context, floor uint64) error {
 	hear, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() {
-		done <- c.Bus.Consume(hear, bus.Consumer{Name: name, Subjects: c.subjects(), Workers: c.Workers},
-			func(ctx context.Context, d bus.Delivery) {
+		done <- c.Bus.Consume(hear, bus.Consumer{Name: name, Subjects: c.subjects(), Workers: c.Workers, Batch: atOnce},
+			func(ctx context.Context, ds []bus.Delivery) {
 				c.keeper.delivered.Add(1)
-				c.handle(ctx, d)
+				c.handle(ctx, ds)
 				c.keeper.delivered.Add(1)
 			})
 	}()

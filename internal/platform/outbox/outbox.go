@@ -17,7 +17,8 @@ import (
 	"xinglin/internal/platform/obs"
 )
 
-// Headers of a message, beside its id (the outbox row's) and its data (a JSON array of events of one name).
+// Headers of a message, beside its id (the outbox row's) and its data: a JSON array of events of one name, in a zstd
+// frame where that is shorter (Unpack).
 const (
 	HeaderTenant = "Xinglin-Tenant"
 	HeaderName   = "Xinglin-Event"
@@ -26,7 +27,7 @@ const (
 	HeaderNumber = "Xinglin-Number"
 )
 
-// MaxEvents and MaxBytes (of JSON) bound one Add: what a combined batch may carry.
+// MaxEvents and MaxBytes (of JSON, before it is packed) bound one Add: what a combined batch may carry.
 const (
 	MaxEvents = 1000
 	MaxBytes  = 1<<20 - 1<<12 // a foreign broker's default limit, less the headers
@@ -68,7 +69,7 @@ func Add(ctx context.Context, tx db.Tx, ev ...event.Event) error {
 	now := tx.Now()
 	tx.Last(`INSERT INTO outbox (tenant_id, id, name, payload, trace, number, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		tx.Tenant(), id.New[event.Row](now), name, string(payload), obs.Trace(ctx), obs.Number(ctx), now.UnixMicro())
+		tx.Tenant(), id.New[event.Row](now), name, pack(payload), obs.Trace(ctx), obs.Number(ctx), now.UnixMicro())
 	tx.Wake(topic)
 	return nil
 }

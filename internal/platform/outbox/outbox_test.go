@@ -139,14 +139,8 @@ func relay(d *db.DB, s *stream, c clock.Clock) *outbox.Relay {
 // all relays until nothing is open.
 func all(t *testing.T, ctx context.Context, r *outbox.Relay) {
 	t.Helper()
-	for {
-		n, err := r.Once(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n == 0 {
-			return
-		}
+	if _, err := r.Drain(ctx); err != nil {
+		t.Fatal(err)
 	}
 }
 

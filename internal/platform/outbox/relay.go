@@ -6,12 +6,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/platform/bus"
@@ -23,11 +23,13 @@ import (
 const Keep = 7 * 24 * time.Hour
 
 const (
-	batch       = 256
+	claimRows   = 1000    // what one atomic batch holds
+	claimBytes  = 4 << 20 // of payload, in memory at once
 	reopenBatch = 1000
-	dropBatch   = 500
+	dropRows    = 1000 // one transaction of the sweep: some milliseconds of the only writer on SQLite
 	poll        = time.Second
 	sweepEach   = 10 * time.Minute
+	lookEach    = 10 * time.Minute
 	maxPause    = 30 * time.Second
 	callTime    = 20 * time.Second // one round with the broker
 )
@@ -61,32 +63,16 @@ type Hearer struct {
 	Events   []string
 }
 
-// Metrics of all relays of a process.
-type Metrics struct {
-	published, reopened *prometheus.CounterVec
-	waiting, age        *prometheus.GaugeVec
-}
-
-// NewMetrics registers the relays' metrics.
-func NewMetrics(reg prometheus.Registerer) *Metrics {
-	c := []string{"context"}
-	m := &Metrics{
-		published: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "xinglin_outbox_published_total", Help: "Messages that the broker acknowledged."}, c),
-		reopened:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "xinglin_outbox_reopened_total", Help: "Rows published again because the broker lost them."}, c),
-		waiting:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "xinglin_outbox_waiting", Help: "Rows not yet published."}, c),
-		age:       prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "xinglin_outbox_oldest_seconds", Help: "Age of the oldest row not yet published."}, c),
-	}
-	reg.MustRegister(m.published, m.reopened, m.waiting, m.age)
-	return m
-}
-
 // Run relays until ctx ends. It wakes on commits of this process and looks each second
 // for rows of others; the broker's failures make growing pauses.
 func (r *Relay) Run(ctx context.Context) error {
 	woken, stop := r.DB.Listen(topic)
 	defer stop()
+	var side sync.WaitGroup
+	side.Go(func() { r.sweeps(ctx) })
+	defer side.Wait()
 	failures := 0
-	nextSweep := clock.Mono().Add(sweepEach)
+	nextLook := clock.Mono().Add(lookEach)
 	for {
 		err := r.round(ctx)
 		if ctx.Err() != nil {
@@ -103,12 +89,9 @@ func (r *Relay) Run(ctx context.Context) error {
 			r.Log.Warn("outbox: relay", "context", r.DB.Name(), "error", deadletter.Describe(err))
 		} else {
 			failures = 0
-			if clock.Mono().After(nextSweep) {
-				nextSweep = clock.Mono().Add(sweepEach)
+			if clock.Mono().After(nextLook) {
+				nextLook = clock.Mono().Add(lookEach)
 				r.known = false // another process may have died between an acknowledgement and a lost stream
-				if _, err := r.Sweep(ctx); err != nil && ctx.Err() == nil {
-					r.Log.Warn("outbox: sweep", "context", r.DB.Name(), "error", deadletter.Describe(err))
-				}
 			}
 		}
 		timer := time.NewTimer(pause)
@@ -123,24 +106,94 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 }
 
+// sweeps sweeps beside the relaying, which a long sweep must not hold up.
+func (r *Relay) sweeps(ctx context.Context) {
+	tick := time.NewTicker(sweepEach)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if _, err := r.Sweep(ctx); err != nil && ctx.Err() == nil {
+			r.Log.Warn("outbox: sweep", "context", r.DB.Name(), "error", deadletter.Describe(err))
+		}
+	}
+}
+
 func (r *Relay) round(ctx context.Context) error {
 	if err := r.compare(ctx); err != nil {
 		return err
 	}
-	for ctx.Err() == nil {
-		n, err := r.Once(ctx)
-		if err != nil || n == 0 {
-			return errors.Join(err, r.gauge(ctx))
-		}
-	}
-	return nil
+	_, err := r.Drain(ctx)
+	return errors.Join(err, r.gauge(ctx))
 }
 
-// Once publishes one batch and says how many rows the broker took.
+// Drain publishes until nothing is open or ctx ends, and says how many rows the broker
+// took. While one batch is published, the one before is marked.
+func (r *Relay) Drain(ctx context.Context) (total int, err error) {
+	type settled struct {
+		n   int
+		err error
+	}
+	var marking chan settled
+	wait := func() {
+		if marking != nil {
+			s := <-marking
+			total, err, marking = total+s.n, errors.Join(err, s.err), nil
+		}
+	}
+	after := beginning
+	for ctx.Err() == nil {
+		b, claimErr := r.publish(ctx, after)
+		wait()
+		if err = errors.Join(err, claimErr); len(b.rows) == 0 {
+			return total, err
+		}
+		after = b.rows[len(b.rows)-1].place()
+		next := make(chan settled, 1)
+		go func() {
+			n, err := r.settle(ctx, b)
+			next <- settled{n, err}
+		}()
+		marking = next
+		if err != nil {
+			break
+		}
+		if b.err != nil { // what was given back is behind the place
+			if wait(); err != nil {
+				return total, err
+			}
+			after = beginning
+		}
+	}
+	wait()
+	return total, err
+}
+
+// Once publishes and marks one batch and says how many rows the broker took.
 func (r *Relay) Once(ctx context.Context) (int, error) {
-	rows, err := claim(ctx, r.DB, batch)
-	if err != nil || len(rows) == 0 {
+	b, err := r.publish(ctx, beginning)
+	if err != nil || len(b.rows) == 0 {
 		return 0, err
+	}
+	return r.settle(ctx, b)
+}
+
+// sent is a batch after the broker had it: the first len(acks) rows are stored there.
+type sent struct {
+	rows []row
+	acks []bus.Ack
+	err  error // of the first row without an acknowledgement
+}
+
+// publish claims rows behind a place and hands them to the broker. An error means that
+// nothing was claimed.
+func (r *Relay) publish(ctx context.Context, after place) (sent, error) {
+	rows, err := claim(ctx, r.DB, after)
+	if err != nil || len(rows) == 0 {
+		return sent{}, err
 	}
 	slices.SortFunc(rows, func(a, b row) int { // RETURNING has no order
 		return cmp.Or(cmp.Compare(a.at, b.at), bytes.Compare(a.id[:], b.id[:]))
@@ -152,27 +205,34 @@ func (r *Relay) Once(ctx context.Context) (int, error) {
 	for i, x := range rows {
 		msgs[i] = message(x)
 	}
-	acks, err := r.Bus.Publish(ctx, msgs)
-	for _, a := range acks {
+	b := sent{rows: rows}
+	b.acks, b.err = r.Bus.Publish(ctx, msgs)
+	for _, a := range b.acks {
 		if a.Incarnation != r.seen.Incarnation {
 			r.known = false // another stream than the one that the marks were compared with
 		}
 		r.top = max(r.top, a.Seq)
 	}
-	markErr := mark(ctx, r.DB, rows, acks)
-	if r.Metrics != nil {
-		r.Metrics.published.WithLabelValues(r.DB.Name()).Add(float64(len(acks)))
+	return b, nil
+}
+
+// settle marks what the broker took, gives the rest back, and buries what it can never take.
+func (r *Relay) settle(ctx context.Context, b sent) (int, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
+	defer cancel()
+	markErr := mark(ctx, r.DB, b.rows, b.acks)
+	r.Metrics.sent(r.DB.Name(), r.Clock.Now(), b.rows, b.acks)
+	n := len(b.acks)
+	if b.err == nil || markErr != nil {
+		return n, errors.Join(b.err, markErr)
 	}
-	if err == nil || markErr != nil {
-		return len(acks), errors.Join(err, markErr)
-	}
-	rest := rows[len(acks):]
-	if errors.Is(err, bus.ErrTooLarge) && len(rest) > 0 {
+	rest := b.rows[n:]
+	if errors.Is(b.err, bus.ErrTooLarge) && len(rest) > 0 {
 		// It can never be stored: a person must see it. The others go on.
 		r.Log.Error("outbox: message too large for the broker", "context", r.DB.Name(), "row", rest[0].id, "event", rest[0].name)
-		return len(acks) + 1, errors.Join(bury(ctx, r.DB, rest[0], err), release(ctx, r.DB, rest[1:]))
+		return n + 1, errors.Join(bury(ctx, r.DB, rest[0], b.err), release(ctx, r.DB, rest[1:]))
 	}
-	return len(acks), errors.Join(err, release(ctx, r.DB, rest))
+	return n, errors.Join(b.err, release(ctx, r.DB, rest))
 }
 
 func message(x row) bus.Msg {
@@ -238,7 +298,7 @@ func (r *Relay) Sweep(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	floors := map[string]uint64{} // event name to the lowest acknowledgement; an event that nobody hears has none
+	lowest := map[string]uint64{} // of each event that somebody hears
 	for _, h := range r.Hearers {
 		inc, seq, err := r.Bus.AckFloor(ctx, h.Consumer)
 		if err != nil {
@@ -248,16 +308,16 @@ func (r *Relay) Sweep(ctx context.Context) (int64, error) {
 			return 0, nil // the stream was replaced just now
 		}
 		for _, e := range h.Events {
-			if f, ok := floors[e]; !ok || seq < f {
-				floors[e] = seq
+			if f, ok := lowest[e]; !ok || seq < f {
+				lowest[e] = seq
 			}
 		}
 	}
-	heard := func(name string, seq uint64) bool {
-		f, ok := floors[name]
-		return seq <= pos.LastSeq && (!ok || seq <= f)
+	floors := make([]floor, 0, len(lowest))
+	for _, name := range slices.Sorted(maps.Keys(lowest)) {
+		floors = append(floors, floor{name, min(lowest[name], pos.LastSeq)})
 	}
-	return drop(ctx, r.DB, pos.Incarnation, r.Clock.Now().Add(-Keep), heard)
+	return drop(ctx, r.DB, pos.Incarnation, r.Clock.Now().Add(-Keep), floors, pos.LastSeq)
 }
 
 func (r *Relay) gauge(ctx context.Context) error {

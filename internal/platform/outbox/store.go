@@ -2,6 +2,8 @@ package outbox
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"xinglin/internal/kernel/auth"
@@ -22,42 +24,57 @@ type row struct {
 	at      int64
 }
 
+// place is where a row stands in the order in which rows are published.
+type place struct {
+	at int64
+	id id.ID[event.Row]
+}
+
+// beginning is before every row.
+var beginning = place{at: -1}
+
+func (r row) place() place { return place{r.at, r.id} }
+
 // claimTime is how long a row belongs to the process that publishes it. A publish that
 // takes longer may happen twice, which inboxes drop.
 const claimTime = 15 * time.Second
 
-// claim takes up to limit open rows, oldest first.
-func claim(ctx context.Context, d *db.DB, limit int) ([]row, error) {
+// claim takes open rows, oldest first: claimRows at most, and about claimBytes of
+// payload (one row at least). after is behind the rows that this relay is marking: on
+// PostgreSQL their claim says so already.
+func claim(ctx context.Context, d *db.DB, after place) ([]row, error) {
 	if d.Engine() == db.Postgres {
-		return claimPG(ctx, d, limit)
+		return claimPG(ctx, d)
 	}
-	return claimSQLite(ctx, d, limit)
+	return claimSQLite(ctx, d, after)
 }
 
-func scanRows(rows db.Rows) ([]row, error) {
+// scanRows reads rows until their payloads come to so many bytes.
+func scanRows(rows db.Rows, bytes int) ([]row, error) {
 	defer rows.Close()
 	var out []row
-	for rows.Next() {
+	for bytes > 0 && rows.Next() {
 		var r row
 		if err := rows.Scan(&r.tenant, &r.id, &r.name, &r.payload, &r.trace, &r.number, &r.at); err != nil {
 			return nil, err
 		}
 		out = append(out, r)
+		bytes -= len(r.payload)
 	}
 	return out, rows.Err()
 }
 
-// mark keeps where the broker holds the rows.
+// mark keeps where the broker holds the rows; a row that another process has marked
+// meanwhile stays as it is.
 func mark(ctx context.Context, d *db.DB, rows []row, acks []bus.Ack) error {
-	return d.WriteAll(ctx, func(ctx context.Context, tx db.Tx) error {
-		for i, a := range acks {
-			_, err := tx.Exec(ctx, "UPDATE outbox SET incarnation = $3, seq = $4, claimed = 0 WHERE tenant_id = $1 AND id = $2",
-				rows[i].tenant, rows[i].id, a.Incarnation, int64(a.Seq)) //nolint:gosec // stream sequences stay far below 2^63
-			if err != nil {
-				return err
-			}
-		}
+	if len(acks) == 0 {
 		return nil
+	}
+	return d.WriteAll(ctx, func(ctx context.Context, tx db.Tx) error {
+		if tx.Engine() == db.Postgres {
+			return markPG(ctx, tx, rows, acks)
+		}
+		return markSQLite(ctx, tx, rows, acks)
 	})
 }
 
@@ -115,73 +132,70 @@ func reopen(ctx context.Context, d *db.DB, incarnation string, above, upTo uint6
 	}
 }
 
-// drop deletes rows made before an instant, in the order of the stream, that heard
-// agrees to. It stops at the first batch with a younger row: what comes later is
-// younger still, or was published again and waits a little longer.
-func drop(ctx context.Context, d *db.DB, incarnation string, before time.Time, heard func(name string, seq uint64) bool) (int64, error) {
+// floor is up to where in the stream the hearers of one event have heard.
+type floor struct {
+	name string
+	seq  uint64
+}
+
+// drop deletes rows made before an instant that their hearers have acknowledged past,
+// in the order of the stream: one statement a page, each in a transaction of its own. An
+// event that nobody hears goes up to end. It stops at the first page with a younger row:
+// what comes later is younger still, or was published again and waits a little longer.
+func drop(ctx context.Context, d *db.DB, incarnation string, before time.Time, floors []floor, end uint64) (int64, error) {
+	text, args := dropText(floors, end)
 	var total, cursor int64
 	for {
-		var gone, seen int64
-		old, last := true, cursor
+		var gone, rows, last, youngest int64
 		err := d.WriteAll(ctx, func(ctx context.Context, tx db.Tx) error {
-			gone, seen, old = 0, 0, true
-			batch, err := marked(ctx, tx, incarnation, cursor)
-			if err != nil {
+			err := tx.QueryRow(ctx, `-- global: the relay
+				SELECT COUNT(*), COALESCE(MAX(seq), 0), COALESCE(MAX(created_at), 0) FROM
+				(SELECT seq, created_at FROM outbox WHERE incarnation = $1 AND seq > $2 ORDER BY seq LIMIT $3) AS page`,
+				incarnation, cursor, dropRows).Scan(&rows, &last, &youngest)
+			if err != nil || rows == 0 {
 				return err
 			}
-			for _, m := range batch {
-				seen, last = seen+1, m.seq
-				if m.at >= before.UnixMicro() {
-					old = false
-				} else if heard(m.name, uint64(m.seq)) {
-					if _, err := tx.Exec(ctx, "DELETE FROM outbox WHERE tenant_id = $1 AND id = $2", m.tenant, m.id); err != nil {
-						return err
-					}
-					gone++
-				}
-			}
-			return nil
+			gone, err = tx.Exec(ctx, text, append([]any{incarnation, cursor, last, before.UnixMicro()}, args...)...)
+			return err
 		})
 		total += gone
 		cursor = last
-		if err != nil || !old || seen < dropBatch {
+		if err != nil || rows < dropRows || youngest >= before.UnixMicro() {
+			return total, err
+		}
+		if err := ctx.Err(); err != nil {
 			return total, err
 		}
 	}
 }
 
-type markedRow struct {
-	tenant  id.ID[auth.Tenant]
-	id      id.ID[event.Row]
-	name    string
-	seq, at int64
-}
-
-func marked(ctx context.Context, tx db.Tx, incarnation string, above int64) ([]markedRow, error) {
-	rows, err := tx.Query(ctx, `-- global: the relay
-		SELECT tenant_id, id, name, seq, created_at FROM outbox WHERE incarnation = $1 AND seq > $2 ORDER BY seq LIMIT $3`,
-		incarnation, above, dropBatch)
-	if err != nil {
-		return nil, err
+// dropText deletes what lies between two sequences and may go. The text depends on how
+// many events are heard, which the code fixes.
+func dropText(floors []floor, end uint64) (text string, args []any) {
+	var when strings.Builder
+	for i, f := range floors {
+		fmt.Fprintf(&when, " WHEN $%d THEN CAST($%d AS bigint)", 6+2*i, 7+2*i)
+		args = append(args, f.name, int64(f.seq))
 	}
-	defer rows.Close()
-	var out []markedRow
-	for rows.Next() {
-		var m markedRow
-		if err := rows.Scan(&m.tenant, &m.id, &m.name, &m.seq, &m.at); err != nil {
-			return nil, err
-		}
-		out = append(out, m)
+	limit := "CAST($5 AS bigint)"
+	if len(floors) > 0 {
+		limit = "CASE name" + when.String() + " ELSE " + limit + " END"
 	}
-	return out, rows.Err()
+	return `-- global: the relay
+		DELETE FROM outbox WHERE incarnation = $1 AND seq > $2 AND seq <= $3 AND created_at < $4 AND seq <= ` + limit,
+		append([]any{int64(end)}, args...)
 }
 
 // bury moves a row that can never be published to the dead letters.
 func bury(ctx context.Context, d *db.DB, r row, why error) error {
+	text, err := Unpack(r.payload) // a person reads it
+	if err != nil {
+		text = r.payload
+	}
 	return d.WriteAll(ctx, func(ctx context.Context, tx db.Tx) error {
 		err := deadletter.Put(ctx, tx, deadletter.Row{
 			Tenant: r.tenant, ID: id.As[deadletter.Letter](r.id), Source: deadletter.Outbox, Kind: r.name,
-			Payload: r.payload, Attempts: 1, Error: deadletter.Describe(why), Trace: r.trace, Number: r.number,
+			Payload: text, Attempts: 1, Error: deadletter.Describe(why), Trace: r.trace, Number: r.number,
 		})
 		if err != nil {
 			return err
@@ -201,7 +215,7 @@ func Replay(ctx context.Context, d *db.DB, letter id.ID[deadletter.Letter]) erro
 	return d.WriteAll(ctx, func(ctx context.Context, tx db.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO outbox (tenant_id, id, name, payload, trace, number, created_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant_id, id) DO NOTHING`,
-			r.Tenant, r.ID, r.Kind, string(r.Payload), r.Trace, r.Number, r.At.UnixMicro())
+			r.Tenant, r.ID, r.Kind, pack(r.Payload), r.Trace, r.Number, r.At.UnixMicro())
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/packed"
 )
 
 const collectBatch = 500
@@ -101,8 +102,11 @@ func (c *Collector) batch(ctx context.Context, d *db.DB) (int, error) {
 	})
 }
 
-// maxActs bounds what one round hands over.
-const maxActs = 4096
+// What one round hands over.
+const (
+	maxActs  = 4096
+	maxBytes = 4 << 20 // of JSON in one row
+)
 
 // apart takes combined rows apart, and says how many of the rows it took.
 func apart(rows []Row) (acts []Row, taken int, err error) {
@@ -115,7 +119,7 @@ func apart(rows []Row) (acts []Row, taken int, err error) {
 			acts = append(acts, r)
 			continue
 		}
-		text, err := unpack(r.acts)
+		text, err := packed.Unpack(r.acts, maxBytes)
 		if err != nil {
 			return nil, 0, err
 		}

@@ -13,6 +13,7 @@ import (
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/obs"
+	"xinglin/internal/platform/packed"
 )
 
 // Act is the noun of a trail row: history rows keep the id of the act that made them.
@@ -63,7 +64,7 @@ func RecordAll(ctx context.Context, tx db.Tx, e Entry, parts []Part) error {
 	}
 	tx.Last(`INSERT INTO trail (tenant_id, id, at, actor, action, noun, object, policy, why, changed, origin, trace, number, acts)
 		VALUES ($1, $2, $3, $4, $5, $6, '', '', '', $7, '', '', '', $8)`,
-		tx.Tenant(), id.New[Act](tx.Now()), tx.Now().UnixMicro(), Combined, e.Action, e.Noun, db.JSON(e.Changed), pack(acts))
+		tx.Tenant(), id.New[Act](tx.Now()), tx.Now().UnixMicro(), Combined, e.Action, e.Noun, db.JSON(e.Changed), packed.Pack(acts))
 	return nil
 }
 

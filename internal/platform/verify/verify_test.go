@@ -111,7 +111,7 @@ func TestClean(t *testing.T) {
 			p.exec(p.right, "INSERT INTO thing (tenant_id, id, at) VALUES ($1, $2, $3)", v, old.UnixMicro())
 			p.add(p.right, old)
 		}
-		p.exec(p.left, "INSERT INTO outbox (tenant_id, id, name, payload, trace, number, created_at) VALUES ($1, $2, 'port.thing.made.v1', '[]', '', '', $3)", id.Random[thing](), old.UnixMicro())
+		p.exec(p.left, "INSERT INTO outbox (tenant_id, id, name, payload, trace, number, created_at) VALUES ($1, $2, 'port.thing.made.v1', $4, '', '', $3)", id.Random[thing](), old.UnixMicro(), []byte("[]"))
 		rep, text, err := p.run()
 		if err != nil || !rep.Clean() {
 			t.Fatalf("%v\n%s", err, text)
@@ -134,7 +134,7 @@ func TestViolations(t *testing.T) {
 		for i := range 25 {
 			p.add(p.left, time.UnixMicro(int64(i+1)))
 		}
-		p.exec(p.left, "INSERT INTO outbox (tenant_id, id, name, payload, trace, number, created_at) VALUES ($1, $2, 'port.thing.odd.v1', '[]', '', '', $3)", id.Random[thing](), start.UnixMicro())
+		p.exec(p.left, "INSERT INTO outbox (tenant_id, id, name, payload, trace, number, created_at) VALUES ($1, $2, 'port.thing.odd.v1', $4, '', '', $3)", id.Random[thing](), start.UnixMicro(), []byte("[]"))
 		p.exec(p.left, `INSERT INTO trail (tenant_id, id, at, actor, action, noun, object, policy, why, changed, origin, trace, number)
 			VALUES ($1, $2, $3, '', 'port.odd', 'Thing', '', '', '', '[]', '', '', '')`, id.Random[thing](), start.UnixMicro())
 		p.exec(p.left, `INSERT INTO job (tenant_id, id, kind, key, payload, run_at, state, max, trace, number, created_at)

@@ -28,6 +28,8 @@ type Service struct {
 	cal      *calendar.Calendar
 	store    store
 	live     *hub
+	boards   *boards
+	told     *teller
 	pick     pick
 }
 

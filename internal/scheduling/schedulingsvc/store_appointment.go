@@ -204,7 +204,7 @@ func (s store) giveBack(ctx context.Context, tx db.Tx, v appointmentRow, from sc
 
 // giveBackLater keeps the seat's bit, counted as held, until its timer.
 func (s store) giveBackLater(ctx context.Context, tx db.Tx, v appointmentRow, seat, held, booked int, at time.Time) error {
-	_, err := tx.Exec(ctx, `UPDATE slot SET held = held - $3 + 1, booked = booked - $4 WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), v.Slot, held, booked)
+	_, err := tx.Exec(ctx, `UPDATE slot SET held = held - $3 + 1, booked = booked - $4, version = version + 1 WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), v.Slot, held, booked)
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func (s store) giveBackLater(ctx context.Context, tx db.Tx, v appointmentRow, se
 
 // freeSeat clears the seat's bit and counts it off.
 func (s store) freeSeat(ctx context.Context, tx db.Tx, v appointmentRow, seat, held, booked int) error {
-	n, err := tx.Exec(ctx, `UPDATE slot SET taken = taken - $3, held = held - $4, booked = booked - $5 WHERE tenant_id = $1 AND id = $2 AND (taken & $3) <> 0`,
+	n, err := tx.Exec(ctx, `UPDATE slot SET taken = taken - $3, held = held - $4, booked = booked - $5, version = version + 1 WHERE tenant_id = $1 AND id = $2 AND (taken & $3) <> 0`,
 		tx.Tenant(), v.Slot, bitOf(seat), held, booked)
 	if err != nil {
 		return err

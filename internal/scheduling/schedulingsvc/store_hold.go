@@ -207,7 +207,7 @@ func takeSlot(ctx context.Context, tx db.Tx, h holding, free bool) (v scheduling
 	if free {
 		held, booked = 0, 1
 	}
-	const takeSeatText = `UPDATE slot SET last_bit = ~taken & (taken + 1), taken = taken | (taken + 1), held = held + $3, booked = booked + $4`
+	const takeSeatText = `UPDATE slot SET last_bit = ~taken & (taken + 1), taken = taken | (taken + 1), held = held + $3, booked = booked + $4, version = version + 1`
 	const back = ` RETURNING last_bit, ` + slotColumns
 	var row db.Row
 	if h.Request.Any {

@@ -99,7 +99,7 @@ func bookHeld(ctx context.Context, tx db.Tx, v *appointmentRow) error {
 	if err != nil {
 		return err
 	}
-	err = tx.QueryRow(ctx, `UPDATE slot SET held = held - 1, booked = booked + 1 WHERE tenant_id = $1 AND id = $2 RETURNING first`, tx.Tenant(), v.Slot).Scan(&first)
+	err = tx.QueryRow(ctx, `UPDATE slot SET held = held - 1, booked = booked + 1, version = version + 1 WHERE tenant_id = $1 AND id = $2 RETURNING first`, tx.Tenant(), v.Slot).Scan(&first)
 	v.Number = numberOf(first, seat)
 	return err
 }

@@ -54,7 +54,6 @@ type hub struct {
 	dirty   map[watchKey]bool
 	streams int
 	closed  bool
-	ended   chan struct{} // closed when the process stops
 }
 
 // watch is a session that somebody looks at.
@@ -91,7 +90,7 @@ func newFrame(c seatCount) *frame {
 }
 
 func newHub(reads seatReads, met *liveMetrics) *hub {
-	h := &hub{reads: reads, met: met, wake: make(chan struct{}, 1), watched: map[watchKey]*watch{}, dirty: map[watchKey]bool{}, ended: make(chan struct{})}
+	h := &hub{reads: reads, met: met, wake: make(chan struct{}, 1), watched: map[watchKey]*watch{}, dirty: map[watchKey]bool{}}
 	for range min(max(runtime.GOMAXPROCS(0), 2), 8) {
 		h.fans = append(h.fans, newFan(h))
 	}
@@ -223,15 +222,12 @@ func (h *hub) spread(t scheduling.TenantID, found []seatCount) {
 func (h *hub) run(ctx context.Context) {
 	var fans sync.WaitGroup
 	for _, f := range h.fans {
+		f.open()
 		fans.Go(func() { f.run(ctx) })
 	}
-	defer func() {
-		h.mu.Lock()
-		h.closed = true
-		h.mu.Unlock()
-		close(h.ended)
-		fans.Wait()
-	}()
+	h.setClosed(false)
+	defer fans.Wait()
+	defer h.setClosed(true)
 	poll := time.NewTicker(livePoll)
 	defer poll.Stop()
 	for {
@@ -251,6 +247,12 @@ func (h *hub) run(ctx context.Context) {
 		case <-gather.C:
 		}
 	}
+}
+
+func (h *hub) setClosed(v bool) {
+	h.mu.Lock()
+	h.closed = v
+	h.mu.Unlock()
 }
 
 // changed are the sessions that signals named since the last time.

@@ -137,6 +137,7 @@ func (r *reader) events(b []byte, places uint64) (out []byte, rest uint64) {
 type fan struct {
 	hub  *hub
 	wake chan struct{}
+	slow time.Duration // after which a reader that takes nothing is dropped
 
 	mu      sync.Mutex
 	ready   []*reader
@@ -151,7 +152,7 @@ type fan struct {
 }
 
 func newFan(h *hub) *fan {
-	return &fan{hub: h, wake: make(chan struct{}, 1), readers: map[*reader]bool{}}
+	return &fan{hub: h, slow: liveSlow, wake: make(chan struct{}, 1), readers: map[*reader]bool{}}
 }
 
 func (f *fan) push(r *reader) {
@@ -168,6 +169,12 @@ func (f *fan) add(r *reader) bool {
 		f.readers[r] = true
 	}
 	return !f.closed
+}
+
+func (f *fan) open() {
+	f.mu.Lock()
+	f.closed = false
+	f.mu.Unlock()
 }
 
 func (f *fan) run(ctx context.Context) {
@@ -273,7 +280,7 @@ func (f *fan) after(r *reader, done bool, now time.Time) {
 		}
 	case r.stuck.IsZero():
 		r.stuck = now
-	case now.Sub(r.stuck) > liveSlow:
+	case now.Sub(r.stuck) > f.slow:
 		f.hub.met.dropped.Inc()
 		f.drop(r)
 		return

@@ -33,7 +33,10 @@ type commands struct {
 	Staff struct {
 		Add addStaffCmd `cmd:"" help:"Make a staff account; its TOTP secret is printed once."`
 	} `cmd:"" help:"Staff accounts."`
-	Paysim  paysimCmd  `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
+	Paysim paysimCmd `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
+	Bench  struct {
+		Live benchLiveCmd `cmd:"" help:"Time from a booking's commit to the screens that watch it."`
+	} `cmd:"" help:"Measure the product on this machine."`
 	Docs    docsCmd    `cmd:"" help:"Write the generated references, or check them."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

@@ -14,7 +14,9 @@ import (
 
 // How a reader is served.
 const (
-	livePause = 250 * time.Millisecond // at most 4 writes a second to one reader
+	liveRate  = 4                      // writes to one reader within any second
+	livePause = 250 * time.Millisecond // between two of them
+	liveRest  = 600 * time.Millisecond // after a rest like this the second write need not wait
 	liveBeat  = 15 * time.Second       // keeps idle streams open through proxies
 	liveSweep = 5 * time.Second        // looks for readers that left
 	liveSlow  = 10 * time.Second       // a reader that takes nothing for so long is dropped
@@ -51,6 +53,8 @@ type reader struct {
 	sent  []int64 // the version of each place that the reader has
 	next  time.Time
 	last  time.Time
+	wrote [liveRate]time.Time // its last writes, in turn
+	turns int
 	stuck time.Time // since when it takes nothing; zero: it does
 	over  bool
 }
@@ -94,6 +98,21 @@ func (r *reader) begin(l line, known []int64) {
 	r.queued.Store(false)
 	if r.pending.Load() != 0 {
 		r.call()
+	}
+}
+
+// paced notes a write and says when the next may come. A reader whose sessions change now
+// and then hardly waits; one whose sessions change all the time gets 4 writes a second.
+func (r *reader) paced(now time.Time) {
+	gap := livePause
+	if now.Sub(r.last) >= liveRest {
+		gap = liveGather
+	}
+	r.wrote[r.turns%liveRate] = now
+	r.turns++
+	r.last, r.next = now, now.Add(gap)
+	if oldest := r.wrote[r.turns%liveRate]; oldest.Add(time.Second).After(r.next) {
+		r.next = oldest.Add(time.Second)
 	}
 }
 
@@ -221,7 +240,7 @@ func (f *fan) serve(readers []*reader) {
 
 // wait puts a queued reader where its time comes.
 func (f *fan) wait(r *reader, d time.Duration) {
-	n := min(max(int(d/liveTick)+1, 1), liveTicks-1)
+	n := min(max(int(d/liveTick)+1, 1), liveTicks-1) // a longer wait comes back and waits on
 	at := (f.tick + n) % liveTicks
 	f.wheel[at] = append(f.wheel[at], r)
 	f.waiting++
@@ -264,14 +283,13 @@ func (f *fan) send(r *reader, now time.Time) (bool, error) {
 	if err != nil || !taken {
 		return false, err
 	}
-	r.last = now
+	r.paced(now)
 	f.hub.met.writes.Inc()
 	return r.line.Flush()
 }
 
 // after says when the reader is looked at again. One that takes nothing is dropped in time.
 func (f *fan) after(r *reader, done bool, now time.Time) {
-	r.next = now.Add(livePause)
 	switch {
 	case done:
 		r.stuck = time.Time{}
@@ -285,8 +303,11 @@ func (f *fan) after(r *reader, done bool, now time.Time) {
 		f.drop(r)
 		return
 	}
+	if !done { // look again whether it takes the rest
+		r.next = now.Add(livePause)
+	}
 	if r.queued.CompareAndSwap(false, true) {
-		f.wait(r, livePause)
+		f.wait(r, r.next.Sub(now))
 	}
 }
 

@@ -36,6 +36,7 @@ type commands struct {
 	Paysim paysimCmd `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
 	Bench  struct {
 		Relay benchRelayCmd `cmd:"" help:"How fast facts leave: outbox to broker, synced, on both engines."`
+		Live  benchLiveCmd  `cmd:"" help:"Time from a booking's commit to the screens that watch it."`
 	} `cmd:"" help:"Measure this machine with the product's own code."`
 	Docs    docsCmd    `cmd:"" help:"Write the generated references, or check them."`
 	Version versionCmd `cmd:"" help:"Print the version."`

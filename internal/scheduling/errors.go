@@ -24,6 +24,7 @@ var (
 	ErrKeyClock        = fault.Register(fault.Invalid, "scheduling.key_clock", "请求编号的时间与服务器相差过大", "The idempotency key's time is too far from the server's")
 	ErrStale           = fault.Register(fault.Stale, "scheduling.stale", "内容已被更新，请刷新后再试", "It was changed meanwhile; reload and try again")
 	ErrLiveBusy        = fault.Register(fault.Unavailable, "scheduling.live_busy", "实时余号连接过多，请稍后再试", "Too many live streams; try again later")
+	ErrCalendarBehind  = fault.Register(fault.Unavailable, "scheduling.calendar_behind", "号源日历正在更新，请稍后再试", "The calendar is being brought up to date; try again")
 	ErrInput           = fault.Register(fault.Invalid, "scheduling.input", "输入内容不符合要求", "The input breaks a rule")
 )
 

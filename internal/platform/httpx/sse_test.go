@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -87,7 +88,10 @@ func TestEventsArriveAndTheStreamEnds(t *testing.T) {
 			t.Fatalf("%q, %v; want %q", got, err, want)
 		}
 	}
-	read("retry: 2000\n\nid: 1\nevent: count\ndata: {\"remaining\":3}\n\n")
+	if line, err := in.ReadString('\n'); err != nil || !regexp.MustCompile(`^retry: [1-8]\d{3}\n$`).MatchString(line) {
+		t.Fatalf("%q, %v", line, err)
+	}
+	read("\nid: 1\nevent: count\ndata: {\"remaining\":3}\n\n")
 	pause := time.NewTimer(100 * time.Millisecond)
 	<-pause.C
 	close(next)

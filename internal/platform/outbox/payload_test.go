@@ -11,7 +11,6 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/event"
 	"xinglin/internal/kernel/id"

@@ -1,97 +1,121 @@
 package schedulingsvc
 
 import (
+	"bytes"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+	"sync"
 
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/scheduling"
 )
 
-// beat keeps idle streams open through proxies.
-const beat = 15 * time.Second
-
-type countBody struct {
-	ScheduleID id.ID[scheduling.Schedule]     `json:"schedule_id"`
-	Remaining  int                            `json:"remaining"`
-	Slots      map[id.ID[scheduling.Slot]]int `json:"slots"`
-	At         time.Time                      `json:"at"`
-}
-
 // getLive streams the remaining seats of some sessions: first all of them, then what
-// changes. After a reconnect (Last-Event-ID) it begins with all of them again, so that
-// nothing is missed. Ids that are not the tenant's are left out.
+// changes, at most 4 times a second. After a cut (Last-Event-ID) it begins with what
+// changed meanwhile. Ids that are not the tenant's are left out.
+//
+// Over plain HTTP/1.1 the connection leaves net/http, so that a waiting reader costs a
+// socket and no goroutine; over TLS and HTTP/2 this handler stays and writes.
 func (s *Service) getLive(w http.ResponseWriter, r *http.Request) error {
 	ids, err := liveIDs(r.URL.Query().Get("ids"))
 	if err != nil {
 		return err
 	}
-	ctx, t := r.Context(), httpx.TenantOf(r.Context())
-	known := map[id.ID[scheduling.Schedule]]int64{}
-	for _, v := range ids {
-		known[v] = 0
-	}
-	reader, err := s.live.watch(t, ids) // before the first look, so that no change falls between
+	reader, err := s.live.watch(httpx.TenantOf(r.Context()), ids) // before the first look, so that no change falls between
 	if err != nil {
 		return err
+	}
+	known := positions(r.Header.Get("Last-Event-ID"), len(ids))
+	any, err := s.live.look(r.Context(), reader)
+	if err == nil && !any {
+		err = scheduling.ErrNotFound.New()
+	}
+	if err != nil {
+		reader.close()
+		return err
+	}
+	d, ok, err := httpx.Detach(w, r)
+	switch {
+	case err != nil: // the answer has begun: the reader is gone
+		reader.close()
+		return nil
+	case ok:
+		reader.begin(d, known)
+		return nil
 	}
 	defer reader.close()
-	first, err := s.counts(ctx, t, known)
-	if err != nil {
-		return err
-	}
-	if len(first) == 0 {
-		return scheduling.ErrNotFound.New()
-	}
 	sse, err := httpx.NewSSE(w)
 	if err != nil {
-		return nil // the answer has begun: the reader is gone
+		return nil
 	}
-	send := func(c seatCount) error {
-		if c.Version <= known[c.Schedule] {
-			return nil
-		}
-		known[c.Schedule] = c.Version
-		return sse.Send(strconv.FormatInt(c.At.UnixMicro(), 10), "count", countBody{c.Schedule, c.Remaining, c.Slots, c.At})
-	}
-	for _, c := range first {
-		if send(c) != nil {
-			return nil
-		}
-	}
-	tick := time.NewTicker(beat)
-	defer tick.Stop()
+	l := &attached{events: make(chan []byte, 1), end: make(chan struct{})}
+	defer l.leave()
+	reader.begin(l, known)
 	for {
 		select {
-		case <-ctx.Done():
+		case <-r.Context().Done():
 			return nil
-		case <-s.live.ended:
+		case <-l.end:
 			return nil
-		case <-tick.C:
-			if sse.Beat() != nil {
+		case b := <-l.events:
+			if sse.Write(b) != nil { // a slow reader is dropped by the write's deadline
 				return nil
-			}
-		case <-reader.news:
-			for _, c := range reader.take() {
-				if send(c) != nil { // a slow reader is dropped by the write's deadline
-					return nil
-				}
 			}
 		}
 	}
 }
 
+// attached is the line of a reader whose handler stays and writes.
+type attached struct {
+	events chan []byte // one write
+	end    chan struct{}
+	once   sync.Once
+}
+
+var errLeft = errors.New("the reader has left")
+
+func (l *attached) leave() { l.once.Do(func() { close(l.end) }) }
+
+// Send implements line.
+func (l *attached) Send(events []byte) (bool, error) {
+	if l.Gone() {
+		return false, errLeft
+	}
+	select {
+	case l.events <- bytes.Clone(events):
+		return true, nil
+	default:
+		return false, nil
+	}
+}
+
+// Flush implements line.
+func (l *attached) Flush() (bool, error) { return len(l.events) == 0, nil }
+
+// Gone implements line.
+func (l *attached) Gone() bool {
+	select {
+	case <-l.end:
+		return true
+	default:
+		return false
+	}
+}
+
+// Close implements line.
+func (l *attached) Close() { l.leave() }
+
 // liveIDs reads the list of sessions.
-func liveIDs(text string) ([]id.ID[scheduling.Schedule], error) {
+func liveIDs(text string) ([]scheduleID, error) {
 	parts := strings.Split(text, ",")
 	if text == "" || len(parts) > maxWatched {
 		return nil, scheduling.ErrInput.At("ids", "1 to 50 ids")
 	}
-	var out []id.ID[scheduling.Schedule]
+	var out []scheduleID
 	for _, p := range parts {
 		v, err := id.Parse[scheduling.Schedule](p)
 		if err != nil {
@@ -102,4 +126,21 @@ func liveIDs(text string) ([]id.ID[scheduling.Schedule], error) {
 		}
 	}
 	return out, nil
+}
+
+// positions reads Last-Event-ID, the versions of n sessions; nil when it is not ours.
+func positions(text string, n int) []int64 {
+	parts := strings.Split(text, ".")
+	if len(parts) != n || len(text) > n*14 {
+		return nil
+	}
+	out := make([]int64, n)
+	for i, p := range parts {
+		v, err := strconv.ParseInt(p, 36, 64)
+		if err != nil || v < 0 {
+			return nil
+		}
+		out[i] = v
+	}
+	return out
 }

@@ -2,6 +2,9 @@ package schedulingsvc
 
 import (
 	"context"
+	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"xinglin/internal/directory"
@@ -113,4 +116,46 @@ func (s *Service) getSlots(ctx context.Context, in *idIn) (*out[list[slotBody]],
 		o.Body.Items = append(o.Body.Items, slotBody{v.ID, v.StartsAt, v.EndsAt, v.Capacity, v.Remaining, string(v.State)})
 	}
 	return o, nil
+}
+
+// getCalendar answers from memory: a row for each doctor at a department, with one letter
+// a day (o open, f full, p not yet released, s stopped, e ended, . no session) and the
+// seats that are left, from..to in order.
+func (s *Service) getCalendar(w http.ResponseWriter, r *http.Request) error {
+	in, now := r.URL.Query(), s.base.Clock.Now()
+	var q calendarQuery
+	var err error
+	if q.from, err = optionalDate("from", in.Get("from"), clock.DateOf(now)); err != nil {
+		return err
+	}
+	if q.to, err = optionalDate("to", in.Get("to"), q.from.Add(maxQueryDays-1)); err != nil {
+		return err
+	}
+	if q.campus, err = optional[directory.Campus](in.Get("campus_id")); err != nil {
+		return err
+	}
+	if q.department, err = optional[directory.Department](in.Get("department_id")); err != nil {
+		return err
+	}
+	reply, err := s.calendar(r.Context(), httpx.TenantOf(r.Context()), q)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Vary", "Accept-Encoding")
+	h.Set("ETag", reply.etag)
+	if r.Header.Get("If-None-Match") == reply.etag {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	body := reply.body
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		body = reply.gz()
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body) // a reader that left needs no answer
+	return nil
 }

@@ -32,6 +32,8 @@ type Service struct {
 	marks    *marks
 	kept     *sessions
 	live     *hub
+	boards   *boards
+	told     *teller
 	pick     pick
 }
 

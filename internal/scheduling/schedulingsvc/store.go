@@ -134,6 +134,9 @@ func (s store) releaseAnew(ctx context.Context, tx db.Tx, r scheduling.BookingRu
 	if err != nil {
 		return err
 	}
+	if len(days) > 0 {
+		s.changed(ctx, tx, everySession)
+	}
 	for _, d := range days {
 		_, err := tx.Exec(ctx, `UPDATE schedule SET released_at = $3, version = version + 1, updated_at = $4 WHERE tenant_id = $1 AND day = $2 AND released_at > $4`,
 			tx.Tenant(), d, releasedAt(r, d).UnixMicro(), now.UnixMicro())

@@ -255,6 +255,7 @@ func (e *extension) flush(ctx context.Context, policy string) error {
 	if len(e.published)+len(e.stopped) == 0 {
 		return nil
 	}
+	e.s.changed(ctx, e.tx, everySession)
 	_, err = trail.Record(ctx, e.tx, trail.Entry{
 		Action: "scheduling.extend_rota", Noun: "Rota", ID: e.tx.Tenant().String(), Policy: policy, Changed: []string{"schedule"},
 	})

@@ -25,16 +25,24 @@ var (
 // real one refuses.
 func loose(t *testing.T) db.Set {
 	t.Helper()
-	b, err := fs.ReadFile(Describe().Migrations, "0001_init.sql")
+	all, err := fs.Glob(Describe().Migrations, "*.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := ruleTail.ReplaceAllString(ruleLine.ReplaceAllString(string(b), ""), "$1")
-	text = strings.ReplaceAll(strings.ReplaceAll(text, "CREATE UNIQUE INDEX", "CREATE INDEX"), ",\n)", "\n)")
-	if strings.Contains(text, "CHECK") || strings.Contains(text, "REFERENCES") {
-		t.Fatal("a rule is left")
+	out := fstest.MapFS{}
+	for _, name := range all {
+		b, err := fs.ReadFile(Describe().Migrations, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := ruleTail.ReplaceAllString(ruleLine.ReplaceAllString(string(b), ""), "$1")
+		text = strings.ReplaceAll(strings.ReplaceAll(text, "CREATE UNIQUE INDEX", "CREATE INDEX"), ",\n)", "\n)")
+		if strings.Contains(text, "CHECK") || strings.Contains(text, "REFERENCES") {
+			t.Fatal("a rule is left")
+		}
+		out[name] = &fstest.MapFile{Data: []byte(text)}
 	}
-	return db.Set{Name: "scheduling", FS: fstest.MapFS{"0001_init.sql": {Data: []byte(text)}}}
+	return db.Set{Name: "scheduling", FS: out}
 }
 
 // plant changes the tables behind the product's back.

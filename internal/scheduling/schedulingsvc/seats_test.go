@@ -1,0 +1,366 @@
+package schedulingsvc
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"xinglin/internal/directory"
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/httpx"
+	"xinglin/internal/platform/module"
+	"xinglin/internal/scheduling"
+	"xinglin/internal/testkit/apitest"
+)
+
+type calendarBody struct {
+	Items []struct {
+		Practitioner string `json:"practitioner_id"`
+		Name         string `json:"practitioner_name"`
+		Department   string `json:"department_name"`
+		Campus       string `json:"campus_name"`
+		Days         string `json:"days"`
+		Remaining    []int  `json:"remaining"`
+	} `json:"items"`
+}
+
+func (w *world) calendar(q calendarQuery) (out calendarBody) {
+	w.t.Helper()
+	r, err := w.s.calendar(context.Background(), w.tenant, q)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := json.Unmarshal(r.body, &out); err != nil {
+		w.t.Fatal(err)
+	}
+	return out
+}
+
+// start runs the process's machines until the test ends.
+func (w *world) start() (stop func()) {
+	w.t.Helper()
+	stop, err := w.m.Start()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return stop
+}
+
+// TestCalendarIsTheDatabase: after random bookings, returns, stops of sessions, new rules
+// and restarts of the machines, the calendar is what the database says.
+func TestCalendarIsTheDatabase(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		w.rota(0, 4, 60)
+		stop := w.start()
+		defer func() { stop() }()
+		q := calendarQuery{from: day("2026-03-02"), to: day("2026-03-12")}
+		w.calendar(q)
+		type visit struct {
+			who auth.Principal
+			a   scheduling.Appointment
+		}
+		var held []visit
+		rapid.Check(t, func(rt *rapid.T) {
+			for range 4 {
+				date := day("2026-03-03").Add(rapid.IntRange(0, 6).Draw(rt, "day"))
+				switch rapid.SampledFrom([]string{"book", "book", "book", "cancel", "restart", "rules"}).Draw(rt, "do") {
+				case "book":
+					p, v := w.person()
+					a, _, err := w.s.Hold(w.as(p), w.ask(v, w.on(date.String()).ID))
+					if err == nil {
+						held = append(held, visit{p, a})
+					}
+				case "cancel":
+					if len(held) > 0 {
+						x := held[len(held)-1]
+						held = held[:len(held)-1]
+						if _, err := w.s.Cancel(w.as(x.who), scheduling.CancelRequest{ID: x.a.ID, Version: x.a.Version}); err != nil {
+							rt.Logf("cancel: %v", err)
+						}
+					}
+				case "restart":
+					stop()
+					stop = w.start()
+				case "rules":
+					w.rules(func(r *scheduling.BookingRules) { r.LastDay = 7 + len(held)%7 })
+				}
+			}
+			want := func() string {
+				all, err := w.s.Schedules(context.Background(), w.tenant, scheduling.ScheduleQuery{Practitioner: w.doctor, From: q.from, To: q.to})
+				if err != nil {
+					rt.Fatal(err)
+				}
+				out := make([]string, q.to-q.from+1)
+				for _, v := range all {
+					out[v.Date-q.from] = fmt.Sprintf("%c%d", dayLetter[v.State], v.Remaining)
+				}
+				return strings.Join(out, " ")
+			}
+			got := func() string {
+				c := w.calendar(q)
+				out := make([]string, q.to-q.from+1)
+				for i, n := range c.Items[0].Remaining {
+					if c.Items[0].Days[i] != dayNone {
+						out[i] = fmt.Sprintf("%c%d", c.Items[0].Days[i], n)
+					}
+				}
+				return strings.Join(out, " ")
+			}
+			eventually(t, "the calendar: "+want(), func() bool { return got() == want() })
+		})
+		v, err := w.s.boards.of(context.Background(), w.tenant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		from, to := w.s.boards.window()
+		if _, differ, err := w.s.boards.check(context.Background(), v, from, to); differ != 0 || err != nil {
+			t.Errorf("%d differences, %v", differ, err)
+		}
+	})
+}
+
+// TestCalendarFindsFaults: a wrong number in memory is found and made good; so is a change
+// that nobody signalled.
+func TestCalendarFindsFaults(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		w.rota(0, 4, 60)
+		stop := w.start()
+		defer stop()
+		q := calendarQuery{from: day("2026-03-04"), to: day("2026-03-04")}
+		left := func(n int) func() bool {
+			return func() bool { return slices.Equal(w.calendar(q).Items[0].Remaining, []int{n}) }
+		}
+		if !left(4)() {
+			t.Fatal("not 4")
+		}
+		v, err := w.s.boards.of(context.Background(), w.tenant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.mu.Lock()
+		v.sessions[w.on("2026-03-04").ID].remaining = 99
+		v.generation++
+		v.mu.Unlock()
+		if behind, differ, err := w.s.boards.check(context.Background(), v, q.from, q.to); behind != 0 || differ != 1 || err != nil {
+			t.Errorf("%d behind, %d differ, %v", behind, differ, err)
+		}
+		eventually(t, "made good and read anew", func() bool {
+			v.mu.RLock()
+			defer v.mu.RUnlock()
+			return !v.all && v.reading.IsZero() && v.sessions[w.on("2026-03-04").ID].remaining == 4
+		})
+		w.plant(`UPDATE slot SET booked = booked + 1, version = version + 1 WHERE capacity > booked AND schedule_id = (SELECT id FROM schedule WHERE day = ` + fmt.Sprint(int(q.from)) + ` LIMIT 1)`)
+		if behind, differ, err := w.s.boards.check(context.Background(), v, q.from, q.to); behind+differ != 1 || differ != 0 || err != nil {
+			t.Errorf("%d behind, %d differ, %v", behind, differ, err)
+		}
+		if left(4)() {
+			t.Error("the planted change does not show")
+		}
+	})
+}
+
+// TestCalendarRoute: filters, names, gzip, ETag, refusals, another tenant.
+func TestCalendarRoute(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		w.rota(0, 10, 30)
+		h := apitest.New(t, w.m.Routes)
+		nobody := apitest.Nobody(w.tenant)
+		const path = "/schedules/calendar?from=2026-03-04&to=2026-03-06"
+		var c calendarBody
+		r := h.Do(nobody, "GET", path, nil).Want(t, 200)
+		if err := json.Unmarshal(r.Body, &c); err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Items) != 1 || c.Items[0].Name != "张三" || c.Items[0].Department != "心内科" || c.Items[0].Campus != "本部" || c.Items[0].Days != "ooo" || !slices.Equal(c.Items[0].Remaining, []int{10, 10, 10}) {
+			t.Fatalf("%s", r.Body)
+		}
+		packed := h.Do(nobody, "GET", path, nil, apitest.H("Accept-Encoding", "gzip")).Want(t, 200)
+		z, err := gzip.NewReader(strings.NewReader(string(packed.Body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(z); err != nil || !json.Valid(b) || packed.Header.Get("Content-Encoding") != "gzip" {
+			t.Errorf("%v %s", err, b)
+		}
+		for q, n := range map[string]int{
+			"&department_id=" + w.dept.String(): 1, "&campus_id=" + w.campus.String(): 1,
+			"&department_id=" + id.Random[scheduling.Slot]().String(): 0,
+		} {
+			if err := json.Unmarshal(h.Do(nobody, "GET", path+q, nil).Want(t, 200).Body, &c); err != nil || len(c.Items) != n {
+				t.Errorf("%s: %d items, %v", q, len(c.Items), err)
+			}
+		}
+		if err := json.Unmarshal(h.Do(apitest.Nobody(apitest.Other), "GET", path, nil).Want(t, 200).Body, &c); err != nil || len(c.Items) != 0 {
+			t.Errorf("another tenant sees %v", c)
+		}
+		for _, bad := range []string{"from=2026-03-01", "from=2026-03-04&to=2026-03-03", "from=2026-03-04&to=2026-06-06", "from=x"} {
+			h.Do(nobody, "GET", "/schedules/calendar?"+bad, nil).Refused(t, 422, "scheduling.input")
+		}
+		stop := w.start()
+		defer stop()
+		tag := h.Do(nobody, "GET", path, nil).Want(t, 200).Header.Get("ETag")
+		if tag == "" {
+			t.Fatal("no ETag")
+		}
+		h.Do(nobody, "GET", path, nil, apitest.H("If-None-Match", tag)).Want(t, http.StatusNotModified)
+	})
+}
+
+// hospital is a board of doctors x days x 2 sessions.
+func hospital(doctors, days int) (*boards, *boardMemory) {
+	m := &boardMemory{}
+	today := clock.DateOf(time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC))
+	for range doctors {
+		k := rowKey{id.Random[directory.Campus](), id.Random[directory.Department](), id.Random[directory.Practitioner]()}
+		for d := range days {
+			for s := range 2 {
+				at := today.Add(d).At(8*60 + s*300)
+				m.all = append(m.all, seats{
+					id: someSession(), day: today.Add(d), row: k, starts: at.UnixMicro(), ends: at.Add(4 * time.Hour).UnixMicro(),
+					released: today.Add(d - 14).At(480).UnixMicro(), version: 1, remaining: 40,
+				})
+			}
+		}
+	}
+	return newBoards(m, m.names, clock.NewManual(time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC)), newLiveMetrics(nil)), m
+}
+
+// boardMemory is a database in memory.
+type boardMemory struct {
+	mu  sync.Mutex
+	all []seats
+}
+
+func (m *boardMemory) seatsOn(_ context.Context, _ scheduling.TenantID, from, to clock.Date, _ int) (out []seats, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.all {
+		if s.day >= from && s.day <= to {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+func (m *boardMemory) seatsOf(_ context.Context, _ scheduling.TenantID, ids []scheduleID) (out []seats, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.all {
+		if slices.Contains(ids, s.id) {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+func (m *boardMemory) names(_ context.Context, _ scheduling.TenantID, ids nameIDs) (names, error) {
+	out := names{directory.Labels{
+		Practitioners: map[scheduling.PractitionerID]directory.Label{}, Departments: map[scheduling.DepartmentID]directory.Label{}, Campuses: map[scheduling.CampusID]directory.Label{},
+	}}
+	for k := range ids.ps {
+		out.Practitioners[k] = directory.Label{Name: "张明远", Title: "副主任医师"}
+	}
+	for k := range ids.ds {
+		out.Departments[k] = directory.Label{Name: "心血管内科"}
+	}
+	for k := range ids.cs {
+		out.Campuses[k] = directory.Label{Name: "本部院区"}
+	}
+	return out, nil
+}
+
+// book takes a seat of one session and signals it.
+func (m *boardMemory) book(b *boards, i int) {
+	m.mu.Lock()
+	s := &m.all[i%len(m.all)]
+	s.version++
+	s.remaining = (s.remaining + 39) % 40
+	k := s.id
+	m.mu.Unlock()
+	b.touch(apitest.Main, k)
+}
+
+// BenchmarkCalendar reads 500 doctors x 30 days x 2 sessions while 1,000 bookings a second
+// change them: from memory, and over HTTP with gzip. p50 and p99 are of one request.
+func BenchmarkCalendar(b *testing.B) {
+	boards, m := hospital(500, 30)
+	s := &Service{base: module.Base{Clock: boards.clock}, boards: boards}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { boards.run(ctx) })
+	running.Go(func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i += 7 {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				m.book(boards, i)
+			}
+		}
+	})
+	defer running.Wait()
+	defer cancel()
+	q := calendarQuery{from: day("2026-03-02"), to: day("2026-03-31")}
+	h := apitest.New(b, func(a *httpx.API) {
+		httpx.Handle(a, httpx.Op{ID: "scheduling.read_calendar", Method: http.MethodGet, Path: "/schedules/calendar", Public: true}, s.getCalendar)
+	})
+	srv := h.Serve()
+	for _, x := range []struct {
+		name string
+		do   func() (int, error)
+	}{
+		{"memory", func() (int, error) {
+			r, err := s.calendar(ctx, apitest.Main, q)
+			if err != nil {
+				return 0, err
+			}
+			return len(r.body), nil
+		}},
+		{"http", func() (int, error) {
+			r, err := http.NewRequestWithContext(ctx, "GET", srv.URL+"/api/v1/schedules/calendar?from=2026-03-02&to=2026-03-31", nil)
+			if err != nil {
+				return 0, err
+			}
+			r.Host = apitest.Host(apitest.Main)
+			r.Header.Set("Accept-Encoding", "gzip")
+			res, err := http.DefaultClient.Do(r)
+			if err != nil {
+				return 0, err
+			}
+			defer res.Body.Close()
+			n, err := io.Copy(io.Discard, res.Body)
+			return int(n), err
+		}},
+	} {
+		b.Run(x.name, func(b *testing.B) {
+			var took []time.Duration
+			size := 0
+			for b.Loop() {
+				begin := clock.Mono()
+				n, err := x.do()
+				if err != nil || n < 1000 {
+					b.Fatal(n, err)
+				}
+				took, size = append(took, clock.Mono().Sub(begin)), n
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+			b.ReportMetric(float64(size)/1000, "kB")
+		})
+	}
+}

@@ -1,0 +1,473 @@
+package schedulingsvc
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/platform/obs"
+	"xinglin/internal/scheduling"
+)
+
+// The calendar shows a whole hospital: the sessions of the coming days with their free
+// seats, kept in memory per tenant, so that reading it asks no database. It is loaded
+// when somebody asks, follows the same signals as the live streams, and goes when nobody
+// asks any more. Each second one day of it is compared with the database: what is behind
+// (a lost signal) is brought up to date, and a difference at the same version, which
+// must not happen, is counted and has the whole read anew.
+const (
+	boardDays    = 62 // from today
+	boardGather  = 20 * time.Millisecond
+	boardCompare = time.Second
+	boardIdle    = 10 * time.Minute
+	boardTrust   = 5 * time.Second // how long changes may wait for the database before the calendar is refused
+	boardReading = 10 * time.Second
+	labelTime    = time.Minute
+	maxBoards    = 32      // tenants in memory
+	maxHeld      = 200_000 // sessions of one tenant in memory, about 40 MB
+)
+
+// rowKey is a line of the calendar: a doctor at a department.
+type rowKey struct {
+	campus       scheduling.CampusID
+	department   scheduling.DepartmentID
+	practitioner scheduling.PractitionerID
+}
+
+// seats is one session in memory. Instants are microseconds since 1970.
+type seats struct {
+	id                     scheduleID
+	day                    clock.Date
+	row                    rowKey
+	starts, ends, released int64
+	stopped                bool
+	version                int64
+	remaining              int
+}
+
+func (v *seats) state(now time.Time) scheduling.ScheduleState {
+	return scheduleState(v.stopped, time.UnixMicro(v.released), time.UnixMicro(v.ends), v.remaining, now)
+}
+
+// boardReads are the calendar's questions to the database.
+type boardReads interface {
+	seatsOf(ctx context.Context, t scheduling.TenantID, ids []scheduleID) ([]seats, error)
+	seatsOn(ctx context.Context, t scheduling.TenantID, from, to clock.Date, limit int) ([]seats, error)
+}
+
+type labeller func(ctx context.Context, t scheduling.TenantID, ids nameIDs) (names, error)
+
+// boards are the calendars of one process.
+type boards struct {
+	reads  boardReads
+	labels labeller
+	clock  clock.Clock
+	met    *liveMetrics
+	wake   chan struct{}
+
+	mu      sync.Mutex // before any board's
+	known   map[scheduling.TenantID]*board
+	running bool
+}
+
+func newBoards(reads boardReads, labels labeller, clk clock.Clock, met *liveMetrics) *boards {
+	return &boards{reads: reads, labels: labels, clock: clk, met: met, wake: make(chan struct{}, 1), known: map[scheduling.TenantID]*board{}}
+}
+
+// board is the calendar of one tenant.
+type board struct {
+	tenant  scheduling.TenantID
+	filling sync.Mutex // one loads, the rest wait; before mu
+
+	mu         sync.RWMutex
+	full       bool // loaded
+	sessions   map[scheduleID]*seats
+	rows       []boardRow // nil: to be sorted anew
+	generation uint64     // of sessions
+	dirty      map[scheduleID]bool
+	all        bool       // the whole is to be read
+	behind     time.Time  // since when changes wait; zero: none does
+	reading    time.Time  // the same of those that are being read
+	compare    clock.Date // the day that was compared last
+	used       time.Time
+
+	names   map[rowKey]rowNames
+	namedAt time.Time
+	replies map[calendarQuery]*calendarReply
+}
+
+type boardRow struct {
+	key      rowKey
+	sessions []*seats // by day and start
+}
+
+// touch notes that a session changed, or the plan.
+func (b *boards) touch(t scheduling.TenantID, schedule scheduleID) {
+	b.mu.Lock()
+	v := b.known[t]
+	b.mu.Unlock()
+	if v == nil {
+		return
+	}
+	v.mu.Lock()
+	if schedule == everySession {
+		v.all = true
+	} else {
+		v.dirty[schedule] = true
+	}
+	v.mark()
+	v.mu.Unlock()
+	nudge(b.wake)
+}
+
+// mark notes since when changes wait; under the lock.
+func (v *board) mark() {
+	if v.behind.IsZero() {
+		v.behind = clock.Mono()
+	}
+}
+
+// late reports whether changes wait for too long; under the lock.
+func (v *board) late(now time.Time) bool {
+	return !v.behind.IsZero() && now.Sub(v.behind) > boardTrust || !v.reading.IsZero() && now.Sub(v.reading) > boardTrust
+}
+
+// distrust has every calendar read anew: signals were lost.
+func (b *boards) distrust() {
+	for _, v := range b.all() {
+		v.mu.Lock()
+		v.all = true
+		v.mark()
+		v.mu.Unlock()
+	}
+	nudge(b.wake)
+}
+
+func (b *boards) all() []*board {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make([]*board, 0, len(b.known))
+	for _, v := range b.known {
+		out = append(out, v)
+	}
+	return out
+}
+
+// of gives the tenant's calendar, loaded. A process whose machines do not run (a command,
+// a test of routes) hears no signals: it reads each time.
+func (b *boards) of(ctx context.Context, t scheduling.TenantID) (*board, error) {
+	b.mu.Lock()
+	v := b.known[t]
+	if v == nil || !b.running {
+		v = &board{tenant: t, sessions: map[scheduleID]*seats{}, dirty: map[scheduleID]bool{}, replies: map[calendarQuery]*calendarReply{}}
+		if b.running {
+			b.makeRoom()
+			b.known[t] = v // before the first read, so that no change falls between
+		}
+	}
+	b.mu.Unlock()
+	v.mu.Lock()
+	v.used = clock.Mono()
+	full, late := v.full, v.late(clock.Mono())
+	v.mu.Unlock()
+	switch {
+	case !full:
+		return v, b.fill(ctx, v)
+	case late:
+		return nil, scheduling.ErrCalendarBehind.After(2 * time.Second)
+	}
+	return v, nil
+}
+
+// makeRoom lets the calendar go that was not used for longest, if there are too many.
+func (b *boards) makeRoom() {
+	if len(b.known) < maxBoards {
+		return
+	}
+	var oldest *board
+	for _, v := range b.known {
+		if oldest == nil || v.lastUse().Before(oldest.lastUse()) {
+			oldest = v
+		}
+	}
+	delete(b.known, oldest.tenant)
+}
+
+func (v *board) lastUse() time.Time {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.used
+}
+
+// window is the days that a calendar holds.
+func (b *boards) window() (from, to clock.Date) {
+	from = clock.DateOf(b.clock.Now())
+	return from, from.Add(boardDays - 1)
+}
+
+func (b *boards) fill(ctx context.Context, v *board) error {
+	v.filling.Lock()
+	defer v.filling.Unlock()
+	v.mu.RLock()
+	full := v.full
+	v.mu.RUnlock()
+	if full {
+		return nil
+	}
+	defer nudge(b.wake) // for what changed meanwhile
+	return b.reload(ctx, v)
+}
+
+// reload reads the whole calendar and replaces what is in memory unless that is newer.
+func (b *boards) reload(ctx context.Context, v *board) error {
+	from, to := b.window()
+	v.mu.Lock()
+	v.all = false // what changes from here on is read again
+	v.mu.Unlock()
+	found, err := b.reads.seatsOn(ctx, v.tenant, from, to, maxHeld+1)
+	if err == nil && len(found) > maxHeld {
+		err = scheduling.ErrCalendarBehind.Because("more than %d sessions", maxHeld)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err != nil {
+		v.all = true
+		return err
+	}
+	v.apply(found)
+	v.keep(found, from, from, to)
+	v.full = true
+	return nil
+}
+
+// apply takes what is newer; under the lock. It tells which sessions were behind and how
+// many differed at the same version.
+func (v *board) apply(found []seats) (behind []scheduleID, differ int) {
+	for i := range found {
+		f := &found[i]
+		old := v.sessions[f.id]
+		switch {
+		case old == nil:
+			v.sessions[f.id] = f
+			v.rows = nil
+		case f.version < old.version, *f == *old:
+			continue
+		default:
+			if f.version == old.version {
+				differ++
+			}
+			if f.row != old.row || f.day != old.day || f.starts != old.starts {
+				v.rows = nil
+			}
+			*old = *f
+		}
+		behind = append(behind, f.id)
+		v.generation++
+	}
+	return behind, differ
+}
+
+// keep drops the sessions of from..to that the database does not have, and the days
+// before today; under the lock.
+func (v *board) keep(found []seats, today, from, to clock.Date) (gone int) {
+	have := make(map[scheduleID]bool, len(found))
+	for i := range found {
+		have[found[i].id] = true
+	}
+	for k, s := range v.sessions {
+		past, missing := s.day < today, s.day >= from && s.day <= to && !have[k]
+		if past || missing {
+			delete(v.sessions, k)
+			v.rows = nil
+			v.generation++
+		}
+		if missing && !past {
+			gone++
+		}
+	}
+	return gone
+}
+
+// run follows the signals until ctx ends.
+func (b *boards) run(ctx context.Context) {
+	b.setRunning(true)
+	defer b.setRunning(false)
+	compare := time.NewTicker(boardCompare)
+	defer compare.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.wake:
+			for _, v := range b.all() {
+				b.follow(ctx, v)
+			}
+		case <-compare.C:
+			for _, v := range b.all() {
+				b.look(ctx, v)
+			}
+		}
+		gather := time.NewTimer(boardGather)
+		select {
+		case <-ctx.Done():
+		case <-gather.C:
+		}
+		gather.Stop()
+	}
+}
+
+func (b *boards) setRunning(on bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.running = on
+	clear(b.known)
+}
+
+// follow reads what signals named.
+func (b *boards) follow(ctx context.Context, v *board) {
+	ctx, cancel := context.WithTimeout(ctx, boardReading)
+	defer cancel()
+	v.mu.Lock()
+	if !v.full || v.behind.IsZero() { // the first load reads all of it; what comes meanwhile is read after it
+		v.mu.Unlock()
+		return
+	}
+	all, dirty := v.all, keys(v.dirty)
+	clear(v.dirty)
+	v.reading, v.behind = v.behind, time.Time{}
+	v.mu.Unlock()
+	var err error
+	if all {
+		err = b.reload(ctx, v)
+	}
+	for _, ids := range cut(dirty, maxAsked) {
+		found, failed := b.reads.seatsOf(ctx, v.tenant, ids)
+		v.mu.Lock()
+		if failed != nil { // the comparison, a second later, tries again
+			err = failed
+			for _, k := range ids {
+				v.dirty[k] = true
+			}
+		} else {
+			v.apply(b.within(found))
+		}
+		v.mu.Unlock()
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err != nil {
+		v.behind = v.reading
+		obs.Log(ctx).Debug("scheduling: the calendar was not brought up to date")
+	}
+	v.reading = time.Time{}
+}
+
+// within leaves out the days that a calendar does not hold.
+func (b *boards) within(found []seats) []seats {
+	from, to := b.window()
+	return slices.DeleteFunc(found, func(s seats) bool { return s.day < from || s.day > to })
+}
+
+// look compares the next day with the database, and lets a calendar go that nobody uses.
+func (b *boards) look(ctx context.Context, v *board) {
+	v.mu.RLock()
+	idle, full, waits := clock.Mono().Sub(v.used) > boardIdle, v.full, len(v.dirty) > 0 || v.all
+	from, to := b.window()
+	day := v.compare.Add(1)
+	v.mu.RUnlock()
+	switch {
+	case idle:
+		b.mu.Lock()
+		delete(b.known, v.tenant)
+		b.mu.Unlock()
+		return
+	case !full:
+		return
+	case waits:
+		b.follow(ctx, v)
+		return
+	}
+	if day < from || day > to {
+		day = from
+	}
+	if _, _, err := b.check(ctx, v, day, day); err != nil {
+		obs.Log(ctx).Debug("scheduling: the calendar was not compared")
+		return
+	}
+	v.mu.Lock()
+	v.compare = day
+	v.mu.Unlock()
+}
+
+// check compares days with the database: what is behind is brought up to date, and a
+// difference at the same version has the whole read anew. It gives the number of both.
+func (b *boards) check(ctx context.Context, v *board, from, to clock.Date) (behind, differ int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, boardReading)
+	defer cancel()
+	found, err := b.reads.seatsOn(ctx, v.tenant, from, to, maxHeld)
+	if err != nil {
+		return 0, 0, err
+	}
+	v.mu.Lock()
+	late, differ := v.apply(found)
+	today, _ := b.window()
+	differ += v.keep(found, today, from, to)
+	for _, k := range late {
+		if !v.dirty[k] && !v.all { // else its signal has come and it is about to be read
+			behind++
+		}
+	}
+	if differ > 0 {
+		v.all = true
+		v.mark()
+	}
+	v.mu.Unlock()
+	behind = max(0, behind-differ)
+	for range behind {
+		b.met.behind.Inc()
+	}
+	if differ > 0 {
+		for range differ {
+			b.met.differences.Inc()
+		}
+		obs.Log(ctx).Warn("scheduling: the calendar differed from the database and is read anew", "sessions", differ)
+		nudge(b.wake)
+	}
+	return behind, differ, nil
+}
+
+// lines gives the rows, sorted; under the lock.
+func (v *board) lines() []boardRow {
+	if v.rows != nil {
+		return v.rows
+	}
+	place := map[rowKey]int{}
+	v.rows = []boardRow{}
+	for _, s := range v.sessions {
+		i, ok := place[s.row]
+		if !ok {
+			i = len(v.rows)
+			place[s.row] = i
+			v.rows = append(v.rows, boardRow{key: s.row})
+		}
+		v.rows[i].sessions = append(v.rows[i].sessions, s)
+	}
+	slices.SortFunc(v.rows, func(a, b boardRow) int {
+		x, y := a.key, b.key
+		if n := bytes.Compare(x.campus[:], y.campus[:]); n != 0 {
+			return n
+		}
+		if n := bytes.Compare(x.department[:], y.department[:]); n != 0 {
+			return n
+		}
+		return bytes.Compare(x.practitioner[:], y.practitioner[:])
+	})
+	for _, r := range v.rows {
+		slices.SortFunc(r.sessions, func(a, b *seats) int { return cmp.Compare(a.starts, b.starts) })
+	}
+	return v.rows
+}

@@ -56,7 +56,7 @@ func New(base module.Base, tenants tenant.Service, dir directory.Service, patien
 	return s, &module.Module{
 		Name:     "scheduling",
 		Routes:   s.routes,
-		Hears:    []inbox.Handler{inbox.On(s.onPaid)},
+		Hears:    []inbox.Handler{inbox.OnTogether(s.lockPaid, s.onPaid)},
 		Jobs:     s.jobs(),
 		Checks:   checks(),
 		Sets:     sets(),

@@ -156,6 +156,30 @@ func (s store) stillHeld(ctx context.Context, t scheduling.TenantID, as []id.ID[
 	return out, nil
 }
 
+// lockSessionsOf locks the sessions of appointments in the order of their ids.
+func lockSessionsOf(ctx context.Context, tx db.Tx, as []id.ID[scheduling.Appointment]) error {
+	for some := range slices.Chunk(as, maxBatch) {
+		args := []any{tx.Tenant()}
+		for _, a := range some {
+			args = append(args, a)
+		}
+		for len(args)&(len(args)-1) != 0 { // few texts
+			args = append(args, some[0])
+		}
+		rows, err := tx.Query(ctx, `SELECT DISTINCT schedule_id FROM appointment WHERE tenant_id = $1 AND id IN (`+db.In(2, len(args)-1)+`) ORDER BY schedule_id`, args...)
+		sessions, err := db.Collect(rows, err, func(r db.Rows, v *id.ID[scheduling.Schedule]) error { return r.Scan(v) })
+		if err != nil {
+			return err
+		}
+		for _, v := range sessions {
+			if _, err := lockSchedule(ctx, tx, v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // expireAll ends some holds, which are in the order of their sessions, in one transaction.
 func (s store) expireAll(ctx context.Context, t scheduling.TenantID, as []id.ID[scheduling.Appointment], policy string) error {
 	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {

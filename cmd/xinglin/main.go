@@ -33,6 +33,11 @@ type commands struct {
 	Staff struct {
 		Add addStaffCmd `cmd:"" help:"Make a staff account; its TOTP secret is printed once."`
 	} `cmd:"" help:"Staff accounts."`
+	Bench struct {
+		Booking benchBookingCmd `cmd:"" help:"Measure how fast seats are sold, against the other ways, and check what was sold; exit 1 when a gate is missed."`
+		Serve   benchServeCmd   `cmd:"" hidden:"" help:"A server that is measured."`
+		Hold    benchHoldCmd    `cmd:"" hidden:"" help:"The hold path inside one process."`
+	} `cmd:"" help:"Measurements with their proofs."`
 	Paysim  paysimCmd  `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
 	Docs    docsCmd    `cmd:"" help:"Write the generated references, or check them."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -57,10 +57,10 @@ func doors(t *Tree) (out []Violation) {
 	open := []string{"internal/kernel/auth", "internal/platform/httpx", "internal/platform/job", "internal/platform/inbox", "internal/platform/trail"}
 	pass := func(f *File, z Zone) bool {
 		door := slices.ContainsFunc(open, func(dir string) bool { return inPackage(f.Dir, dir) })
-		return !f.Test && !door && z.Kind != App && z.Kind != Cmd && z.Kind != Testkit && z.Kind != Demo
+		return !f.Test && !door && z.Kind != App && z.Kind != Cmd && z.Kind != Testkit && z.Kind != Demo && z.Kind != Bench
 	}
 	t.selects(Module+"/internal/kernel/auth", []string{"With"}, pass, func(f *File, s *ast.SelectorExpr) {
-		out = append(out, t.at(f, s, "doors", "auth.With outside a door (httpx, job, inbox, trail, app, cmd, demo, tests)"))
+		out = append(out, t.at(f, s, "doors", "auth.With outside a door (httpx, job, inbox, trail, app, cmd, demo, bench, tests)"))
 	})
 	return out
 }

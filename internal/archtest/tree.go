@@ -146,7 +146,7 @@ func importName(im *ast.ImportSpec, p string) string {
 
 // frame are the folders of internal/ that are no contexts.
 var frame = map[string]ZoneKind{
-	"kernel": Kernel, "platform": Platform, "app": App, "archtest": Archtest, "testkit": Testkit, "demo": Demo, "reference": Reference,
+	"kernel": Kernel, "platform": Platform, "app": App, "archtest": Archtest, "testkit": Testkit, "demo": Demo, "reference": Reference, "bench": Bench,
 }
 
 // frameOf is the zone of a frame folder; simulators of the other side end in sim.
@@ -193,6 +193,7 @@ const (
 	Demo      ZoneKind = "demo"
 	Reference ZoneKind = "reference" // renders the generated documents
 	Simulator ZoneKind = "simulator"
+	Bench     ZoneKind = "bench" // measures the wired program
 	Archtest  ZoneKind = "archtest"
 	Elsewhere ZoneKind = "elsewhere" // test/, web/
 	Foreign   ZoneKind = "foreign"   // not of this module

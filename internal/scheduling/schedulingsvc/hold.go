@@ -62,7 +62,7 @@ func (s *Service) Hold(ctx context.Context, r scheduling.HoldRequest) (schedulin
 		Day: sch.Date, Department: sch.Department, Practitioner: sch.Practitioner, Session: sch.Session, Patient: r.Patient, Account: who.Account,
 	})
 	ctx = obs.WithNumber(ctx, h.RegNo)
-	v, hit, err := s.store.hold(ctx, who.Tenant, h)
+	v, hit, err := s.seats.hold(ctx, who.Tenant, h)
 	if err != nil {
 		return none, false, err
 	}

@@ -43,10 +43,14 @@ func Describe() module.Description {
 }
 
 // New builds the context. tenants is for the daily extension of every tenant's rota.
-func New(base module.Base, tenants tenant.Service, dir directory.Service, patients patient.Service, payments payment.Service, cal *calendar.Calendar) (*Service, *module.Module) {
+func New(base module.Base, tenants tenant.Service, dir directory.Service, patients patient.Service, payments payment.Service, cal *calendar.Calendar, opts ...Option) (*Service, *module.Module) {
 	s := &Service{base: base, tenants: tenants, dir: dir, patients: patients, payments: payments, cal: cal, pick: randomPick}
 	s.live = newHub(s.counts)
 	s.store = store{db: base.DB, live: s.signalLive}
+	s.seats = s.store
+	for _, o := range opts {
+		o(s)
+	}
 	return s, &module.Module{
 		Name:     "scheduling",
 		Routes:   s.routes,

@@ -27,6 +27,8 @@ type Service struct {
 	payments payment.Service
 	cal      *calendar.Calendar
 	store    store
+	seats    seller
+	echo     bool // of the bench: holds are answered without a seat
 	live     *hub
 	pick     pick
 }

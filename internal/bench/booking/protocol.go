@@ -77,6 +77,7 @@ type arena struct {
 	nats   string
 	pgKeys string
 	pgBase *store
+	lite   lite
 
 	servers []*server
 	report  *Report
@@ -173,12 +174,12 @@ func (a *arena) build(ctx context.Context) error {
 			return err
 		}
 	}
-	lite, err := a.buildSQLite(ctx)
-	if err != nil {
+	var err error
+	if a.lite, err = a.buildSQLite(ctx); err != nil {
 		return err
 	}
 	for _, v := range variants(a.ways(), a.opt.Engines, a.redis != nil) {
-		s, err := a.start(ctx, v, lite, 0)
+		s, err := a.start(ctx, v, a.lite, 0)
 		if err != nil {
 			return err
 		}

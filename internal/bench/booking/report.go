@@ -9,17 +9,18 @@ import (
 
 // Report is what a run found.
 type Report struct {
-	Command string   `json:"command"`
-	Version string   `json:"version"`
-	Machine Machine  `json:"machine"`
-	Quiet   Quiet    `json:"quiet"`
-	Short   bool     `json:"short,omitempty"` // a try of the machinery: its figures say nothing
-	Notes   []string `json:"notes"`
-	LeftOut []string `json:"left_out"`
-	Figures []Figure `json:"figures"`
-	Ratios  []Ratio  `json:"ratios"`
-	Checks  int      `json:"checks"` // segments whose tables were compared with their answers
-	Faults  []string `json:"faults"` // deviations: any one fails the run
+	Command   string     `json:"command"`
+	Version   string     `json:"version"`
+	Machine   Machine    `json:"machine"`
+	Quiet     Quiet      `json:"quiet"`
+	Short     bool       `json:"short,omitempty"` // a try of the machinery: its figures say nothing
+	Notes     []string   `json:"notes"`
+	LeftOut   []string   `json:"left_out"`
+	Figures   []Figure   `json:"figures"`
+	Ratios    []Ratio    `json:"ratios"`
+	Overloads []Overload `json:"overloads,omitempty"`
+	Checks    int        `json:"checks"` // segments whose tables were compared with their answers
+	Faults    []string   `json:"faults"` // deviations: any one fails the run
 }
 
 // Figure is one variant under one load.
@@ -147,6 +148,7 @@ func (r *Report) Text(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Part, f.Load, f.Variant, f.Rate.text(0), f.P50.short(1), f.P99.short(1), f.P99Booked.short(1),
 			f.LastSold.short(1), f.Server.short(1), f.Database.short(1), f.Redis.short(1), f.Generator.short(1), f.WAL.short(0))
 	}
+	r.overloads(t)
 	fmt.Fprintln(t, "\npart\tload\tratio\tmeasured\tgate\taim\tverdict")
 	for _, x := range r.Ratios {
 		gate, aim, verdict := "-", "-", "-"
@@ -170,6 +172,18 @@ func (r *Report) Text(w io.Writer) error {
 		fmt.Fprintln(t, "DEVIATION "+f)
 	}
 	return t.Flush()
+}
+
+// overloads are the loads of the part open.
+func (r *Report) overloads(w io.Writer) {
+	if len(r.Overloads) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nopen\tvariant\ttimes\tserver slower by\tcapacity/s\toffered/s\tunsent/s\tgoodput/s\trefused/s\tp99 booked ms\tresident MB\trecovery ms")
+	for _, o := range r.Overloads {
+		fmt.Fprintf(w, "%s\t%s\t%.0f\t%.1f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.1f\t%d\t%.0f\n", o.Where, o.Variant, o.Times, max(o.Slowed, 1), o.Capacity,
+			o.Offered, o.Unsent, o.Goodput, o.Refused, o.P99, o.Resident>>20, o.Recovery)
+	}
 }
 
 func dash(s string) string {

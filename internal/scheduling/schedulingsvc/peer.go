@@ -8,12 +8,13 @@ import (
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/batch"
 	"xinglin/internal/scheduling"
 )
 
 // Peers are other ways to take a seat, which `xinglin bench` measures beside the
-// product's: everything before and after the seat is the same code. No product process
-// has one.
+// product's: everything before and after the seat is the same code, and the rows are
+// the same. No product process has one.
 
 // Option changes what New builds.
 type Option func(*Service)
@@ -32,9 +33,21 @@ func WithPeer(p Peer) Option {
 		switch p.Name {
 		case "product", "echo":
 		case "memory":
-			s.seats = newMemorySeats(s.store, s.base.Clock)
+			s.seats = &memorySeats{clock: s.base.Clock}
+		case "row-lock":
+			s.seats = oneByOne{s.store.sellAlone}
+		case "conditional":
+			s.seats = oneByOne{s.store.sellConditionally}
+		case "statement":
+			s.seats = oneByOne{s.store.sellInOne}
+		case "redis":
+			s.seats = newRedisSeats(p.Redis, s.store)
+		case "redis-combined":
+			r := newRedisSeats(p.Redis, s.store)
+			r.combine = batch.New(batch.Options{Name: "bench.redis", Log: s.base.Log}, s.store.writeTaken)
+			s.seats = r
 		default:
-			s.seats = s.peerSeats(p)
+			s.seats = unknownPeer{}
 		}
 		if p.Slow > 0 {
 			s.seats = slowSeats{s.seats, p.Slow}
@@ -45,7 +58,7 @@ func WithPeer(p Peer) Option {
 // unknownPeer refuses.
 type unknownPeer struct{}
 
-func (unknownPeer) hold(context.Context, scheduling.TenantID, holding) (appointmentRow, bool, error) {
+func (unknownPeer) hold(context.Context, scheduling.TenantID, *holding) (appointmentRow, bool, error) {
 	return appointmentRow{}, false, scheduling.ErrInput.Because("there is no such peer")
 }
 
@@ -55,43 +68,54 @@ type slowSeats struct {
 	by   time.Duration
 }
 
-func (s slowSeats) hold(ctx context.Context, t scheduling.TenantID, h holding) (appointmentRow, bool, error) {
+func (s slowSeats) hold(ctx context.Context, t scheduling.TenantID, h *holding) (appointmentRow, bool, error) {
 	for end := clock.Mono().Add(s.by); clock.Mono().Before(end); {
 		continue // the CPU is to be busy
 	}
 	return s.next.hold(ctx, t, h)
 }
 
+// oneByOne is a transaction for each request.
+type oneByOne struct {
+	sell func(ctx context.Context, t scheduling.TenantID, h *holding) (batch.Result[sold], error)
+}
+
+// peerTries bounds how often a request meets a rival that is gone a moment later.
+const peerTries = 10
+
+func (p oneByOne) hold(ctx context.Context, t scheduling.TenantID, h *holding) (appointmentRow, bool, error) {
+	for range peerTries {
+		r, err := p.sell(ctx, t, h)
+		switch {
+		case err != nil:
+			return appointmentRow{}, false, err
+		case r.Err == batch.Again: //nolint:errorlint // it is never wrapped
+			continue
+		}
+		return r.Out.row, r.Out.hit, r.Err
+	}
+	return appointmentRow{}, false, batch.ErrBusy.After(time.Second)
+}
+
 // memorySeats is the bound: seats and appointments in this process, nothing durable,
 // no outbox and no audit row.
 type memorySeats struct {
-	store    store
 	clock    clock.Clock
-	sessions sync.Map // id of the schedule: *memorySession
-	limits   sync.Map // day and limit key: id of the appointment
+	sessions sync.Map // id of the schedule: memorySession
+	limits   sync.Map // memoryLimit: true
 	sold     sync.Map // id of the appointment: appointmentRow
 }
 
-type memorySession struct {
-	load  sync.Once
-	err   error
-	slots []memorySlot
-}
-
-type memorySlot struct {
-	slot  scheduling.Slot
-	full  int64
-	taken *atomic.Int64
-}
+// memorySession has the taken seats of each slot, by start.
+type memorySession []atomic.Int64
 
 type memoryLimit struct {
-	day clock.Date
-	key string
+	day    clock.Date
+	person scheduling.PatientID
+	scope  int64
 }
 
-func newMemorySeats(s store, c clock.Clock) *memorySeats { return &memorySeats{store: s, clock: c} }
-
-func (m *memorySeats) hold(ctx context.Context, t scheduling.TenantID, h holding) (appointmentRow, bool, error) {
+func (m *memorySeats) hold(_ context.Context, _ scheduling.TenantID, h *holding) (appointmentRow, bool, error) {
 	if v, ok := m.sold.Load(h.Request.ID); ok {
 		v := v.(appointmentRow)
 		if !h.same(v) {
@@ -99,55 +123,40 @@ func (m *memorySeats) hold(ctx context.Context, t scheduling.TenantID, h holding
 		}
 		return v, true, nil
 	}
-	s, err := m.session(ctx, t, h)
-	if err != nil {
-		return appointmentRow{}, false, err
+	found, ok := m.sessions.Load(h.Session.ID)
+	if !ok {
+		found, _ = m.sessions.LoadOrStore(h.Session.ID, make(memorySession, len(h.Session.slots)))
 	}
-	limit := memoryLimit{h.Schedule.Date, h.LimitKey}
-	if _, taken := m.limits.LoadOrStore(limit, h.Request.ID); taken {
+	taken := found.(memorySession)
+	limit := memoryLimit{h.Session.Date, h.Request.Patient, scopeOf(h.Rules.Limit, h.Session.scheduleRow)}
+	if _, busy := m.limits.LoadOrStore(limit, true); busy {
 		return appointmentRow{}, false, scheduling.ErrLimitReached.New()
 	}
-	for i := range s.slots {
-		x := &s.slots[i]
-		if !h.Request.Any && x.slot.ID != h.Request.Slot {
+	for i := range h.Session.slots {
+		slot := &h.Session.slots[i]
+		if !h.Request.Any && slot.ID != h.Request.Slot {
 			continue
 		}
-		if bit := x.take(); bit != 0 {
-			v := h.appointment(x.slot, seatOf(bit), m.clock.Now())
+		if bit := takeAtomically(&taken[i], fullMask(slot.Capacity)); bit != 0 {
+			b := bid{h: h, tray: &tray{slot: slot}, bit: bit}
+			v := b.appointment(&till{session: h.Session}, m.clock.Now())
 			m.sold.Store(v.ID, v)
 			return v, false, nil
 		}
 	}
 	m.limits.Delete(limit)
-	if h.Request.Any {
-		return appointmentRow{}, false, scheduling.ErrFull.New()
-	}
-	return appointmentRow{}, false, scheduling.ErrSlotTaken.New()
+	return appointmentRow{}, false, noSeat(h)
 }
 
-// session reads the slots of a session once.
-func (m *memorySeats) session(ctx context.Context, t scheduling.TenantID, h holding) (*memorySession, error) {
-	v, _ := m.sessions.LoadOrStore(h.Schedule.ID, &memorySession{})
-	s := v.(*memorySession)
-	s.load.Do(func() {
-		var slots []scheduling.Slot
-		slots, _, s.err = m.store.slots(context.WithoutCancel(ctx), t, h.Schedule.ID, m.clock.Now())
-		for _, x := range slots {
-			s.slots = append(s.slots, memorySlot{slot: x, full: fullMask(x.Capacity), taken: &atomic.Int64{}})
-		}
-	})
-	return s, s.err
-}
-
-// take takes the lowest free seat; 0 when there is none.
-func (x *memorySlot) take() int64 {
+// takeAtomically takes the lowest free seat; 0 when there is none.
+func takeAtomically(taken *atomic.Int64, full int64) int64 {
 	for {
-		was := x.taken.Load()
-		after, bit, ok := takeSeat(was, x.full)
+		was := taken.Load()
+		after, bit, ok := takeSeat(was, full)
 		if !ok {
 			return 0
 		}
-		if x.taken.CompareAndSwap(was, after) {
+		if taken.CompareAndSwap(was, after) {
 			return bit
 		}
 	}

@@ -54,12 +54,12 @@ func (p *postgres) dsn(role string) string {
 func startPostgres(ctx context.Context, dir string) (*postgres, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	bin, err := newestPostgres("/usr/lib/postgresql")
+	cred, err := unprivileged()
 	if err != nil {
 		return nil, err
 	}
-	cred, err := unprivileged()
-	if err != nil {
+	p := &postgres{}
+	if p.bin, err = newestPostgres("/usr/lib/postgresql"); err != nil {
 		return nil, err
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -70,9 +70,34 @@ func startPostgres(ctx context.Context, dir string) (*postgres, error) {
 			return nil, err
 		}
 	}
+	if err := p.make(ctx, dir, cred); err != nil {
+		return nil, err
+	}
+	if p.port, err = freePort(); err != nil {
+		return nil, err
+	}
+	args := []string{"-D", filepath.Join(dir, "data"), "-p", strconv.Itoa(p.port), "-h", "127.0.0.1", "-k", dir}
+	for _, s := range settings {
+		args = append(args, "-c", s)
+	}
+	cmd := exec.Command(filepath.Join(p.bin, "postgres"), args...)
+	cmd.Dir, cmd.Env = dir, plainEnv()
+	cmd.SysProcAttr = withParent(syscall.SIGQUIT, cred)
+	if p.child, err = startChild("postgres", cmd, syscall.SIGINT); err != nil {
+		return nil, err
+	}
+	if err := p.migrate(ctx); err != nil {
+		return nil, errors.Join(err, p.stop())
+	}
+	return p, nil
+}
+
+// make fills the folder. Before the server listens its roles are made in single-user
+// mode: nobody needs the superuser later, and nobody can be it.
+func (p *postgres) make(ctx context.Context, dir string, cred *syscall.Credential) error {
 	data := filepath.Join(dir, "data")
-	foreground := func(in string, name string, args ...string) error {
-		cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
+	run := func(in string, name string, args ...string) error {
+		cmd := exec.CommandContext(ctx, filepath.Join(p.bin, name), args...)
 		cmd.Dir, cmd.Env = dir, plainEnv()
 		cmd.Stdin = strings.NewReader(in)
 		cmd.SysProcAttr = withParent(syscall.SIGKILL, cred)
@@ -81,56 +106,42 @@ func startPostgres(ctx context.Context, dir string) (*postgres, error) {
 		}
 		return nil
 	}
-	if err := foreground("", "initdb", "-D", data, "-U", "postgres", "--encoding=UTF8", "--locale=C", "--auth=trust", "--no-sync", "--no-instructions"); err != nil {
-		return nil, err
+	if err := run("", "initdb", "-D", data, "-U", "postgres", "--encoding=UTF8", "--locale=C", "--auth=trust", "--no-sync", "--no-instructions"); err != nil {
+		return err
 	}
-	// Before the server listens its roles are made in single-user mode: nobody needs the superuser later.
 	roles := strings.Join([]string{
 		"CREATE ROLE " + roleMigrate + " LOGIN CREATEROLE NOSUPERUSER NOBYPASSRLS;",
 		"CREATE ROLE " + roleApp + " LOGIN NOINHERIT NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB;",
 		"CREATE DATABASE " + database + " OWNER " + roleMigrate + ";", "",
 	}, "\n")
-	if err := foreground(roles, "postgres", "--single", "-D", data, "postgres"); err != nil {
-		return nil, err
+	if err := run(roles, "postgres", "--single", "-D", data, "postgres"); err != nil {
+		return err
 	}
+	b, err := os.ReadFile(filepath.Join(data, "PG_VERSION"))
+	if err != nil {
+		return err
+	}
+	p.version = strings.TrimSpace(string(b))
 	hba := fmt.Sprintf("host %s %s,%s 127.0.0.1/32 trust\n", database, roleMigrate, roleApp)
-	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(hba), 0o600); err != nil {
-		return nil, err
-	}
-	p := &postgres{bin: bin}
-	if b, err := os.ReadFile(filepath.Join(data, "PG_VERSION")); err == nil {
-		p.version = strings.TrimSpace(string(b))
-	}
-	if p.port, err = freePort(); err != nil {
-		return nil, err
-	}
-	args := []string{"-D", data, "-p", strconv.Itoa(p.port), "-h", "127.0.0.1", "-k", dir}
-	for _, s := range settings {
-		args = append(args, "-c", s)
-	}
-	cmd := exec.Command(filepath.Join(bin, "postgres"), args...)
-	cmd.Dir, cmd.Env = dir, plainEnv()
-	cmd.SysProcAttr = withParent(syscall.SIGQUIT, cred)
-	if p.child, err = startChild("postgres", cmd, syscall.SIGINT); err != nil {
-		return nil, err
-	}
+	return os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(hba), 0o600)
+}
+
+// migrate brings the schema as soon as the server lets somebody in.
+func (p *postgres) migrate(ctx context.Context) error {
 	if err := p.accepts(ctx, fmt.Sprintf("127.0.0.1:%d", p.port)); err != nil {
-		return nil, errors.Join(err, p.stop())
+		return err
 	}
 	for {
-		if err = app.MigratePostgres(ctx, p.dsn(roleMigrate), roleApp); err == nil || !strings.Contains(err.Error(), "starting up") {
-			break
+		err := app.MigratePostgres(ctx, p.dsn(roleMigrate), roleApp)
+		if err == nil || !strings.Contains(err.Error(), "starting up") {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(err, p.stop())
+			return errors.Join(ctx.Err(), err)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	if err != nil {
-		return nil, errors.Join(err, p.stop())
-	}
-	return p, nil
 }
 
 // analyze lets PostgreSQL count its rows, as it would have long before 8:00.

@@ -19,7 +19,7 @@ func TestParseHead(t *testing.T) {
 		ok       bool
 		err      error
 	}{
-		{"whole", "HTTP/1.1 201 Created\r\nContent-Length: 12\r\n\r\n{", head{status: 201, size: 46, length: 12}, true, nil},
+		{"whole", "HTTP/1.1 201 Created\r\nContent-Length: 12\r\n\r\n{", head{status: 201, size: 44, length: 12}, true, nil},
 		{"any case", "HTTP/1.1 409 Conflict\r\nX: y\r\ncontent-length:3\r\n\r\n", head{status: 409, size: 49, length: 3}, true, nil},
 		{"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", head{status: 200, size: 47, chunked: true}, true, nil},
 		{"no body", "HTTP/1.1 204 No Content\r\n\r\n", head{status: 204, size: 27}, true, nil},

@@ -28,7 +28,10 @@ type Service struct {
 	cal      *calendar.Calendar
 	store    store
 	seats    seller
-	echo     bool // of the bench: holds are answered without a seat
+	echo     bool   // of the bench: holds are answered without a seat
+	close    func() // ends the seller's writers
+	marks    *marks
+	kept     *sessions
 	live     *hub
 	pick     pick
 }

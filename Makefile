@@ -15,7 +15,7 @@ WEB_SRC   := $(shell find web \( -name node_modules -o -path web/dist -o -path w
 export XINGLIN_BIN := $(CURDIR)/$(BIN)
 
 .NOTPARALLEL:
-.PHONY: help build go web run check lint-go lint-web test soak clean packages runners
+.PHONY: help build go web run check lint-go lint-web test soak bench-booking clean packages runners
 
 help:
 	@echo "make run    build and serve the demo on http://127.0.0.1:8080"
@@ -24,6 +24,7 @@ help:
 	@echo "make check  generated files, format, vet, staticcheck, architecture, eslint, vue-tsc"
 	@echo "make test   check and every test on both engines, in the browser too"
 	@echo "make soak   the long forms of the tests"
+	@echo "make bench-booking  measure how fast seats are sold, with every gate"
 	@echo "make clean  remove what was built (not .data)"
 
 ## The program
@@ -81,6 +82,11 @@ test: packages check runners
 soak: packages build runners
 	.tools/bin/pgcluster .tools/bin/testsum \
 		'go=XINGLIN_SOAK=1 CGO_ENABLED=1 go test -race -count=1 -timeout 12h -json $(PKGS)'
+
+## The measure: wants a quiet machine, says so when it is not
+bench-booking: build
+	@sh scripts/need.sh postgresql redis
+	$(BIN) bench booking
 
 packages:
 	@sh scripts/need.sh go node postgresql chromium fonts gcc

@@ -1,5 +1,6 @@
 #!/bin/sh
-# need.sh NAME... makes sure that programs are here: go node postgresql chromium fonts gcc.
+# need.sh NAME... makes sure that programs are here: go node postgresql chromium fonts gcc;
+# redis is for the comparison of `xinglin bench booking` only.
 # As root it installs the missing Debian packages; otherwise it fails with the command to type.
 set -eu
 
@@ -11,6 +12,7 @@ have() {
 	postgresql) ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ;;
 	chromium) command -v chromium >/dev/null ;;
 	fonts) ls /usr/share/fonts/*/noto/NotoSansCJK* >/dev/null 2>&1 ;;
+	redis) command -v redis-server >/dev/null ;;
 	gcc) command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] ;;
 	*) echo "need.sh: unknown name $1" >&2; exit 2 ;;
 	esac
@@ -22,6 +24,7 @@ package() {
 	postgresql | chromium) echo "$1" ;;
 	fonts) echo fonts-noto-cjk ;;
 	gcc) echo gcc libc6-dev ;;
+	redis) echo redis-server ;;
 	esac
 }
 

@@ -25,6 +25,7 @@ func (c *docsCmd) Run(ctx context.Context) error {
 		{Name: "keys export", Help: "Print a person's keys. Audited.", Flags: &exportKeysCmd{}},
 		{Name: "tenant add", Help: "Make a tenant, or change its name and hosts.", Flags: &addTenantCmd{}},
 		{Name: "staff add", Help: "Make a staff account.", Flags: &addStaffCmd{}},
+		{Name: "bench booking", Help: "Measure how fast seats are sold, and check what was sold.", Flags: &benchBookingCmd{}},
 		{Name: "paysim", Help: "Simulate the other side of WeChat Pay v3.", Flags: &paysimCmd{}},
 		{Name: "docs", Help: "Write the generated references, or check them.", Flags: &docsCmd{}},
 		{Name: "version", Help: "Print the version."},

@@ -35,8 +35,11 @@ type commands struct {
 	} `cmd:"" help:"Staff accounts."`
 	Paysim paysimCmd `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
 	Bench  struct {
-		Relay benchRelayCmd `cmd:"" help:"How fast facts leave: outbox to broker, synced, on both engines."`
-		Live  benchLiveCmd  `cmd:"" help:"Time from a booking's commit to the screens that watch it."`
+		Booking benchBookingCmd `cmd:"" help:"Measure how fast seats are sold, against the other ways, and check what was sold; exit 1 when a gate is missed."`
+		Relay   benchRelayCmd   `cmd:"" help:"How fast facts leave: outbox to broker, synced, on both engines."`
+		Live    benchLiveCmd    `cmd:"" help:"Time from a booking's commit to the screens that watch it."`
+		Serve   benchServeCmd   `cmd:"" hidden:"" help:"A server that is measured."`
+		Hold    benchHoldCmd    `cmd:"" hidden:"" help:"The hold path inside one process."`
 	} `cmd:"" help:"Measure this machine with the product's own code."`
 	Docs    docsCmd    `cmd:"" help:"Write the generated references, or check them."`
 	Version versionCmd `cmd:"" help:"Print the version."`

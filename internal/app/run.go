@@ -44,6 +44,7 @@ const Version = "0.1.0-dev"
 // Process is one running serve.
 type Process struct {
 	cfg     config.Serve
+	bench   *Bench // nil in the product
 	clk     clock.Clock
 	log     *slog.Logger
 	out     io.Writer
@@ -68,11 +69,15 @@ type Process struct {
 
 // Serve runs until ctx ends, then drains: no new requests, those inside finish, jobs in
 // hand finish or are given back, the broker is drained. out gets the lines for people.
-func Serve(ctx context.Context, cfg config.Serve, out, logs io.Writer) (err error) {
+func Serve(ctx context.Context, cfg config.Serve, out, logs io.Writer) error {
+	return serve(ctx, cfg, nil, out, logs)
+}
+
+func serve(ctx context.Context, cfg config.Serve, bench *Bench, out, logs io.Writer) (err error) {
 	if err := check(cfg); err != nil {
 		return err
 	}
-	p := &Process{cfg: cfg, out: out, failed: make(chan error, 8), metrics: prometheus.NewRegistry()}
+	p := &Process{cfg: cfg, bench: bench, out: out, failed: make(chan error, 8), metrics: prometheus.NewRegistry()}
 	if p.clk, err = clock.Parse(cfg.Clock); err != nil {
 		return ErrFlags.Wrap(err)
 	}
@@ -223,7 +228,7 @@ func (p *Process) wire(ctx context.Context) (err error) {
 		p.later(p.sims.close)
 	}
 	p.house, err = Wire(ctx, Machines{
-		DB: p.db, Clock: p.clk, Crypt: p.ring, Log: p.log, Metrics: p.metrics, Signals: p.bus, Demo: p.cfg.Demo, Outside: o,
+		DB: p.db, Clock: p.clk, Crypt: p.ring, Log: p.log, Metrics: p.metrics, Signals: p.bus, Demo: p.cfg.Demo, Outside: o, Seats: p.bench.seats(),
 	})
 	if err != nil {
 		return err
@@ -335,6 +340,9 @@ func (p *Process) run(ctx context.Context) error {
 			}
 			p.later(end)
 		}
+	}
+	if p.bench != nil && !p.bench.Machines {
+		p.relays, p.hearers, p.runners = nil, nil, nil
 	}
 	for i := range p.relays {
 		start("relay", p.relays[i].Run)

@@ -66,6 +66,7 @@ type Machines struct {
 	Signals module.Signals
 	Demo    bool
 	Outside Outside
+	Seats   []schedulingsvc.Option // of the bench: another way to take a seat
 }
 
 // House is the product, wired: every context's service and what the process runs of it.
@@ -120,7 +121,7 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 	accounts, identityMod := identitysvc.New(base("identity"), tenants, notices)
 	patients, patientMod := patientsvc.New(base("patient"), accounts, m.Outside.RealName)
 	payments, paymentMod := paymentsvc.New(base("payment"), books, m.Outside.Pay)
-	bookings, schedulingMod := schedulingsvc.New(base("scheduling"), tenants, dir, patients, payments, calendar.Embedded())
+	bookings, schedulingMod := schedulingsvc.New(base("scheduling"), tenants, dir, patients, payments, calendar.Embedded(), m.Seats...)
 
 	h.Tenants, h.Directory, h.Audit, h.Ledger, h.Notify = tenants, dir, trails, books, notices
 	h.Identity, h.Patients, h.Payments, h.Scheduling = accounts, patients, payments, bookings

@@ -71,7 +71,7 @@ func platformImports(t *Tree) (out []Violation) {
 	}
 	t.imports(frames, func(f *File, z Zone, im *ast.ImportSpec, p string) {
 		switch to := t.zoneOfImport(p); to.Kind {
-		case Contract, Behaviour, Inner, App, Demo, Cmd:
+		case Contract, Behaviour, Inner, App, Demo, Bench, Cmd:
 			out = append(out, t.at(f, im, "platform-knows-no-context", "%s imports %s", z.Kind, p))
 		case Simulator:
 			if !f.Test && z.Kind != Simulator {
@@ -93,7 +93,7 @@ func testOnly(t *Tree) (out []Violation) {
 		switch {
 		case to == Testkit || to == Archtest || p == "testing":
 			out = append(out, t.at(f, im, "test-only", "%s is for tests", p))
-		case inside && (to == App || to == Demo || to == Simulator || to == Cmd):
+		case inside && (to == App || to == Demo || to == Bench || to == Simulator || to == Cmd):
 			out = append(out, t.at(f, im, "test-only", "the context %s imports %s; the wiring knows contexts, not the reverse", z.Context, p))
 		}
 	})

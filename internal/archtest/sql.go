@@ -38,7 +38,7 @@ func sqlInStore(t *Tree) (out []Violation) {
 func tenantInSQL(t *Tree) (out []Violation) {
 	byDir := map[string][]*File{}
 	for _, f := range t.Files {
-		if z := t.zoneOf(f.Dir).Kind; !f.Test && (z == Platform || z == Behaviour || z == App || z == Demo || z == Simulator) {
+		if z := t.zoneOf(f.Dir).Kind; !f.Test && (z == Platform || z == Behaviour || z == App || z == Demo || z == Bench || z == Simulator) {
 			byDir[f.Dir] = append(byDir[f.Dir], f)
 		}
 	}

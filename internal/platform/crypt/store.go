@@ -151,6 +151,9 @@ WHERE tenant_id = $1 AND person_id IN (`+db.In(2, len(persons))+`) ORDER BY pers
 	return out, err
 }
 
+const insertPersonKey = `INSERT INTO person_key (tenant_id, id, person_id, generation, algorithm, wrapped, uses, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
+
 // addPersonKey adds a generation; false when another process added it before or the
 // person was shredded.
 func (r *Ring) addPersonKey(ctx context.Context, tenant id.ID[auth.Tenant], v row) (ok bool, err error) {
@@ -162,8 +165,7 @@ func (r *Ring) addPersonKey(ctx context.Context, tenant id.ID[auth.Tenant], v ro
 				return err
 			}
 		}
-		changed, err := tx.Exec(ctx, `INSERT INTO person_key (tenant_id, id, person_id, generation, algorithm, wrapped, uses, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
+		changed, err := tx.Exec(ctx, insertPersonKey,
 			tenant, v.id, v.person, v.generation, int(v.alg), v.wrapped, v.uses, r.clock.Now().UnixMicro())
 		ok = changed == 1
 		return err

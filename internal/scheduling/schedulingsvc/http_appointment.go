@@ -76,19 +76,25 @@ type postAppointmentOut struct {
 	Body appointmentBody
 }
 
-func (s *Service) postAppointment(ctx context.Context, in *postAppointmentIn) (*postAppointmentOut, error) {
-	r := scheduling.HoldRequest{Any: in.Body.Any}
-	var err error
+// request is the hold that a body asks for.
+func (in *postAppointmentIn) request() (r scheduling.HoldRequest, err error) {
+	r.Any = in.Body.Any
 	if r.ID, err = httpx.Key[scheduling.Appointment](in.Key); err != nil {
-		return nil, err
+		return r, err
 	}
 	if r.Patient, err = optional[patient.Patient](in.Body.PatientID); err != nil {
-		return nil, err
+		return r, err
 	}
 	if r.Slot, err = optional[scheduling.Slot](in.Body.SlotID); err != nil {
-		return nil, err
+		return r, err
 	}
-	if r.Schedule, err = optional[scheduling.Schedule](in.Body.ScheduleID); err != nil {
+	r.Schedule, err = optional[scheduling.Schedule](in.Body.ScheduleID)
+	return r, err
+}
+
+func (s *Service) postAppointment(ctx context.Context, in *postAppointmentIn) (*postAppointmentOut, error) {
+	r, err := in.request()
+	if err != nil {
 		return nil, err
 	}
 	h, err := s.hold(ctx, r)

@@ -45,13 +45,16 @@ func Describe() module.Description {
 }
 
 // New builds the context. tenants is for the daily extension of every tenant's rota.
-func New(base module.Base, tenants tenant.Service, dir directory.Service, patients patient.Service, payments payment.Service, cal *calendar.Calendar) (*Service, *module.Module) {
+func New(base module.Base, tenants tenant.Service, dir directory.Service, patients patient.Service, payments payment.Service, cal *calendar.Calendar, opts ...Option) (*Service, *module.Module) {
 	s := &Service{base: base, tenants: tenants, dir: dir, patients: patients, payments: payments, cal: cal, pick: randomPick}
 	s.kept = newSessions()
 	s.marks = newMarks(func(ctx context.Context, k scheduleKey) (*mark, error) { return s.store.mark(ctx, k) })
 	s.store = store{db: base.DB, live: s.signalLive, free: s.signalFree, forget: s.kept.forget}
 	c := newCombined(s.store, s.marks, batch.Options{Log: base.Log, Metrics: base.Batches})
 	s.seats, s.close = c, c.combine.Close
+	for _, o := range opts {
+		o(s)
+	}
 	s.fanOut()
 	return s, &module.Module{
 		Name:     "scheduling",

@@ -28,6 +28,7 @@ type Service struct {
 	cal      *calendar.Calendar
 	store    store
 	seats    seller
+	echo     bool   // of the bench: holds are answered without a seat
 	close    func() // ends the seller's writers
 	marks    *marks
 	kept     *sessions

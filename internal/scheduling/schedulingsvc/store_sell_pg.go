@@ -176,6 +176,9 @@ func saveTraysPG(tx db.Tx, v *sale) {
 			}
 		}
 	}
+	if len(ids) == 0 {
+		return
+	}
 	tx.Last(`UPDATE slot SET taken = slot.taken | c.bits, held = slot.held + c.held, booked = slot.booked + c.booked, version = slot.version + 1
 		FROM unnest($2::uuid[], $3::bigint[], $4::int[], $5::int[]) AS c(id, bits, held, booked) WHERE slot.tenant_id = $1 AND slot.id = c.id`,
 		tx.Tenant(), ids, bits, held, booked)

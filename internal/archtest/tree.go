@@ -194,7 +194,6 @@ const (
 	Reference ZoneKind = "reference" // renders the generated documents
 	Bench     ZoneKind = "bench"     // measures; may start what tests start (a PostgreSQL of its own)
 	Simulator ZoneKind = "simulator"
-	Bench     ZoneKind = "bench" // measures the wired program
 	Archtest  ZoneKind = "archtest"
 	Elsewhere ZoneKind = "elsewhere" // test/, web/
 	Foreign   ZoneKind = "foreign"   // not of this module

@@ -33,9 +33,10 @@ type commands struct {
 	Staff struct {
 		Add addStaffCmd `cmd:"" help:"Make a staff account; its TOTP secret is printed once."`
 	} `cmd:"" help:"Staff accounts."`
-	Paysim  paysimCmd  `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
-	Docs    docsCmd    `cmd:"" help:"Write the generated references, or check them."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Paysim   paysimCmd   `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
+	Simulate simulateCmd `cmd:"" help:"Play an installation's worst minutes and judge them from the outside."`
+	Docs     docsCmd     `cmd:"" help:"Write the generated references, or check them."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
 func main() {

@@ -17,7 +17,7 @@ import (
 const (
 	readyTime = 60 * time.Second
 	stopTime  = 40 * time.Second // longer than the drain
-	keepLog   = 32 << 10         // bytes of a child's last words
+	keepLog   = 1 << 20          // bytes of a child's last words
 )
 
 // child is a process of the same binary, or the database server.

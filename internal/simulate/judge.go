@@ -263,8 +263,8 @@ func (j *judgement) money() check {
 		c.say("all postings add up to %d fen", j.last.balance)
 	}
 	for id, v := range j.last.visits {
-		p, opened := j.last.payments[v.payment]
-		paid := j.r.record.paid[v.payment]
+		p, opened := j.last.payments[id]
+		paid := j.r.record.paid[id]
 		if v.fee == 0 {
 			continue
 		}

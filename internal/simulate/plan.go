@@ -94,11 +94,10 @@ func (k faultKind) String() string {
 	return [...]string{"kill -9 of a serve process", "kill -9 of the broker", "the broker is lost with its folder", "immediate restart of the database"}[k]
 }
 
-// failure happens when so many seats are granted, or late at the latest.
+// failure happens when so many seats are granted, or when the crowd has gone.
 type failure struct {
 	kind    faultKind
 	granted int64
-	latest  time.Duration
 	process int
 	rest    time.Duration // before the restart
 	clock   time.Duration // the process comes back with its clock here: a step
@@ -176,10 +175,11 @@ func (p *plan) families(d draw, o Options) {
 		}
 		p.Accounts = append(p.Accounts, a)
 	}
+	taken := map[int]bool{} // one code at a time goes to the phone on file
 	for i, a := range p.Accounts {
 		with := i - 1 - d.IntN(10)
-		if with >= 0 && len(p.Accounts[with].people) > 1 && len(a.people) < maxFamily && d.percent(8) && p.Accounts[with].shares < 0 {
-			a.shares = with
+		if with >= 0 && !taken[with] && len(p.Accounts[with].people) > 1 && len(a.people) < maxFamily && d.percent(10) && p.Accounts[with].shares < 0 {
+			a.shares, taken[with] = with, true
 		}
 	}
 	for i, a := range p.Accounts {
@@ -252,26 +252,34 @@ func (p *plan) bots(d draw, o Options) {
 // breakThings plans one fault a wave, in the middle of its sale, and the broker's between
 // the waves.
 func (p *plan) breakThings(d draw, o Options) {
-	third := o.Duration / 3
-	serve := func(granted, latest int) failure {
+	serve := func(granted int) failure {
 		return failure{
-			kind: killServe, granted: int64(granted), latest: third*time.Duration(latest) + third/2, process: d.IntN(o.Processes),
+			kind: killServe, granted: int64(granted), process: d.IntN(o.Processes),
 			rest: 100*time.Millisecond + d.upTo(600*time.Millisecond), clock: d.upTo(2*maxSkew) - maxSkew,
 		}
 	}
-	first, last := serve(10+d.IntN(70), 0), serve(260+d.IntN(40), 2)
-	middle := serve(130+d.IntN(70), 1)
-	broker := failure{kind: []faultKind{killBroker, loseBroker}[d.IntN(2)], granted: int64(100 + d.IntN(20)), latest: third, rest: d.upTo(time.Second)}
-	switch {
-	case o.Processes == 1 && o.DB == "": // the broker lives in the process
+	first, middle, last := serve(10+d.IntN(70)), serve(130+d.IntN(70)), serve(230+d.IntN(50))
+	broker := failure{kind: []faultKind{killBroker, loseBroker}[d.IntN(2)], granted: int64(90 + d.IntN(20)), rest: d.upTo(time.Second)}
+	if o.Processes == 1 && o.DB == "" { // the broker lives in the process
 		middle.kind = loseBroker
 		p.Faults = []failure{first, middle, last}
-	case o.DB == "":
-		middle.kind, middle.rest = restartDatabase, 0
-		p.Faults = []failure{first, broker, middle, last}
-	default: // the database is not ours to restart
-		p.Faults = []failure{first, broker, middle, last}
+		return
 	}
+	if o.DB == "" { // the database is ours to restart
+		middle.kind, middle.rest = restartDatabase, 0
+	}
+	p.Faults = []failure{first, broker, middle, last}
+	if broker.kind == loseBroker {
+		// A process that starts is refused while others still know the lost broker: last,
+		// before all of them end.
+		broker.granted = 290
+		p.Faults = []failure{first, middle, last, broker}
+	}
+}
+
+// losesBroker reports that the processes outlive a broker with its folder.
+func (p *plan) losesBroker(sqlite bool) bool {
+	return !sqlite && slices.ContainsFunc(p.Faults, func(f failure) bool { return f.kind == loseBroker })
 }
 
 // rota is the hospital's file with these sessions on one day.

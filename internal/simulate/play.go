@@ -16,7 +16,7 @@ import (
 
 const (
 	pause    = 100 * time.Millisecond
-	payTime  = 20 * time.Second // for a pay page, and for a ticket
+	payTime  = 8 * time.Second // for a pay page, and for a ticket
 	pollEach = 250 * time.Millisecond
 	staleTry = 6
 )
@@ -33,7 +33,8 @@ type run struct {
 	mu    sync.Mutex
 	keys  map[int]string // of wishes that are repeated after the sell-out: key by wish
 	owing []visit        // whose patients pay when the hold is over
-	empty map[int]bool   // wishes that got nothing
+	kept  map[int]visit  // what became of the wishes that their people keep
+	empty map[int]bool   // wishes for which there was no seat
 }
 
 // now is nanoseconds since the doors opened.
@@ -48,7 +49,7 @@ func (r *run) live(ctx context.Context, i int) {
 	if wait(ctx, w.at-time.Duration(r.now())) != nil {
 		return
 	}
-	key := id.New[id.Any](clock.System{}.Now()).String()
+	key := newKey()
 	if w.habit == yesterday {
 		r.old(ctx, w)
 	}
@@ -57,15 +58,18 @@ func (r *run) live(ctx context.Context, i int) {
 		if wait(ctx, w.pause) != nil {
 			break
 		}
-		key = id.New[id.Any](clock.System{}.Now()).String()
+		key = newKey()
 		t = r.want(ctx, w, key, -1) // any other of the session
 	}
 	r.mu.Lock()
 	switch {
 	case t.ok() && w.later, t.Status == 0 && w.habit == gone:
 		r.keys[i] = key
-	case !t.ok() && w.second:
+	case t.full():
 		r.empty[i] = true
+	}
+	if t.ok() && w.then == keep && w.habit != reuse {
+		r.kept[i] = t.Seen
 	}
 	r.mu.Unlock()
 	if t.ok() {
@@ -95,13 +99,16 @@ func (r *run) want(ctx context.Context, w wish, key string, slot int) Try {
 // insist repeats a request with its key, at the next process each time.
 func (r *run) insist(ctx context.Context, w wish, key string, slot int, t Try) Try {
 	for turn := 1; !t.ok() && (!t.refused() || t.Status == http.StatusTooManyRequests); turn++ {
-		if wait(ctx, pause) != nil {
+		if wait(ctx, backoff(turn)) != nil {
 			break
 		}
 		t = r.ask(ctx, w, key, w.session, slot, w.process+turn, call{})
 	}
 	return t
 }
+
+// backoff is the patience of people at a dead door: 0.1 s, then up to 0.8 s.
+func backoff(turn int) time.Duration { return pause << min(turn-1, 3) }
 
 // twice is a double click: both requests are on the way at once.
 func (r *run) twice(ctx context.Context, w wish, key string, slot int) Try {
@@ -174,7 +181,7 @@ func (r *run) old(ctx context.Context, w wish) {
 // foreign asks with a key that must be refused.
 func (r *run) foreign(ctx context.Context, w wish, key string, session, slot int) Try {
 	t := r.ask(ctx, w, key, session, slot, w.process+1, call{})
-	for turn := 2; !t.ok() && !t.refused() && wait(ctx, pause) == nil; turn++ {
+	for turn := 2; !t.ok() && !t.refused() && wait(ctx, backoff(turn)) == nil; turn++ {
 		t = r.ask(ctx, w, key, session, slot, w.process+turn, call{})
 	}
 	return t

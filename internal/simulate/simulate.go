@@ -81,7 +81,7 @@ func Rush(ctx context.Context, o Options, out io.Writer) (rep *Report, err error
 	if err != nil {
 		return nil, err
 	}
-	r := &run{o: o, plan: newPlan(o), wire: newWire(), record: newRecord(), keys: map[int]string{}, empty: map[int]bool{}, begin: clock.Mono()}
+	r := &run{o: o, plan: newPlan(o), wire: newWire(), record: newRecord(), keys: map[int]string{}, kept: map[int]visit{}, empty: map[int]bool{}, begin: clock.Mono()}
 	say := func(format string, a ...any) {
 		fmt.Fprintf(out, "%6.1fs  "+format+"\n", append([]any{clock.Mono().Sub(r.begin).Seconds()}, a...)...)
 	}
@@ -223,6 +223,7 @@ func (r *run) day(ctx context.Context, say sayer) (*Report, error) {
 	}
 	say("%d seats were granted; booked people ask again", r.record.granted.Load())
 	r.afterwards(ctx)
+	r.comeBack(ctx)
 	restarted, err := r.goOn(ctx)
 	if err != nil {
 		return nil, err
@@ -248,19 +249,29 @@ func (r *run) wave(ctx context.Context, say sayer) error {
 	defer cancel()
 	var people, trouble sync.WaitGroup
 	var broken error
-	trouble.Go(func() { broken = r.breakThings(ctx, say) })
+	gone := make(chan struct{})
+	trouble.Go(func() { broken = r.breakThings(ctx, gone, say) })
 	for i := range r.plan.Wishes {
 		people.Go(func() { r.live(ctx, i) })
 	}
 	people.Wait()
+	close(gone)
 	trouble.Wait()
 	return broken
 }
 
-// breakThings makes the faults of the plan, one after the other.
-func (r *run) breakThings(ctx context.Context, say sayer) error {
+// breakThings makes the faults of the plan, one after the other; those whose moment did
+// not come follow when the crowd has gone.
+func (r *run) breakThings(ctx context.Context, gone <-chan struct{}, say sayer) error {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
 	for _, f := range r.plan.Faults {
-		for r.record.granted.Load() < f.granted && time.Duration(r.now()) < f.latest && wait(ctx, 2*time.Millisecond) == nil {
+		for waiting := true; waiting && r.record.granted.Load() < f.granted; {
+			select {
+			case <-gone:
+				waiting = false
+			case <-tick.C:
+			}
 		}
 		at := r.record.granted.Load()
 		if err := r.fail(context.WithoutCancel(ctx), f); err != nil {
@@ -306,20 +317,84 @@ func (r *run) fail(ctx context.Context, f failure) error {
 }
 
 // afterwards lets booked people, and those who lost their reply, ask again with their
-// keys: the sessions are sold out meanwhile.
+// keys, while others who ask learn that the sessions are sold out.
 func (r *run) afterwards(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	var people sync.WaitGroup
+	for i := range r.empty {
+		w := r.plan.Wishes[i]
+		w.habit = plain
+		people.Go(func() {
+			for turn := range 3 {
+				r.ask(ctx, w, newKey(), w.session, -1, w.process+turn, call{})
+				if wait(ctx, 4*pause+w.delay) != nil {
+					return
+				}
+			}
+		})
+	}
 	for i, key := range r.keys {
 		w := r.plan.Wishes[i]
 		if w.slot >= 0 && r.wasAny(key) {
 			w.slot = -1 // the key is of a later try
 		}
-		people.Go(func() { r.insist(ctx, w, key, w.slot, Try{}) })
+		people.Go(func() {
+			if wait(ctx, pause+20*w.delay) == nil {
+				r.insist(ctx, w, key, w.slot, Try{})
+			}
+		})
 	}
 	people.Wait()
 }
+
+// comeBack gives one seat of each free session back at one process, while the others know
+// that the session is sold out, and lets somebody else ask for it at every other process
+// when they must have heard of it.
+func (r *run) comeBack(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	var sessions sync.WaitGroup
+	for _, s := range r.plan.Sessions {
+		giver, taker := -1, -1
+		for i := range r.plan.Wishes { // in the plan's order, so that a seed gives the same people
+			if r.plan.Wishes[i].session != s.number {
+				continue
+			}
+			if _, ok := r.kept[i]; ok && giver < 0 {
+				giver = i
+			}
+			if r.empty[i] && taker < 0 {
+				taker = i
+			}
+		}
+		if giver < 0 || taker < 0 {
+			continue
+		}
+		sessions.Go(func() { r.passOn(ctx, giver, taker) })
+	}
+	sessions.Wait()
+}
+
+func (r *run) passOn(ctx context.Context, giver, taker int) {
+	g, w := r.plan.Wishes[giver], r.plan.Wishes[taker]
+	w.habit = plain
+	for n := range r.site.procs {
+		r.ask(ctx, w, newKey(), w.session, -1, n, call{})
+	}
+	g.process = 0
+	r.give(ctx, g, r.kept[giver])
+	if wait(ctx, staleness+pause) != nil {
+		return
+	}
+	for n := range r.site.procs { // the process that knows it best is asked last
+		if r.ask(ctx, w, newKey(), w.session, -1, n+1, call{}).ok() {
+			return
+		}
+	}
+}
+
+func newKey() string { return id.New[id.Any](clock.System{}.Now()).String() }
 
 // wasAny reports what the first request under a key asked for.
 func (r *run) wasAny(key string) bool {
@@ -337,7 +412,7 @@ func (r *run) wasAny(key string) bool {
 // clocks that went on by more than a hold. It tells when nothing was serving.
 func (r *run) goOn(ctx context.Context) (restarted int64, err error) {
 	for _, p := range r.site.procs {
-		if r.o.Kill {
+		if r.o.Kill && !r.plan.losesBroker(r.site.sqlite()) {
 			p.kill()
 		} else if err := p.drain(); err != nil {
 			return 0, err
@@ -363,13 +438,16 @@ func (r *run) secondWave(ctx context.Context) {
 	var people sync.WaitGroup
 	for i := range r.empty {
 		w := r.plan.Wishes[i]
+		if !w.second {
+			continue
+		}
 		w.at = begin + w.pause/4
 		people.Go(func() {
 			if wait(ctx, w.at-time.Duration(r.now())) != nil {
 				return
 			}
 			w.habit = plain
-			t := r.want(ctx, w, id.New[id.Any](clock.System{}.Now()).String(), -1)
+			t := r.want(ctx, w, newKey(), -1)
 			if t.ok() {
 				r.after(ctx, w, t)
 			}

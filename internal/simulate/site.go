@@ -212,7 +212,7 @@ func (s *site) start(ctx context.Context, p *proc, by time.Duration) error {
 	key := "file:" + filepath.Join(s.dir, "sms.key")
 	args := append([]string{"serve", "--listen", p.listen, "--private", p.private}, s.where...)
 	args = append(args,
-		"--simulation", "--clock", fmt.Sprintf("%+dms", by.Milliseconds()),
+		"--simulation", fmt.Sprintf("--clock=%+dms", by.Milliseconds()),
 		"--wechat-account", s.account, "--sms-url", s.sms.URL(), "--sms-key-id", "rush", "--sms-key", key,
 		"--realname-url", s.names.URL(), "--realname-key-id", "rush", "--realname-key", key,
 		"--trust-proxy", "--rate-per-address", "100000", "--log-level", "warn")

@@ -20,15 +20,14 @@ type snapshot struct {
 	balance  int64    // of all postings
 }
 
-// row is an appointment as stored, with its history.
+// row is an appointment as stored, with its history. Its payment has the same id.
 type row struct {
 	id, patient, department, schedule, slot string
-	account                                 string
-	state, reason, settlement, payment      string
+	state, reason, settlement               string
 	number                                  int
 	fee                                     int64
-	expires                                 int64
-	steps                                   []step
+	expires, made                           int64
+	steps                                   []step // the first is the hold
 }
 
 func (v *row) active() bool { return v.state != "cancelled" }
@@ -45,14 +44,6 @@ type paymentRow struct {
 }
 
 type anyID = id.ID[id.Any]
-
-// text is an id as the API writes it; empty for none.
-func text(v anyID) string {
-	if v.IsZero() {
-		return ""
-	}
-	return v.String()
-}
 
 // take reads the databases, beside whatever runs.
 func (r *run) take(ctx context.Context) (*snapshot, error) {
@@ -73,12 +64,13 @@ func (r *run) take(ctx context.Context) (*snapshot, error) {
 func (s *snapshot) appointments(ctx context.Context, tx db.Tx) error {
 	clear(s.visits)
 	clear(s.waiting)
-	rows, err := tx.Query(ctx, `SELECT id, patient_id, account_id, department_id, schedule_id, slot_id, state, cancel_reason, settlement, payment_id, number, fee_fen, COALESCE(hold_expires_at, 0)
-		FROM appointment WHERE tenant_id = $1`, tx.Tenant())
+	rows, err := tx.Query(ctx, `SELECT a.id, a.patient_id, s.department_id, a.schedule_id, a.slot_id, a.state, a.cancel_reason, a.settlement, a.number, a.fee_fen,
+			COALESCE(a.hold_expires_at, 0), a.created_at
+		FROM appointment a JOIN schedule s ON s.tenant_id = a.tenant_id AND s.id = a.schedule_id WHERE a.tenant_id = $1`, tx.Tenant())
 	found, err := db.Collect(rows, err, func(r db.Rows, v *row) error {
-		var a, p, account, d, sch, sl, pay anyID
-		err := r.Scan(&a, &p, &account, &d, &sch, &sl, &v.state, &v.reason, &v.settlement, &pay, &v.number, &v.fee, &v.expires)
-		v.id, v.patient, v.account, v.department, v.schedule, v.slot, v.payment = text(a), text(p), text(account), text(d), text(sch), text(sl), text(pay)
+		var a, p, d, sch, sl anyID
+		err := r.Scan(&a, &p, &d, &sch, &sl, &v.state, &v.reason, &v.settlement, &v.number, &v.fee, &v.expires, &v.made)
+		v.id, v.patient, v.department, v.schedule, v.slot = a.String(), p.String(), d.String(), sch.String(), sl.String()
 		return err
 	})
 	if err != nil {
@@ -86,6 +78,7 @@ func (s *snapshot) appointments(ctx context.Context, tx db.Tx) error {
 	}
 	for i := range found {
 		s.visits[found[i].id] = &found[i]
+		found[i].steps = []step{{to: "pending", by: "hold", at: found[i].made}}
 	}
 	rows, err = tx.Query(ctx, `SELECT appointment_id, from_state, to_state, by_what, at FROM appointment_history WHERE tenant_id = $1 ORDER BY appointment_id, seq`, tx.Tenant())
 	_, err = db.Collect(rows, err, func(r db.Rows, st *step) error {
@@ -93,7 +86,7 @@ func (s *snapshot) appointments(ctx context.Context, tx db.Tx) error {
 		if err := r.Scan(&a, &st.from, &st.to, &st.by, &st.at); err != nil {
 			return err
 		}
-		if v := s.visits[text(a)]; v != nil {
+		if v := s.visits[a.String()]; v != nil && st.from != "" { // the hold is the appointment itself
 			v.steps = append(v.steps, *st)
 		}
 		return nil
@@ -106,7 +99,7 @@ func (s *snapshot) appointments(ctx context.Context, tx db.Tx) error {
 		if err := r.Scan(sl); err != nil {
 			return err
 		}
-		s.waiting[text(*sl)]++
+		s.waiting[sl.String()]++
 		return nil
 	})
 	return err
@@ -120,7 +113,7 @@ func (s *snapshot) money(ctx context.Context, tx db.Tx) error {
 		if err := r.Scan(&a, &p.amount, &p.refunded, &p.pending, &p.state, &p.effect); err != nil {
 			return err
 		}
-		s.payments[text(a)] = *p
+		s.payments[a.String()] = *p
 		return nil
 	})
 	return err
@@ -133,7 +126,7 @@ func (s *snapshot) ledger(ctx context.Context, tx db.Tx) error {
 		if err := r.Scan(a); err != nil {
 			return err
 		}
-		s.unequal = append(s.unequal, text(*a))
+		s.unequal = append(s.unequal, a.String())
 		return nil
 	})
 	if err != nil {

@@ -66,7 +66,7 @@ const (
 	operator         = "rush"
 	operatorPassword = "correct horse battery 26"
 	joinWidth        = 24               // people who join at once
-	grace            = 30 * time.Second // after a wave, for those still at the door
+	grace            = 75 * time.Second // after a wave, for those still at the door
 	quietTime        = 60 * time.Second // until expired holds and late payments are settled
 	maxTrouble       = 5                // errors of the simulation itself that are shown
 )

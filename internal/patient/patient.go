@@ -103,6 +103,7 @@ type Booker struct {
 	ID       ID
 	Birth    clock.Date
 	Verified Verified
+	Masked   string // the name as lists show it (张*三); empty for a shredded person
 }
 
 // Service is what others may ask. The principal's links decide; a person who is not

@@ -53,6 +53,9 @@ type Purpose string
 // ForAppointment is a registration fee (挂号费).
 const ForAppointment Purpose = "appointment"
 
+// RegistrationFee is the description of such a payment.
+const RegistrationFee = "挂号费"
+
 // Request opens a payment. ID is the caller's own: the same ID again is the same payment.
 type Request struct {
 	ID          ID

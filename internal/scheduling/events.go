@@ -25,9 +25,10 @@ type Visit struct {
 	Fee          money.Fen          `json:"fee_fen"`
 }
 
-// AppointmentHeld: a seat is kept until ExpiresAt.
+// AppointmentHeld: a seat is kept until ExpiresAt; payment opens the payment, whose id is the appointment's.
 type AppointmentHeld struct {
 	Visit
+	RegNo     string    `json:"reg_no"`
 	ExpiresAt time.Time `json:"expires_at"`
 }
 

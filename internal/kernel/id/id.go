@@ -165,6 +165,15 @@ func (v *ID[T]) Scan(src any) error {
 	return fmt.Errorf("%w: cannot scan %T", ErrMalformed, src)
 }
 
+// Bytes are ids as a plain array, for set-based statements.
+func Bytes[T any](ids []ID[T]) [][16]byte {
+	out := make([][16]byte, len(ids))
+	for i, v := range ids {
+		out[i] = v
+	}
+	return out
+}
+
 // Null is the id as a nullable column: NULL for the zero id.
 func Null[T any](v ID[T]) any {
 	if v.IsZero() {

@@ -88,6 +88,7 @@ func (s *Service) Update(ctx context.Context, p patient.ID, c Change) (patient.P
 	if u.phone == nil && u.rel == "" {
 		return patient.Patient{}, patient.ErrInvalid.At("phone", "nothing to change")
 	}
+	defer s.bookers.InvalidateAll()
 	if err := s.store.update(ctx, who.Tenant, u, s.today()); err != nil {
 		return patient.Patient{}, err
 	}
@@ -101,5 +102,6 @@ func (s *Service) Unlink(ctx context.Context, p patient.ID) error {
 	if err != nil {
 		return err
 	}
+	defer s.bookers.InvalidateAll()
 	return s.store.unlink(ctx, who.Tenant, who.Account, p, policy)
 }

@@ -40,7 +40,7 @@ func Describe() module.Description {
 // New builds the context; it does no I/O. Without a verifier (nil) the real-name check
 // answers patient.realname_down.
 func New(base module.Base, accounts identity.Service, v Verifier) (*Service, *module.Module) {
-	s := &Service{clock: base.Clock, authz: base.Authz, crypt: base.Crypt, accounts: accounts, verifier: v, store: store{base.DB}}
+	s := &Service{clock: base.Clock, authz: base.Authz, crypt: base.Crypt, accounts: accounts, verifier: v, store: store{base.DB}, bookers: newBookers()}
 	return s, &module.Module{
 		Name:     "patient",
 		Routes:   s.routes,

@@ -22,6 +22,7 @@ type Service struct {
 	accounts identity.Service
 	verifier Verifier
 	store    store
+	bookers  *bookers
 }
 
 // Bounds. The tables' CHECKs hold those of persons, entries, tries and checks too: a
@@ -91,15 +92,6 @@ func (s *Service) reload(ctx context.Context, t patient.TenantID, a accountID, p
 		return patient.Patient{}, err
 	}
 	return s.open(ctx, t, v)
-}
-
-// Booker implements patient.Service.
-func (s *Service) Booker(ctx context.Context, p patient.ID) (patient.Booker, error) {
-	_, v, _, err := s.mine(ctx, "patient.book", p)
-	if err != nil {
-		return patient.Booker{}, err
-	}
-	return patient.Booker{ID: v.id, Birth: v.birth, Verified: v.verified}, nil
 }
 
 // MaskedNames implements patient.Service.

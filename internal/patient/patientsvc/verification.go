@@ -44,6 +44,7 @@ func (s *Service) Verify(ctx context.Context, p patient.ID) (patient.Patient, er
 	if result == "" {
 		result = patient.Unverified
 	}
+	defer s.bookers.InvalidateAll()
 	if err := s.store.verified(ctx, who.Tenant, v, result, res.At, res.Reference, policy); err != nil {
 		return patient.Patient{}, err
 	}
@@ -62,6 +63,7 @@ func (s *Service) Shred(ctx context.Context, p patient.ID) error {
 	if err != nil {
 		return err
 	}
+	defer s.bookers.InvalidateAll()
 	if err := s.store.shred(ctx, who.Tenant, p, d.Policy); err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func New(base module.Base, books ledger.Service, channel Channel) (*Service, *mo
 	return s, &module.Module{
 		Name:     "payment",
 		Routes:   s.routes,
-		Hears:    []inbox.Handler{s.onSettled()},
+		Hears:    []inbox.Handler{s.onHeld(), s.onSettled()},
 		Jobs:     s.jobs(),
 		Checks:   checks(),
 		Sets:     sets(),

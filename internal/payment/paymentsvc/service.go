@@ -2,6 +2,7 @@ package paymentsvc
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"time"
 	"unicode/utf8"
@@ -107,10 +108,14 @@ func (s *Service) Close(ctx context.Context, tenant payment.TenantID, pid paymen
 
 // find reads a payment that the principal may do this with.
 func (s *Service) find(ctx context.Context, tenant payment.TenantID, pid payment.ID, action string) (record, change, error) {
-	if _, err := auth.From(ctx); err != nil {
+	who, err := auth.From(ctx)
+	if err != nil {
 		return record{}, change{}, err
 	}
 	p, err := s.store.get(ctx, s.base.DB, tenant, pid)
+	if errors.Is(err, payment.ErrNotFound) && who.Kind == auth.Patient {
+		p, err = s.await(ctx, tenant, pid)
+	}
 	if err != nil {
 		return record{}, change{}, err
 	}
@@ -119,6 +124,37 @@ func (s *Service) find(ctx context.Context, tenant payment.TenantID, pid payment
 		return record{}, change{}, err
 	}
 	return p, c, nil
+}
+
+// A payment is opened when this context hears of the hold, a moment after the patient's
+// answer: who asks in between waits for it.
+const (
+	heardWithin = 30 * time.Second // how young an id must be to be waited for
+	awaitTime   = 2 * time.Second
+	awaitStep   = 50 * time.Millisecond
+)
+
+// await reads a payment that may be on its way; payment.not_found.
+func (s *Service) await(ctx context.Context, tenant payment.TenantID, pid payment.ID) (record, error) {
+	made, now := pid.Time(), s.base.Clock.Now()
+	if made.Before(now.Add(-heardWithin)) || made.After(now.Add(heardWithin)) {
+		return record{}, payment.ErrNotFound.New()
+	}
+	ctx, cancel := context.WithTimeout(ctx, awaitTime)
+	defer cancel()
+	tick := time.NewTicker(awaitStep)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return record{}, payment.ErrNotFound.New()
+		case <-tick.C:
+		}
+		p, err := s.store.get(ctx, s.base.DB, tenant, pid)
+		if err == nil || !errors.Is(err, payment.ErrNotFound) {
+			return p, err
+		}
+	}
 }
 
 // may asks the policies. To a person another account's payment does not exist, and another tenant's to nobody.

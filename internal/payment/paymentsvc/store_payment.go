@@ -17,32 +17,38 @@ import (
 // open makes the payment, or finds the same one.
 func (s store) open(ctx context.Context, d *db.DB, r payment.Request, c change) (p record, err error) {
 	err = d.Write(ctx, r.Tenant, func(ctx context.Context, tx db.Tx) error {
-		n, err := tx.Exec(ctx, `INSERT INTO payment
-			(tenant_id, id, account_id, purpose, reference_id, number, description, amount_fen, state, deadline, version, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, 1, $10) ON CONFLICT (tenant_id, id) DO NOTHING`,
-			tx.Tenant(), r.ID, r.Account, string(r.Purpose), r.Reference, r.Number, r.Description, fen(r.Amount), r.Deadline.UnixMicro(),
-			tx.Now().UnixMicro())
-		if err != nil {
-			return err
-		}
-		if p, err = s.read(ctx, tx, r.ID); err != nil {
-			return err
-		}
-		if n == 0 {
-			if p.Account != r.Account || p.Purpose != r.Purpose || p.Reference != r.Reference || p.Number != r.Number ||
-				p.Amount != r.Amount || p.Deadline.UnixMicro() != r.Deadline.UnixMicro() {
-				return payment.ErrReused.New()
-			}
-			return nil
-		}
-		if err := s.step(ctx, tx, r.ID, "", payment.Open, c); err != nil {
-			return err
-		}
-		return job.Enqueue(ctx, tx, job.Spec{
-			Kind: jobClose, Key: r.ID.String(), RunAt: r.Deadline.Add(closeGrace), Payload: about{Payment: r.ID}, Max: closeTries,
-		})
+		p, err = s.openIn(ctx, tx, r, c)
+		return err
 	})
 	return p, err
+}
+
+// openIn is open within a transaction.
+func (s store) openIn(ctx context.Context, tx db.Tx, r payment.Request, c change) (p record, err error) {
+	n, err := tx.Exec(ctx, `INSERT INTO payment
+		(tenant_id, id, account_id, purpose, reference_id, number, description, amount_fen, state, deadline, version, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, 1, $10) ON CONFLICT (tenant_id, id) DO NOTHING`,
+		tx.Tenant(), r.ID, r.Account, string(r.Purpose), r.Reference, r.Number, r.Description, fen(r.Amount), r.Deadline.UnixMicro(),
+		tx.Now().UnixMicro())
+	if err != nil {
+		return p, err
+	}
+	if p, err = s.read(ctx, tx, r.ID); err != nil {
+		return p, err
+	}
+	if n == 0 {
+		if p.Account != r.Account || p.Purpose != r.Purpose || p.Reference != r.Reference || p.Number != r.Number ||
+			p.Amount != r.Amount || p.Deadline.UnixMicro() != r.Deadline.UnixMicro() {
+			return p, payment.ErrReused.New()
+		}
+		return p, nil
+	}
+	if err := s.step(ctx, tx, r.ID, "", payment.Open, c); err != nil {
+		return p, err
+	}
+	return p, job.Enqueue(ctx, tx, job.Spec{
+		Kind: jobClose, Key: r.ID.String(), RunAt: r.Deadline.Add(closeGrace), Payload: about{Payment: r.ID}, Max: closeTries,
+	})
 }
 
 // beginPrepay notes, before the channel is asked, that the channel may know the payment, and plans the active queries.

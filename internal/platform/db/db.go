@@ -57,6 +57,11 @@ type Tx interface {
 	Exec(ctx context.Context, sql string, args ...any) (int64, error)
 	Query(ctx context.Context, sql string, args ...any) (Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) Row
+	// Send runs the statements of a pipeline in order: PostgreSQL in one round trip.
+	Send(ctx context.Context, p *Pipeline) error
+	// Last puts a statement off to the end of the transaction, into the round trip of the
+	// commit: for writes whose outcome nothing depends on. When one fails nothing is committed.
+	Last(sql string, args ...any)
 	Tenant() id.ID[auth.Tenant]
 	Engine() Engine
 	// Context is the owning context's name.

@@ -158,6 +158,7 @@ type pgTx struct {
 	conn  *pgx.Conn
 	m     mode
 	now   time.Time
+	last  []step
 	mark  string // keeps prepared statements of two contexts apart: the same text has another plan under another role and path
 	hooks []func()
 
@@ -169,18 +170,70 @@ type pgTx struct {
 func (t *pgTx) commit(ctx context.Context) error {
 	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	res, err := t.conn.PgConn().Exec(c, "COMMIT").ReadAll()
+	ended := ""
+	err := t.pipe(c, append(t.last, step{text: "COMMIT"}), func(tag string) { ended = tag })
 	if err != nil {
 		if pgCode(err) != "" && !lostConnection(err) {
 			return fmt.Errorf("commit: %w", err)
 		}
 		return ErrOutcomeUnknown.Wrap(err)
 	}
-	if len(res) != 1 || res[0].CommandTag.String() != "COMMIT" {
+	if ended != "COMMIT" {
 		return errors.New("commit: the transaction had failed and was rolled back")
 	}
 	return nil
 }
+
+// pipe sends statements in one round trip; ended gets the tag of the last one.
+func (t *pgTx) pipe(ctx context.Context, steps []step, ended func(tag string)) error {
+	b := &pgx.Batch{}
+	for _, s := range steps {
+		text := t.mark + t.rewrite(s.text)
+		if s.text == "COMMIT" {
+			text = s.text
+		}
+		b.Queue(text, s.args...)
+	}
+	res := t.conn.SendBatch(ctx, b)
+	for _, s := range steps {
+		if err := one(res, s, ended); err != nil {
+			_ = res.Close()
+			return err
+		}
+	}
+	return res.Close()
+}
+
+func one(res pgx.BatchResults, s step, ended func(tag string)) error {
+	if s.scan == nil {
+		tag, err := res.Exec()
+		if err == nil && ended != nil {
+			ended(tag.String())
+		}
+		return err
+	}
+	rows, err := res.Query()
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if err := s.scan(rows); err != nil {
+		return err
+	}
+	rows.Close()
+	return rows.Err()
+}
+
+// Send implements Tx.
+func (t *pgTx) Send(ctx context.Context, p *Pipeline) error {
+	if len(p.steps) == 0 {
+		return nil
+	}
+	return t.pipe(ctx, p.steps, nil)
+}
+
+// Last implements Tx.
+func (t *pgTx) Last(text string, args ...any) { t.last = append(t.last, step{text: text, args: args}) }
 
 func (t *pgTx) Tenant() id.ID[auth.Tenant] { return t.m.tenant }
 func (t *pgTx) Engine() Engine             { return Postgres }

@@ -133,6 +133,9 @@ func (e *sqliteEngine) run(ctx context.Context, m mode, fn func(context.Context,
 	if err := fn(ctx, tx); err != nil {
 		return nil, err
 	}
+	if err := runSteps(ctx, tx, tx.last); err != nil {
+		return nil, err
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, ErrBusy.Wrap(err)
 	}
@@ -194,6 +197,12 @@ type liteTx struct {
 	m     mode
 	now   time.Time
 	hooks []func()
+	last  []step
+}
+
+func (t *liteTx) Send(ctx context.Context, p *Pipeline) error { return runSteps(ctx, t, p.steps) }
+func (t *liteTx) Last(text string, args ...any) {
+	t.last = append(t.last, step{text: text, args: args})
 }
 
 func (t *liteTx) Tenant() id.ID[auth.Tenant] { return t.m.tenant }

@@ -11,6 +11,7 @@ import (
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/event"
 	"xinglin/internal/platform/authz"
+	"xinglin/internal/platform/batch"
 	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/httpx"
@@ -29,7 +30,8 @@ type Base struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 	Signals Signals
-	Demo    bool // shown codes, inbox page; never true without --demo
+	Batches *batch.Metrics // of the request combiners; nil counts nothing
+	Demo    bool           // shown codes, inbox page; never true without --demo
 }
 
 // Signals reach all processes at once and may get lost: a hint to look, never a truth.

@@ -66,12 +66,9 @@ func Add(ctx context.Context, tx db.Tx, ev ...event.Event) error {
 		return fmt.Errorf("outbox: %d events of %s have %d bytes, at most %d", len(ev), name, len(payload), MaxBytes)
 	}
 	now := tx.Now()
-	_, err = tx.Exec(ctx, `INSERT INTO outbox (tenant_id, id, name, payload, trace, number, created_at)
+	tx.Last(`INSERT INTO outbox (tenant_id, id, name, payload, trace, number, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		tx.Tenant(), id.New[event.Row](now), name, string(payload), obs.Trace(ctx), obs.Number(ctx), now.UnixMicro())
-	if err != nil {
-		return fmt.Errorf("outbox: %s: %w", name, err)
-	}
 	tx.Wake(topic)
 	return nil
 }

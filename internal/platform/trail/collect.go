@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"xinglin/internal/kernel/auth"
@@ -28,6 +30,8 @@ type Row struct {
 	Origin  string
 	Trace   string
 	Number  string
+
+	acts []byte // packed parts of a combined row
 }
 
 // Sink keeps rows for good (the audit context). The same row may come twice: it is
@@ -72,10 +76,22 @@ func (c *Collector) batch(ctx context.Context, d *db.DB) (int, error) {
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
-	if err := c.Sink.Collect(ctx, d.Name(), rows); err != nil {
+	acts, kept, err := apart(rows)
+	if err != nil {
 		return 0, err
 	}
-	return len(rows), d.WriteAll(ctx, func(ctx context.Context, tx db.Tx) error {
+	more := len(rows) > kept
+	rows = rows[:kept]
+	for some := range slices.Chunk(acts, collectBatch) {
+		if err := c.Sink.Collect(ctx, d.Name(), some); err != nil {
+			return 0, err
+		}
+	}
+	n := len(rows)
+	if more {
+		n = collectBatch // there is more to take
+	}
+	return n, d.WriteAll(ctx, func(ctx context.Context, tx db.Tx) error {
 		for _, r := range rows {
 			if _, err := tx.Exec(ctx, "DELETE FROM trail WHERE tenant_id = $1 AND id = $2", r.Tenant, r.ID); err != nil {
 				return err
@@ -85,9 +101,40 @@ func (c *Collector) batch(ctx context.Context, d *db.DB) (int, error) {
 	})
 }
 
+// maxActs bounds what one round hands over.
+const maxActs = 4096
+
+// apart takes combined rows apart, and says how many of the rows it took.
+func apart(rows []Row) (acts []Row, taken int, err error) {
+	for _, r := range rows {
+		if len(acts) >= maxActs {
+			break
+		}
+		taken++
+		if r.Actor != Combined || len(r.acts) == 0 {
+			acts = append(acts, r)
+			continue
+		}
+		text, err := unpack(r.acts)
+		if err != nil {
+			return nil, 0, err
+		}
+		var parts []Part
+		if err := json.Unmarshal(text, &parts); err != nil {
+			return nil, 0, fmt.Errorf("trail: a combined row is no list of acts") // the decoder's words quote it
+		}
+		for _, p := range parts {
+			act := r
+			act.ID, act.Actor, act.Object, act.Policy, act.Origin, act.Trace, act.Number, act.acts = p.ID, p.Actor, p.Object, p.Policy, p.Origin, p.Trace, p.Number, nil
+			acts = append(acts, act)
+		}
+	}
+	return acts, taken, nil
+}
+
 func read(ctx context.Context, tx db.Tx) ([]Row, error) {
 	rows, err := tx.Query(ctx, `-- global: the collector
-		SELECT tenant_id, id, at, actor, action, noun, object, policy, why, changed, origin, trace, number FROM trail
+		SELECT tenant_id, id, at, actor, action, noun, object, policy, why, changed, origin, trace, number, acts FROM trail
 		ORDER BY at, id LIMIT $1`, collectBatch)
 	if err != nil {
 		return nil, err
@@ -98,7 +145,7 @@ func read(ctx context.Context, tx db.Tx) ([]Row, error) {
 		var r Row
 		var changed []byte
 		err := rows.Scan(&r.Tenant, &r.ID, db.Instant(&r.At), &r.Actor, &r.Action, &r.Noun, &r.Object, &r.Policy, &r.Why, &changed,
-			&r.Origin, &r.Trace, &r.Number)
+			&r.Origin, &r.Trace, &r.Number, &r.acts)
 		if err != nil {
 			return nil, err
 		}

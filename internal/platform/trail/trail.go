@@ -6,6 +6,7 @@ package trail
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"xinglin/internal/kernel/auth"
@@ -35,6 +36,37 @@ type Entry struct {
 	Changed any
 }
 
+// Part is one act of a combined transaction: what Record takes from the context, each
+// with its own actor.
+type Part struct {
+	ID     id.ID[Act] `json:"id"`
+	Actor  string     `json:"actor"`
+	Object string     `json:"object"`
+	Policy string     `json:"policy"`
+	Origin string     `json:"origin"`
+	Trace  string     `json:"trace"`
+	Number string     `json:"number"`
+}
+
+// Combined is the actor of a row that carries several acts.
+const Combined = "combined"
+
+// RecordAll writes one row for all the acts of a combined transaction; the collector takes
+// it apart. e gives what they share.
+func RecordAll(ctx context.Context, tx db.Tx, e Entry, parts []Part) error {
+	if e.Action == "" || e.Noun == "" || len(parts) == 0 {
+		return fmt.Errorf("trail: a combined entry without action, noun or acts: %q %q", e.Action, e.Noun)
+	}
+	acts, err := json.Marshal(parts)
+	if err != nil {
+		return fmt.Errorf("trail: %w", err)
+	}
+	tx.Last(`INSERT INTO trail (tenant_id, id, at, actor, action, noun, object, policy, why, changed, origin, trace, number, acts)
+		VALUES ($1, $2, $3, $4, $5, $6, '', '', '', $7, '', '', '', $8)`,
+		tx.Tenant(), id.New[Act](tx.Now()), tx.Now().UnixMicro(), Combined, e.Action, e.Noun, db.JSON(e.Changed), pack(acts))
+	return nil
+}
+
 // Record writes the row. The actor is the principal of ctx (auth.required without
 // one); origin, trace and business number are those of ctx.
 func Record(ctx context.Context, tx db.Tx, e Entry) (id.ID[Act], error) {
@@ -57,12 +89,9 @@ func Record(ctx context.Context, tx db.Tx, e Entry) (id.ID[Act], error) {
 		return id.ID[Act]{}, fmt.Errorf("trail: an entry without action or noun: %q %q", e.Action, e.Noun)
 	}
 	act := id.New[Act](tx.Now())
-	_, err = tx.Exec(ctx, `INSERT INTO trail (tenant_id, id, at, actor, action, noun, object, policy, why, changed, origin, trace, number)
+	tx.Last(`INSERT INTO trail (tenant_id, id, at, actor, action, noun, object, policy, why, changed, origin, trace, number)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 		tx.Tenant(), act, tx.Now().UnixMicro(), who.Actor(), e.Action, e.Noun, e.ID, e.Policy, e.Why, db.JSON(e.Changed),
 		obs.Origin(ctx), obs.Trace(ctx), obs.Number(ctx))
-	if err != nil {
-		return id.ID[Act]{}, fmt.Errorf("trail: %w", err)
-	}
 	return act, nil
 }

@@ -2,14 +2,11 @@ package schedulingsvc
 
 import (
 	"context"
-	"math"
-	"strconv"
 	"strings"
 
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/id"
-	"xinglin/internal/kernel/page"
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/scheduling"
@@ -47,45 +44,6 @@ func (s *Service) Get(ctx context.Context, a id.ID[scheduling.Appointment]) (sch
 	}
 	obs.SetNumber(ctx, v.RegNo)
 	return s.shown(v), nil
-}
-
-// List gives the account's own appointments, newest first.
-func (s *Service) List(ctx context.Context, state scheduling.State, p page.Request) (out page.Page[scheduling.Appointment], err error) {
-	who, _, err := s.may(ctx, "scheduling.list_appointments", "Appointments")
-	if err != nil {
-		return out, err
-	}
-	from, err := readMark(p.Cursor)
-	if err != nil {
-		return out, err
-	}
-	items, more, err := s.store.list(ctx, who.Tenant, who.Account, state, from, p)
-	if err != nil {
-		return out, err
-	}
-	for _, a := range items {
-		out.Items = append(out.Items, s.shown(a))
-	}
-	if more {
-		last := items[len(items)-1]
-		out.Next = strconv.FormatInt(last.CreatedAt.UnixMicro(), 10) + " " + last.ID.String()
-	}
-	return out, nil
-}
-
-// readMark reads the cursor of List; empty begins with the newest.
-func readMark(cursor string) (m mark, err error) {
-	if cursor == "" {
-		return mark{At: math.MaxInt64}, nil
-	}
-	at, rest, _ := strings.Cut(cursor, " ")
-	if m.At, err = strconv.ParseInt(at, 10, 64); err == nil {
-		m.ID, err = id.Parse[scheduling.Appointment](rest)
-	}
-	if err != nil {
-		return m, scheduling.ErrInput.At("cursor", "not a cursor of this list")
-	}
-	return m, nil
 }
 
 // maxWhy bounds the staff's reason for the audit, in characters.

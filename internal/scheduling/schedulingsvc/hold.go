@@ -3,7 +3,6 @@ package schedulingsvc
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"xinglin/internal/kernel/auth"
@@ -21,55 +20,104 @@ import (
 // together in the index.
 const keyDrift = 24 * time.Hour
 
-// openTime bounds how long a request waits for the payment to open; the job does it otherwise.
+// openTime bounds how long a reader waits for a payment that was not opened yet.
 const openTime = 3 * time.Second
+
+// holding is a request that passed what can be decided without the database.
+type holding struct {
+	Request scheduling.HoldRequest
+	Account scheduling.AccountID
+	Actor   string
+	Policy  string
+	Origin  string
+	Trace   string
+	Rules   *scheduling.BookingRules
+	Session *session
+}
+
+// held is what a hold came to.
+type held struct {
+	scheduling.Appointment
+	hit     bool // the same request had its effect before
+	person  patient.Booker
+	session *session // nil for a hit that was found before the session
+}
+
+// seller takes seats. The product combines requests; the bench puts the other ways of
+// the field in its place.
+type seller interface {
+	// hold takes a seat for the request, or answers with the appointment that the same
+	// request made before (hit). Codes: those of errors.go, batch.busy, batch.outcome_unknown.
+	hold(ctx context.Context, t scheduling.TenantID, h *holding) (v appointmentRow, hit bool, err error)
+}
 
 // Hold takes a seat for a person of the caller's.
 func (s *Service) Hold(ctx context.Context, r scheduling.HoldRequest) (scheduling.Appointment, bool, error) {
-	none := scheduling.Appointment{}
+	h, err := s.hold(ctx, r)
+	return h.Appointment, h.hit, err
+}
+
+func (s *Service) hold(ctx context.Context, r scheduling.HoldRequest) (out held, err error) {
 	who, err := auth.From(ctx)
 	if err != nil {
-		return none, false, err
+		return out, err
 	}
 	now := s.base.Clock.Now()
 	if err := checkRequest(r, now); err != nil {
-		return none, false, err
+		return out, err
 	}
 	booker, policy, err := s.mayHold(ctx, who, r.Patient)
 	if err != nil {
-		return none, false, err
+		return out, err
 	}
-	o, err := s.store.offer(ctx, who.Tenant, r, clock.DateOf(now))
+	sess, err := s.sessionOf(ctx, who.Tenant, r)
 	if err != nil {
-		return none, false, err
+		return out, err
 	}
-	h := holding{Request: r, Account: who.Account, Policy: policy, offer: o}
-	if o.Known != nil {
-		if !h.same(*o.Known) {
-			return none, false, scheduling.ErrKeyReused.New()
-		}
-		if o.Known.State == scheduling.Pending { // the first try may have died before it opened the payment
-			s.openNow(ctx, who.Tenant, o.Known.Appointment)
-		}
-		return s.shown(o.Known.Appointment), true, nil
+	h := &holding{
+		Request: r, Account: who.Account, Actor: who.Actor(), Policy: policy, Origin: obs.Origin(ctx), Trace: obs.Trace(ctx), Session: sess,
 	}
-	if err := s.allowed(ctx, who.Tenant, o, booker, now); err != nil {
-		return none, false, err
+	if h.Rules, err = s.rulesOf(ctx, who.Tenant); err != nil {
+		return out, err
 	}
-	sch := o.Schedule
-	h.RegNo = regNo(r.ID, sch.Date)
-	h.LimitKey = limitKey(o.Rules.Limit, limitFacts{
-		Day: sch.Date, Department: sch.Department, Practitioner: sch.Practitioner, Session: sch.Session, Patient: r.Patient, Account: who.Account,
-	})
-	ctx = obs.WithNumber(ctx, h.RegNo)
-	v, hit, err := s.store.hold(ctx, who.Tenant, h)
+	if err := allowed(h, booker, now); err != nil {
+		return s.knownOr(ctx, who.Tenant, h, err)
+	}
+	obs.SetNumber(ctx, regNo(r.ID, sess.Date))
+	v, hit, err := s.seats.hold(ctx, who.Tenant, h)
 	if err != nil {
-		return none, false, err
+		return out, err
 	}
-	if v.State == scheduling.Pending {
-		s.openNow(ctx, who.Tenant, v.Appointment)
+	return held{Appointment: s.shown(v.Appointment), hit: hit, person: booker, session: sess}, nil
+}
+
+// knownOr answers a repeat of a request that had its effect in time; else the refusal.
+// Before the release nothing can have been sold, so the crowd that waits for it costs no look.
+func (s *Service) knownOr(ctx context.Context, t scheduling.TenantID, h *holding, refusal error) (held, error) {
+	if errors.Is(refusal, scheduling.ErrNotReleased) {
+		return held{}, refusal
 	}
-	return s.shown(v.Appointment), hit, nil
+	v, err := s.store.appointment(ctx, t, h.Request.ID)
+	switch {
+	case errors.Is(err, scheduling.ErrNotFound):
+		return held{}, refusal
+	case err != nil:
+		return held{}, err
+	case !h.same(v):
+		return held{}, scheduling.ErrKeyReused.New()
+	}
+	return held{Appointment: s.shown(v.Appointment), hit: true}, nil
+}
+
+// same reports whether a known appointment came of the same request.
+func (h *holding) same(v appointmentRow) bool {
+	if v.Account != h.Account || v.Patient != h.Request.Patient || v.AnySlot != h.Request.Any {
+		return false
+	}
+	if v.AnySlot {
+		return v.Schedule == h.Request.Schedule
+	}
+	return v.Slot == h.Request.Slot
 }
 
 // checkRequest refuses what no hospital's rules allow.
@@ -104,28 +152,23 @@ func (s *Service) mayHold(ctx context.Context, who auth.Principal, p scheduling.
 	return b, d.Policy, err
 }
 
-// allowed asks the hospital's rules about the clock, the age and the person's past.
-func (s *Service) allowed(ctx context.Context, t scheduling.TenantID, o offer, b patient.Booker, now time.Time) error {
-	sch := o.Schedule
-	err := bookable(o.Rules, bookFacts{Day: sch.Date, SlotStart: o.Slot.StartsAt, ReleasedAt: sch.ReleasedAt, Stopped: sch.Stopped}, now)
+// allowed asks the hospital's rules about the clock and the age. The person's past and
+// the other visits are read with the seats.
+func allowed(h *holding, b patient.Booker, now time.Time) error {
+	sch := h.Session
+	start := sch.slots[len(sch.slots)-1].StartsAt
+	if !h.Request.Any {
+		start = sch.slot(h.Request.Slot).StartsAt
+	}
+	err := bookable(*h.Rules, bookFacts{Day: sch.Date, SlotStart: start, ReleasedAt: sch.ReleasedAt, Stopped: sch.Stopped}, now)
 	if err != nil {
 		return err
 	}
-	today := clock.DateOf(now)
-	if err := suspended(o.Rules, o.Past, today); err != nil {
-		return err
-	}
-	paediatric := false
-	if o.Rules.Age.Kind == scheduling.AgePaediatric {
-		if paediatric, err = s.paediatric(ctx, t, sch.Department); err != nil {
-			return err
-		}
-	}
-	return checkAge(o.Rules.Age, b.Birth, b.Birth != 0, sch.Date, paediatric)
+	return checkAge(h.Rules.Age, b.Birth, b.Birth != 0, sch.Date, sch.paediatric)
 }
 
 // suspended refuses a person who missed or gave back too many visits.
-func suspended(r scheduling.BookingRules, past incidents, today clock.Date) error {
+func suspended(r *scheduling.BookingRules, past incidents, today clock.Date) error {
 	until, blocked := blockedUntil(r.NoShow, past.missed, today)
 	for _, a := range r.Returns {
 		days := past.returned
@@ -142,31 +185,20 @@ func suspended(r scheduling.BookingRules, past incidents, today clock.Date) erro
 	return nil
 }
 
-// paediatric reports whether a department cares for children, by its name (儿科, 小儿外科,
-// 儿童保健): the directory knows no such mark.
-func (s *Service) paediatric(ctx context.Context, t scheduling.TenantID, d scheduling.DepartmentID) (bool, error) {
-	l, err := s.dir.Labels(ctx, t, nil, []scheduling.DepartmentID{d}, nil)
-	return strings.Contains(l.Departments[d].Name, "儿"), err
-}
-
-// openNow opens the payment within the request. When it fails the job does it soon.
+// openNow opens a payment that should be there by now: payment hears of each hold, but
+// the broker may be down, and the patient wants to pay. What fails is tried by the next reader.
 func (s *Service) openNow(ctx context.Context, t scheduling.TenantID, a scheduling.Appointment) {
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	if err := s.openPayment(ctx, t, a); err != nil {
+	_, err := s.payments.Open(ctx, payment.Request{
+		ID: a.Payment, Tenant: t, Account: a.Account, Purpose: payment.ForAppointment, Reference: id.As[id.Any](a.ID), Number: a.RegNo,
+		Description: payment.RegistrationFee, Amount: a.Fee, Deadline: a.HoldExpiresAt,
+	})
+	if err != nil {
 		code := "internal"
 		if f := fault.Of(err); f != nil {
 			code = f.Code.Name
 		}
 		obs.Log(ctx).Warn("scheduling: the payment will be opened later", "code", code, "timeout", errors.Is(err, context.DeadlineExceeded))
 	}
-}
-
-// openPayment opens the payment under the appointment's own id; again is the same one.
-func (s *Service) openPayment(ctx context.Context, t scheduling.TenantID, a scheduling.Appointment) error {
-	_, err := s.payments.Open(ctx, payment.Request{
-		ID: a.Payment, Tenant: t, Account: a.Account, Purpose: payment.ForAppointment, Reference: id.As[id.Any](a.ID), Number: a.RegNo,
-		Description: "挂号费", Amount: a.Fee, Deadline: a.HoldExpiresAt,
-	})
-	return err
 }

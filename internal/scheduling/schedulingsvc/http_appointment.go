@@ -91,19 +91,28 @@ func (s *Service) postAppointment(ctx context.Context, in *postAppointmentIn) (*
 	if r.Schedule, err = optional[scheduling.Schedule](in.Body.ScheduleID); err != nil {
 		return nil, err
 	}
-	a, hit, err := s.Hold(ctx, r)
+	h, err := s.hold(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	bodies, err := s.bodies(ctx, []scheduling.Appointment{a})
+	if !h.hit { // all of it is known: no look at other contexts on the way of the rush
+		return &postAppointmentOut{ETag: httpx.ETag(h.Version), Body: s.heldOut(h)}, nil
+	}
+	bodies, err := s.bodies(ctx, []scheduling.Appointment{h.Appointment})
 	if err != nil {
 		return nil, err
 	}
-	o := &postAppointmentOut{ETag: httpx.ETag(a.Version), Body: bodies[0]}
-	if hit {
-		o.Hit = "true"
+	return &postAppointmentOut{ETag: httpx.ETag(h.Version), Body: bodies[0], Hit: "true"}, nil
+}
+
+// heldOut is the answer to a new hold.
+func (s *Service) heldOut(h held) appointmentBody {
+	b := appointmentOut(h.Appointment, h.session.labels)
+	b.PatientNameMasked, b.ServerTime = h.person.Masked, s.base.Clock.Now().UTC()
+	if !h.Payment.IsZero() {
+		b.PaymentID, b.PaymentState, b.RefundState = h.Payment.String(), string(payment.Open), "none"
 	}
-	return o, nil
+	return b
 }
 
 type listAppointmentsIn struct {
@@ -183,6 +192,9 @@ func (s *Service) taggedBody(ctx context.Context, a scheduling.Appointment, hist
 	return &tagged[appointmentBody]{httpx.ETag(a.Version), bodies[0]}, nil
 }
 
+// openGrace is how long payment has to hear of a hold before a reader opens the payment.
+const openGrace = 2 * time.Second
+
 // bodies adds the names and the states of the payments, each in one batch. Without the
 // payment context the states are those that this context knows itself.
 func (s *Service) bodies(ctx context.Context, as []scheduling.Appointment) ([]appointmentBody, error) {
@@ -219,6 +231,9 @@ func (s *Service) bodies(ctx context.Context, as []scheduling.Appointment) ([]ap
 		b.PatientNameMasked, b.ServerTime = masked[a.Patient], now
 		if !a.Payment.IsZero() {
 			p, known := paid[a.Payment]
+			if !known && a.State == scheduling.Pending && now.Sub(a.CreatedAt) > openGrace {
+				s.openNow(ctx, who.Tenant, a)
+			}
 			b.PaymentID, b.PaymentState, b.RefundState = a.Payment.String(), paymentState(a, p, known), refundState(a, p)
 		}
 		out = append(out, b)

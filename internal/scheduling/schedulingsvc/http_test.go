@@ -325,22 +325,22 @@ func TestLive(t *testing.T) {
 	})
 }
 
-// TestPaymentDown: the payment context does not answer during the hold: the seat is kept
-// all the same and the job opens the payment.
+// TestPaymentDown: the payment context does not hear of the hold in time: the seat is kept
+// all the same, and who looks at the appointment opens the payment.
 func TestPaymentDown(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
 		w.rota(2500, 10, 30)
+		h := apitest.New(t, w.m.Routes)
 		p, v := w.person()
 		w.payments.setDown(true)
 		a := w.hold(p, w.ask(v, w.on("2026-03-04").ID))
 		w.clock.Add(3 * time.Second)
 		w.due()
-		if len(w.payments.known) != 0 || w.get(p, a.ID).State != scheduling.Pending {
+		if h.Do(p, "GET", "/appointments/"+a.ID.String(), nil); len(w.payments.known) != 0 || w.get(p, a.ID).State != scheduling.Pending {
 			t.Fatal("held without a payment")
 		}
 		w.payments.setDown(false)
-		w.clock.Add(3 * time.Second)
-		w.due()
+		h.Do(p, "GET", "/appointments/"+a.ID.String(), nil)
 		if q := w.payments.get(a.Payment); q.Amount != 2500 || !q.Deadline.Equal(a.HoldExpiresAt) {
 			t.Errorf("%+v", q)
 		}

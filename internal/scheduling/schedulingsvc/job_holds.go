@@ -3,6 +3,7 @@ package schedulingsvc
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/id"
@@ -10,15 +11,13 @@ import (
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/job"
-	"xinglin/internal/scheduling"
 )
 
 // jobs are the timers and the work with other contexts.
 func (s *Service) jobs() []job.Handler {
 	return []job.Handler{
-		job.InTx(jobExpire, s.expireHold),
+		job.Call(jobExpire, s.expireHolds),
 		job.InTx(jobReturn, s.returnSeat),
-		job.Call(jobOpen, s.openPaymentJob),
 		job.Call(jobClose, s.closePayment),
 		job.Call(jobRefund, s.refundPayment),
 		job.Call(jobExtend, s.extendJob),
@@ -26,12 +25,29 @@ func (s *Service) jobs() []job.Handler {
 	}
 }
 
-func (s *Service) expireHold(ctx context.Context, tx db.Tx, p about) error {
-	d, err := s.base.Authz.Check(ctx, authz.Request{Action: "scheduling.expire_hold", Noun: "Appointment", ID: p.Appointment.String()})
+// expireTogether bounds the holds that end in one transaction: it locks their sessions.
+const expireTogether = 32
+
+// expireHolds ends the holds of one batch that were not paid, a few in a transaction.
+func (s *Service) expireHolds(ctx context.Context, p expiring) error {
+	who, err := auth.From(ctx)
 	if err != nil {
 		return err
 	}
-	return s.store.expire(ctx, tx, p.Appointment, d.Policy)
+	d, err := s.base.Authz.Check(ctx, authz.Request{Action: "scheduling.expire_hold", Noun: "Appointments", ID: who.Tenant.String()})
+	if err != nil {
+		return err
+	}
+	due, err := s.store.stillHeld(ctx, who.Tenant, p.Appointments)
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(due, expireTogether) {
+		if err := s.store.expireAll(ctx, who.Tenant, some, d.Policy); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Service) returnSeat(ctx context.Context, tx db.Tx, p about) error {
@@ -40,19 +56,6 @@ func (s *Service) returnSeat(ctx context.Context, tx db.Tx, p about) error {
 		return err
 	}
 	return s.store.returnSeat(ctx, tx, p.Appointment, d.Policy)
-}
-
-// openPaymentJob heals a process that ended between the hold and the payment.
-func (s *Service) openPaymentJob(ctx context.Context, p about) error {
-	who, err := auth.From(ctx)
-	if err != nil {
-		return err
-	}
-	v, err := s.store.appointment(ctx, who.Tenant, p.Appointment)
-	if err != nil || v.State != scheduling.Pending || !s.base.Clock.Now().Before(v.HoldExpiresAt) {
-		return err
-	}
-	return s.openPayment(ctx, who.Tenant, v.Appointment)
 }
 
 func (s *Service) closePayment(ctx context.Context, p about) error {

@@ -1,11 +1,21 @@
 package schedulingsvc
 
-import "context"
+import (
+	"context"
+	"errors"
 
-// extendJob makes one tenant's schedules up to its horizon.
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/clock"
+)
+
+// extendJob makes one tenant's schedules up to its horizon, and files the visits of past days.
 func (s *Service) extendJob(ctx context.Context, _ struct{}) error {
-	_, err := s.extendToHorizon(ctx)
-	return err
+	who, err := auth.From(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = s.extendToHorizon(ctx)
+	return errors.Join(err, s.store.filePast(ctx, who.Tenant, clock.DateOf(s.base.Clock.Now())))
 }
 
 // extendAll leaves each tenant's extension to a job of its own.

@@ -47,6 +47,40 @@ func (s *Service) signalLive(ctx context.Context, t scheduling.TenantID, schedul
 	}
 }
 
+// freeTopic: a session may have seats again; sold-out marks of all processes go.
+const freeTopic = "scheduling.free"
+
+// signalFree clears the mark here at once, so that who learns of the seat can have it, and
+// tells the other processes; what gets lost ends with markTime.
+func (s *Service) signalFree(ctx context.Context, t scheduling.TenantID, schedule id.ID[scheduling.Schedule]) {
+	s.marks.clear(scheduleKey{t, schedule})
+	if s.base.Signals == nil {
+		return
+	}
+	data, err := json.Marshal(signal{t, schedule})
+	if err == nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		err = s.base.Signals.Signal(ctx, freeTopic, data)
+	}
+	if err != nil {
+		obs.Log(ctx).Debug("scheduling: a free signal was not sent")
+	}
+}
+
+// hearFree listens to the other processes' free seats.
+func (s *Service) hearFree() (stop func(), err error) {
+	if s.base.Signals == nil {
+		return func() {}, nil
+	}
+	return s.base.Signals.OnSignal(freeTopic, func(data []byte) {
+		var v signal
+		if json.Unmarshal(data, &v) == nil {
+			s.marks.clear(scheduleKey{v.Tenant, v.Schedule})
+		}
+	})
+}
+
 // counts reads for the hub.
 func (s *Service) counts(ctx context.Context, t scheduling.TenantID, known map[id.ID[scheduling.Schedule]]int64) ([]seatCount, error) {
 	return s.store.counts(ctx, t, known)
@@ -67,6 +101,11 @@ func (s *Service) start() (stop func(), err error) {
 			return nil, err
 		}
 	}
+	unfree, err := s.hearFree()
+	if err != nil {
+		unhear()
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(obs.WithLog(context.Background(), s.base.Log))
 	var running sync.WaitGroup
 	running.Go(func() { s.live.run(ctx) })
@@ -77,7 +116,9 @@ func (s *Service) start() (stop func(), err error) {
 	})
 	return func() {
 		unhear()
+		unfree()
 		cancel()
+		s.close()
 		running.Wait()
 	}, nil
 }

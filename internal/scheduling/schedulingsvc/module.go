@@ -1,6 +1,7 @@
 package schedulingsvc
 
 import (
+	"context"
 	"embed"
 	"io/fs"
 
@@ -8,6 +9,7 @@ import (
 	"xinglin/internal/kernel/event"
 	"xinglin/internal/patient"
 	"xinglin/internal/payment"
+	"xinglin/internal/platform/batch"
 	"xinglin/internal/platform/calendar"
 	"xinglin/internal/platform/inbox"
 	"xinglin/internal/platform/module"
@@ -45,8 +47,11 @@ func Describe() module.Description {
 // New builds the context. tenants is for the daily extension of every tenant's rota.
 func New(base module.Base, tenants tenant.Service, dir directory.Service, patients patient.Service, payments payment.Service, cal *calendar.Calendar) (*Service, *module.Module) {
 	s := &Service{base: base, tenants: tenants, dir: dir, patients: patients, payments: payments, cal: cal, pick: randomPick}
-	s.live = newHub(s.counts)
-	s.store = store{db: base.DB, live: s.signalLive}
+	s.live, s.kept = newHub(s.counts), newSessions()
+	s.marks = newMarks(func(ctx context.Context, k scheduleKey) (*mark, error) { return s.store.mark(ctx, k) })
+	s.store = store{db: base.DB, live: s.signalLive, free: s.signalFree, forget: s.kept.forget}
+	c := newCombined(s.store, s.marks, batch.Options{Log: base.Log, Metrics: base.Batches})
+	s.seats, s.close = c, c.combine.Close
 	return s, &module.Module{
 		Name:     "scheduling",
 		Routes:   s.routes,

@@ -52,7 +52,7 @@ func TestThousandForForty(t *testing.T) {
 		if got["ok"] != 40 || got["scheduling.session_full"] != n-40 {
 			t.Fatalf("%v", got)
 		}
-		if w.on("2026-03-04").Remaining != 0 || w.number(`SELECT COUNT(*) FROM hold WHERE tenant_id = $1`, w.tenant) != 40 {
+		if w.on("2026-03-04").Remaining != 0 || w.number(`SELECT COUNT(*) FROM appointment WHERE tenant_id = $1 AND state = 'pending'`, w.tenant) != 40 {
 			t.Error("40 holds")
 		}
 		won := 0

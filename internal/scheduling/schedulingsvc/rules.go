@@ -1,9 +1,9 @@
 package schedulingsvc
 
 import (
+	"hash/fnv"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"xinglin/internal/kernel/clock"
@@ -11,47 +11,25 @@ import (
 	"xinglin/internal/scheduling"
 )
 
-// limitFacts name a booking for its limit key.
-type limitFacts struct {
-	Day          clock.Date
-	Department   scheduling.DepartmentID
-	Practitioner scheduling.PractitionerID
-	Session      scheduling.Session
-	Patient      scheduling.PatientID
-	Account      scheduling.AccountID
-}
-
-// limitKey is the text that is unique among active appointments: the day first (what
-// grows in time), then the place, the person last, so that one day's keys lie together
-// in the index. Fields are labelled, so keys of different scopes never meet.
-func limitKey(s scheduling.LimitScope, f limitFacts) string {
-	var b strings.Builder
-	b.Grow(136)
-	b.WriteString(f.Day.String())
-	b.WriteString("/d:")
-	b.WriteString(f.Department.String())
-	if s.Session {
-		b.WriteString("/s:")
-		b.WriteString(string(f.Session))
+// scopeOf is the hash of what may be booked once a day: the department, by the rules also
+// the doctor and the session. The row has the day and the person beside it. It must be the
+// same in all processes and for ever.
+func scopeOf(l scheduling.LimitScope, v scheduleRow) int64 {
+	h := fnv.New64a()
+	h.Write(v.Department[:])
+	if l.Doctor {
+		h.Write(v.Practitioner[:])
 	}
-	if s.Doctor {
-		b.WriteString("/r:")
-		b.WriteString(f.Practitioner.String())
+	if l.Session {
+		h.Write([]byte(v.Session))
 	}
-	if s.Per == scheduling.PerAccount {
-		b.WriteString("/a:")
-		b.WriteString(f.Account.String())
-	} else {
-		b.WriteString("/p:")
-		b.WriteString(f.Patient.String())
-	}
-	return b.String()
+	return int64(h.Sum64()) //nolint:gosec // all bits count
 }
 
 // checkCaps refuses a visit on day when it would put more than Max active visits into
 // any Days days in a row. active are the days of the person's active appointments
-// within 92 days on either side. The store holds the person's guard row (an update of
-// it) in the same transaction, so that two bookings of one person count one after the other.
+// within 92 days on either side. The store makes the bookings of one person count one after
+// the other.
 func checkCaps(caps []scheduling.Cap, day clock.Date, active []clock.Date) error {
 	days := append(slices.Clone(active), day)
 	for _, c := range caps {

@@ -159,42 +159,25 @@ func TestSeatReturn(t *testing.T) {
 	}
 }
 
-func drawFacts(t *rapid.T) limitFacts {
-	b := func(n string) (v [16]byte) { v[15] = rapid.ByteRange(1, 3).Draw(t, n); return }
-	return limitFacts{
-		Day: clock.Date(rapid.IntRange(20_000, 20_003).Draw(t, "day")), Department: b("dept"), Practitioner: b("doctor"), Patient: b("patient"), Account: b("account"),
-		Session: rapid.SampledFrom([]scheduling.Session{scheduling.Morning, scheduling.Evening}).Draw(t, "session"),
-	}
-}
-
-// TestLimitKey: two bookings share a key exactly when the scope says they are the same,
-// keys of different scopes never meet, and keys sort by day.
-func TestLimitKey(t *testing.T) {
+// TestScope: two sessions share a scope exactly when the rules say that they are the same.
+func TestScope(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := scheduling.LimitScope{
-			Per:    rapid.SampledFrom([]scheduling.LimitPer{scheduling.PerPatient, scheduling.PerAccount}).Draw(t, "per"),
-			Doctor: rapid.Bool().Draw(t, "byDoctor"), Session: rapid.Bool().Draw(t, "bySession"),
+		l := scheduling.LimitScope{Doctor: rapid.Bool().Draw(t, "byDoctor"), Session: rapid.Bool().Draw(t, "bySession")}
+		draw := func(n string) (v scheduleRow) {
+			v.Department[15], v.Practitioner[15] = rapid.ByteRange(1, 3).Draw(t, n+" department"), rapid.ByteRange(1, 3).Draw(t, n+" doctor")
+			v.Session = rapid.SampledFrom([]scheduling.Session{scheduling.Morning, scheduling.Evening}).Draw(t, n+" session")
+			return v
 		}
-		a, b := drawFacts(t), drawFacts(t)
-		same := a.Day == b.Day && a.Department == b.Department && (!s.Doctor || a.Practitioner == b.Practitioner) && (!s.Session || a.Session == b.Session)
-		if s.Per == scheduling.PerAccount {
-			same = same && a.Account == b.Account
-		} else {
-			same = same && a.Patient == b.Patient
-		}
-		ka, kb := limitKey(s, a), limitKey(s, b)
-		if (ka == kb) != same {
-			t.Fatalf("%q %q", ka, kb)
-		}
-		if a.Day < b.Day && ka >= kb {
-			t.Fatalf("the day comes first: %q %q", ka, kb)
-		}
-		other := s
-		other.Doctor = !s.Doctor
-		if limitKey(other, a) == ka {
-			t.Fatalf("scopes meet: %q", ka)
+		a, b := draw("a"), draw("b")
+		same := a.Department == b.Department && (!l.Doctor || a.Practitioner == b.Practitioner) && (!l.Session || a.Session == b.Session)
+		if (scopeOf(l, a) == scopeOf(l, b)) != same {
+			t.Fatalf("%+v %v %v", l, scopeOf(l, a), scopeOf(l, b))
 		}
 	})
+	// Stored for ever: the hash of sixteen zero bytes.
+	if got := scopeOf(scheduling.LimitScope{}, scheduleRow{}); got != -8637869204239850395 {
+		t.Errorf("%d", got)
+	}
 }
 
 func TestCaps(t *testing.T) {

@@ -27,6 +27,10 @@ type Service struct {
 	payments payment.Service
 	cal      *calendar.Calendar
 	store    store
+	seats    seller
+	close    func() // ends the seller's writers
+	marks    *marks
+	kept     *sessions
 	live     *hub
 	pick     pick
 }

@@ -19,6 +19,17 @@ type store struct {
 	db *db.DB
 	// live tells all processes that the seats of a schedule changed; called after the commit.
 	live func(ctx context.Context, t scheduling.TenantID, schedule id.ID[scheduling.Schedule])
+	// free tells all processes that a seat came back; called after the commit, before live.
+	free func(ctx context.Context, t scheduling.TenantID, schedule id.ID[scheduling.Schedule])
+	// forget drops what this process keeps of plans and rules; called after the commit.
+	forget func()
+}
+
+// freed announces a session that may have seats again after the commit.
+func (s store) freed(ctx context.Context, tx db.Tx, schedule id.ID[scheduling.Schedule]) {
+	t := tx.Tenant()
+	tx.OnCommit(func() { s.free(ctx, t, schedule) })
+	s.changed(ctx, tx, schedule)
 }
 
 // changed announces a schedule after the commit.
@@ -82,7 +93,7 @@ func rulesIn(ctx context.Context, tx db.Tx) (r scheduling.BookingRules, version 
 
 func (s store) setRules(ctx context.Context, t scheduling.TenantID, r scheduling.BookingRules, version int64, policy string) (int64, error) {
 	err := s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		if err := takeRotaTurn(ctx, tx); err != nil {
+		if err := s.takeRotaTurn(ctx, tx); err != nil {
 			return err
 		}
 		now := tx.Now()
@@ -134,10 +145,11 @@ func (s store) releaseAnew(ctx context.Context, tx db.Tx, r scheduling.BookingRu
 }
 
 // takeRotaTurn makes the writers of a tenant's rota and rules go one after the other.
-func takeRotaTurn(ctx context.Context, tx db.Tx) error {
+func (s store) takeRotaTurn(ctx context.Context, tx db.Tx) error {
 	_, err := tx.Exec(ctx, `INSERT INTO rota_turn (tenant_id, turns) VALUES ($1, 1) ON CONFLICT (tenant_id) DO UPDATE SET turns = rota_turn.turns + 1`, tx.Tenant())
 	if err != nil {
 		return fmt.Errorf("rota turn: %w", err)
 	}
+	tx.OnCommit(s.forget)
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/money"
-	"xinglin/internal/kernel/page"
+	"xinglin/internal/payment"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/job"
 	"xinglin/internal/platform/obs"
@@ -17,25 +17,40 @@ import (
 	"xinglin/internal/scheduling"
 )
 
-// appointmentRow is an appointment as stored.
+// appointmentRow is an appointment as stored. Seat is the number that belongs to its seat,
+// also before it is booked.
 type appointmentRow struct {
 	scheduling.Appointment
-	AnySlot  bool
-	LimitKey string
+	Seat       int
+	Scope      int64
+	AnySlot    bool
+	PerAccount bool
 }
 
-const appointmentColumns = `id, reg_no, account_id, patient_id, schedule_id, slot_id, any_slot, day, session, starts_at, ends_at, campus_id, department_id,
-	practitioner_id, class, location, fee_fen, number, state, cancel_reason, limit_key, hold_expires_at, cancel_before, payment_id, settlement, version, created_at`
+const (
+	appointmentColumns = `a.id, a.account_id, a.patient_id, a.schedule_id, a.slot_id, a.any_slot, a.per_account, a.scope, a.day, c.session, s.starts_at, s.ends_at,
+	c.campus_id, c.department_id, c.practitioner_id, c.class, c.location, a.fee_fen, a.number, a.state, a.cancel_reason, a.hold_expires_at, a.cancel_before, a.settlement,
+	a.version, a.created_at`
+	appointmentTables = ` FROM appointment a JOIN schedule c ON c.tenant_id = a.tenant_id AND c.id = a.schedule_id JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id`
+)
 
 func scanAppointment(r db.Row, v *appointmentRow) error {
-	return r.Scan(&v.ID, &v.RegNo, &v.Account, &v.Patient, &v.Schedule, &v.Slot, &v.AnySlot, &v.Date, (*string)(&v.Session), db.Instant(&v.StartsAt), db.Instant(&v.EndsAt),
-		&v.Campus, &v.Department, &v.Practitioner, (*string)(&v.Class), &v.Location, (*int64)(&v.Fee), &v.Number, (*string)(&v.State), (*string)(&v.CancelReason),
-		&v.LimitKey, db.Instant(&v.HoldExpiresAt), db.Instant(&v.CancelBefore), &v.Payment, (*string)(&v.Settlement), &v.Version, db.Instant(&v.CreatedAt))
+	err := r.Scan(&v.ID, &v.Account, &v.Patient, &v.Schedule, &v.Slot, &v.AnySlot, &v.PerAccount, &v.Scope, &v.Date, (*string)(&v.Session), db.Instant(&v.StartsAt), db.Instant(&v.EndsAt),
+		&v.Campus, &v.Department, &v.Practitioner, (*string)(&v.Class), &v.Location, (*int64)(&v.Fee), &v.Seat, (*string)(&v.State), (*string)(&v.CancelReason),
+		db.Instant(&v.HoldExpiresAt), db.Instant(&v.CancelBefore), (*string)(&v.Settlement), &v.Version, db.Instant(&v.CreatedAt))
+	v.RegNo = regNo(v.ID, v.Date)
+	if v.Fee > 0 {
+		v.Payment = id.As[payment.Payment](v.ID)
+	}
+	if v.Fee == 0 || v.Settlement == scheduling.Applied { // it was booked: the number was given
+		v.Number = v.Seat
+	}
+	return err
 }
 
 // appointmentIn reads one within a transaction; scheduling.not_found.
 func appointmentIn(ctx context.Context, tx db.Tx, a id.ID[scheduling.Appointment]) (v appointmentRow, err error) {
-	err = one(scanAppointment(tx.QueryRow(ctx, `SELECT `+appointmentColumns+` FROM appointment WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), a), &v))
+	err = one(scanAppointment(tx.QueryRow(ctx, `SELECT `+appointmentColumns+appointmentTables+` WHERE a.tenant_id = $1 AND a.id = $2`, tx.Tenant(), a), &v))
 	return v, err
 }
 
@@ -57,36 +72,13 @@ func (s store) appointment(ctx context.Context, t scheduling.TenantID, a id.ID[s
 			return err
 		}
 		rows, err := tx.Query(ctx, `SELECT from_state, to_state, at, by_what FROM appointment_history WHERE tenant_id = $1 AND appointment_id = $2 ORDER BY seq LIMIT 100`, t, a)
-		v.History, err = db.Collect(rows, err, func(r db.Rows, h *scheduling.Transition) error {
+		later, err := db.Collect(rows, err, func(r db.Rows, h *scheduling.Transition) error {
 			return r.Scan((*string)(&h.From), (*string)(&h.To), db.Instant(&h.At), &h.By)
 		})
+		v.History = append([]scheduling.Transition{{To: firstState(v.Fee), At: v.CreatedAt, By: byHold}}, later...)
 		return err
 	})
 	return v, err
-}
-
-// mark is where a page of a list begins: before this creation, newest first.
-type mark struct {
-	At int64
-	ID id.ID[scheduling.Appointment]
-}
-
-func (s store) list(ctx context.Context, t scheduling.TenantID, account scheduling.AccountID, state scheduling.State, from mark, p page.Request) (out []scheduling.Appointment, more bool, err error) {
-	size := p.Size()
-	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT `+appointmentColumns+` FROM appointment WHERE tenant_id = $1 AND account_id = $2 AND ($3 = '' OR state = $3)
-			AND (created_at, id) < ($4, $5) ORDER BY created_at DESC, id DESC LIMIT $6`, t, account, string(state), from.At, from.ID, size+1)
-		found, err := db.Collect(rows, err, func(r db.Rows, v *appointmentRow) error { return scanAppointment(r, v) })
-		out = make([]scheduling.Appointment, 0, len(found))
-		for _, v := range found {
-			out = append(out, v.Appointment)
-		}
-		return err
-	})
-	if len(out) > size {
-		return out[:size], true, err
-	}
-	return out, false, err
 }
 
 // transition is a step of an appointment's life.
@@ -124,10 +116,9 @@ func move(ctx context.Context, tx db.Tx, v *appointmentRow, from scheduling.Stat
 		cancelled = tx.Now().UnixMicro()
 	}
 	n, err := tx.Exec(ctx, `UPDATE appointment SET state = $3, number = $4, cancel_reason = $5, cancelled_at = COALESCE(CASE WHEN $3 = 'cancelled' THEN cancelled_at END, $6),
-			hold_expires_at = CASE WHEN $3 = 'pending' THEN hold_expires_at END, settlement = $7, starts_at = $8, ends_at = $9, version = version + 1, updated_at = $10
-		WHERE tenant_id = $1 AND id = $2 AND state = $11 AND version = $12`,
-		tx.Tenant(), v.ID, string(v.State), v.Number, string(v.CancelReason), cancelled, string(v.Settlement), v.StartsAt.UnixMicro(), v.EndsAt.UnixMicro(),
-		tx.Now().UnixMicro(), string(from), v.Version)
+			hold_expires_at = CASE WHEN $3 = 'pending' THEN hold_expires_at END, settlement = $7, version = version + 1, updated_at = $8
+		WHERE tenant_id = $1 AND id = $2 AND state = $9 AND version = $10`,
+		tx.Tenant(), v.ID, string(v.State), v.Seat, string(v.CancelReason), cancelled, string(v.Settlement), tx.Now().UnixMicro(), string(from), v.Version)
 	if err != nil {
 		return err
 	}
@@ -154,11 +145,10 @@ func bookedEvent(ctx context.Context, tx db.Tx, v appointmentRow) error {
 	return outbox.Add(ctx, tx, scheduling.AppointmentBooked{Visit: v.visit(), Number: v.Number, Payment: v.Payment})
 }
 
-// Jobs about one appointment, keyed by it.
+// Jobs about appointments, keyed by them.
 const (
-	jobExpire = "scheduling.expire_hold"
+	jobExpire = "scheduling.expire_holds" // of the holds of one batch that end together
 	jobReturn = "scheduling.return_seat"
-	jobOpen   = "scheduling.open_payment"
 	jobClose  = "scheduling.close_payment"
 	jobRefund = "scheduling.refund_payment"
 )
@@ -170,6 +160,11 @@ type about struct {
 	Reason      string                        `json:"reason,omitempty"`     // of a refund, a code
 }
 
+// expiring is the payload of jobExpire.
+type expiring struct {
+	Appointments []id.ID[scheduling.Appointment] `json:"appointments"`
+}
+
 // workMax is how often such a job is tried before a person must look: with pauses of up
 // to ten minutes about three hours.
 const workMax = 25
@@ -178,23 +173,17 @@ func enqueue(ctx context.Context, tx db.Tx, kind string, at time.Time, p about) 
 	return job.Enqueue(ctx, tx, job.Spec{Kind: kind, Key: p.Appointment.String(), RunAt: at, Payload: p, Max: workMax})
 }
 
-func cancelJob(ctx context.Context, tx db.Tx, kind string, a id.ID[scheduling.Appointment]) error {
-	return job.Cancel(ctx, tx, kind, a.String())
-}
-
 // giveBack frees the seat of a pending or booked appointment at once or, by the rules,
 // later. The caller holds the schedule's lock.
 func (s store) giveBack(ctx context.Context, tx db.Tx, v appointmentRow, from scheduling.State, at time.Time) error {
-	seat, err := seatIn(ctx, tx, v, from)
+	var first int
+	err := tx.QueryRow(ctx, `SELECT first FROM slot WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), v.Slot).Scan(&first)
 	if err != nil {
 		return err
 	}
-	held, booked := 0, 1
+	seat, held, booked := v.Seat-first, 0, 1
 	if from == scheduling.Pending {
 		held, booked = 1, 0
-		if _, err := tx.Exec(ctx, `DELETE FROM hold WHERE tenant_id = $1 AND appointment_id = $2`, tx.Tenant(), v.ID); err != nil {
-			return err
-		}
 	}
 	if at.After(tx.Now()) {
 		return s.giveBackLater(ctx, tx, v, seat, held, booked, at)
@@ -204,7 +193,7 @@ func (s store) giveBack(ctx context.Context, tx db.Tx, v appointmentRow, from sc
 
 // giveBackLater keeps the seat's bit, counted as held, until its timer.
 func (s store) giveBackLater(ctx context.Context, tx db.Tx, v appointmentRow, seat, held, booked int, at time.Time) error {
-	_, err := tx.Exec(ctx, `UPDATE slot SET held = held - $3 + 1, booked = booked - $4 WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), v.Slot, held, booked)
+	_, err := tx.Exec(ctx, `UPDATE slot SET held = held - $3 + 1, booked = booked - $4, version = version + 1 WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), v.Slot, held, booked)
 	if err != nil {
 		return err
 	}
@@ -218,7 +207,7 @@ func (s store) giveBackLater(ctx context.Context, tx db.Tx, v appointmentRow, se
 
 // freeSeat clears the seat's bit and counts it off.
 func (s store) freeSeat(ctx context.Context, tx db.Tx, v appointmentRow, seat, held, booked int) error {
-	n, err := tx.Exec(ctx, `UPDATE slot SET taken = taken - $3, held = held - $4, booked = booked - $5 WHERE tenant_id = $1 AND id = $2 AND (taken & $3) <> 0`,
+	n, err := tx.Exec(ctx, `UPDATE slot SET taken = taken - $3, held = held - $4, booked = booked - $5, version = version + 1 WHERE tenant_id = $1 AND id = $2 AND (taken & $3) <> 0`,
 		tx.Tenant(), v.Slot, bitOf(seat), held, booked)
 	if err != nil {
 		return err
@@ -226,20 +215,8 @@ func (s store) freeSeat(ctx context.Context, tx db.Tx, v appointmentRow, seat, h
 	if n == 0 {
 		return errRaced
 	}
-	_, err = tx.Exec(ctx, `UPDATE schedule SET taken = taken - 1, version = version + 1, updated_at = $3 WHERE tenant_id = $1 AND id = $2`,
-		tx.Tenant(), v.Schedule, tx.Now().UnixMicro())
-	s.changed(ctx, tx, v.Schedule)
-	return err
-}
-
-// seatIn is the seat that the appointment has.
-func seatIn(ctx context.Context, tx db.Tx, v appointmentRow, from scheduling.State) (seat int, err error) {
-	if from == scheduling.Pending {
-		err = tx.QueryRow(ctx, `SELECT seat FROM hold WHERE tenant_id = $1 AND appointment_id = $2`, tx.Tenant(), v.ID).Scan(&seat)
-		return seat, err
-	}
-	err = tx.QueryRow(ctx, `SELECT first FROM slot WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), v.Slot).Scan(&seat)
-	return v.Number - seat, err
+	s.freed(ctx, tx, v.Schedule)
+	return nil
 }
 
 // returnSeat puts a waiting seat back on sale, once.
@@ -264,34 +241,22 @@ func (s store) returnSeat(ctx context.Context, tx db.Tx, a id.ID[scheduling.Appo
 	return err
 }
 
-// incidents are a person's missed and returned visits of the last two years.
+// incidents are a person's missed and returned visits: the days of the missed ones, the
+// days on which the others were given back, and those that were given back on their own day.
 type incidents struct {
 	missed, returned, returnedSameDay []clock.Date
 }
 
-func incidentsIn(ctx context.Context, tx db.Tx, p scheduling.PatientID, today clock.Date) (out incidents, err error) {
-	rows, err := tx.Query(ctx, `SELECT day, state, cancelled_at FROM appointment WHERE tenant_id = $1 AND patient_id = $2 AND day >= $3
-		AND (state = 'noshow' OR state = 'cancelled' AND cancel_reason = 'patient' AND number > 0) ORDER BY day DESC LIMIT 500`, tx.Tenant(), p, today.Add(-760))
-	if err != nil {
-		return out, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var day clock.Date
-		var state string
-		var at time.Time
-		if err := rows.Scan(&day, &state, db.Instant(&at)); err != nil {
-			return out, err
-		}
-		if state == string(scheduling.NoShow) {
-			out.missed = append(out.missed, day)
-			continue
-		}
-		d := clock.DateOf(at)
-		out.returned = append(out.returned, d)
-		if d == day {
-			out.returnedSameDay = append(out.returnedSameDay, d)
-		}
-	}
-	return out, rows.Err()
+// fileVisit keeps a visit that will not be found among those to come, for its account's list.
+func fileVisit(ctx context.Context, tx db.Tx, v appointmentRow) error {
+	_, err := tx.Exec(ctx, `INSERT INTO filed_visit (tenant_id, account_id, day, appointment_id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+		tx.Tenant(), v.Account, v.Date, v.ID)
+	return err
+}
+
+// noteReturned counts a booking that the patient gave back.
+func noteReturned(ctx context.Context, tx db.Tx, v appointmentRow) error {
+	_, err := tx.Exec(ctx, `INSERT INTO incident (tenant_id, patient_id, appointment_id, kind, day, on_day) VALUES ($1, $2, $3, 'returned', $4, $5) ON CONFLICT DO NOTHING`,
+		tx.Tenant(), v.Patient, v.ID, v.Date, clock.DateOf(tx.Now()))
+	return err
 }

@@ -49,7 +49,7 @@ func (s store) extend(ctx context.Context, t scheduling.TenantID, cal *calendar.
 // extendIn lays the rota over from..to within a transaction: what is new is planned,
 // what nobody has booked yet follows the rota, what the rota no longer has is stopped.
 func (s store) extendIn(ctx context.Context, tx db.Tx, cal *calendar.Calendar, from, to clock.Date, policy string) (m made, err error) {
-	if err := takeRotaTurn(ctx, tx); err != nil {
+	if err := s.takeRotaTurn(ctx, tx); err != nil {
 		return m, err
 	}
 	rules, exceptions, err := rotaIn(ctx, tx, from, to)
@@ -167,33 +167,36 @@ func (e *extension) like(was, v scheduleRow) bool {
 func (e *extension) values(v scheduleRow, p scheduling.PlannedSchedule) []any {
 	return []any{
 		e.tx.Tenant(), v.ID, v.Date, string(v.Session), v.Campus, v.Department, v.Practitioner, string(v.Class), int64(v.Fee), v.StartsAt.UnixMicro(), v.EndsAt.UnixMicro(),
-		v.Location, v.ReleasedAt.UnixMicro(), false, v.Capacity, 0, id.Null(p.Rule), id.Null(p.Exception), v.Version, e.now.UnixMicro(), e.now.UnixMicro(),
+		v.Location, v.ReleasedAt.UnixMicro(), false, v.Capacity, id.Null(p.Rule), id.Null(p.Exception), v.Version, e.now.UnixMicro(), e.now.UnixMicro(),
 	}
 }
 
 func slotValues(tx db.Tx, schedule id.ID[scheduling.Schedule], sl scheduling.PlannedSlot) []any {
 	return []any{
-		tx.Tenant(), id.New[scheduling.Slot](tx.Now()), schedule, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, 0, 0, int64(0), fullMask(sl.Capacity), int64(0),
+		tx.Tenant(), id.New[scheduling.Slot](tx.Now()), schedule, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, 0, 0, int64(0), fullMask(sl.Capacity), int64(1),
 	}
 }
 
 // change cuts a session anew if nobody has a seat in it; false: somebody has.
 func (e *extension) change(ctx context.Context, v scheduleRow, p scheduling.PlannedSchedule) (bool, error) {
+	if _, err := lockSchedule(ctx, e.tx, v.ID); err != nil {
+		return false, err
+	}
 	n, err := e.tx.Exec(ctx, `UPDATE schedule SET campus_id = $3, department_id = $4, class = $5, fee_fen = $6, starts_at = $7, ends_at = $8, location = $9, capacity = $10,
 			stopped = $11, rule_id = $12, exception_id = $13, version = version + 1, updated_at = $14
-		WHERE tenant_id = $1 AND id = $2 AND taken = 0`,
+		WHERE tenant_id = $1 AND id = $2 AND NOT EXISTS (SELECT 1 FROM slot l WHERE l.tenant_id = $1 AND l.schedule_id = $2 AND l.taken <> 0)`,
 		e.tx.Tenant(), v.ID, v.Campus, v.Department, string(v.Class), int64(v.Fee), v.StartsAt.UnixMicro(), v.EndsAt.UnixMicro(), v.Location, v.Capacity,
 		false, id.Null(p.Rule), id.Null(p.Exception), e.now.UnixMicro())
 	if err != nil || n == 0 {
 		return false, err
 	}
-	_, err = e.tx.Exec(ctx, `UPDATE slot SET capacity = 0, full_mask = 0 WHERE tenant_id = $1 AND schedule_id = $2`, e.tx.Tenant(), v.ID)
+	_, err = e.tx.Exec(ctx, `UPDATE slot SET capacity = 0, full_mask = 0, version = version + 1 WHERE tenant_id = $1 AND schedule_id = $2`, e.tx.Tenant(), v.ID)
 	if err != nil {
 		return false, err
 	}
 	var cut [][]any
 	for _, sl := range p.Slots {
-		n, err := e.tx.Exec(ctx, `UPDATE slot SET ends_at = $4, first = $5, capacity = $6, full_mask = $7 WHERE tenant_id = $1 AND schedule_id = $2 AND starts_at = $3`,
+		n, err := e.tx.Exec(ctx, `UPDATE slot SET ends_at = $4, first = $5, capacity = $6, full_mask = $7, version = version + 1 WHERE tenant_id = $1 AND schedule_id = $2 AND starts_at = $3`,
 			e.tx.Tenant(), v.ID, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, fullMask(sl.Capacity))
 		if err != nil {
 			return false, err
@@ -203,7 +206,7 @@ func (e *extension) change(ctx context.Context, v scheduleRow, p scheduling.Plan
 		}
 	}
 	e.slots = append(e.slots, cut...)
-	e.s.changed(ctx, e.tx, v.ID)
+	e.s.freed(ctx, e.tx, v.ID)
 	return true, nil
 }
 
@@ -235,11 +238,11 @@ func (e *extension) publish(v scheduleRow) {
 // flush writes what was gathered, its events and one audit row.
 func (e *extension) flush(ctx context.Context, policy string) error {
 	err := insertMany(ctx, e.tx, `INSERT INTO schedule (tenant_id, id, day, session, campus_id, department_id, practitioner_id, class, fee_fen, starts_at, ends_at, location,
-		released_at, stopped, capacity, taken, rule_id, exception_id, version, created_at, updated_at) VALUES `, 21, e.schedules)
+		released_at, stopped, capacity, rule_id, exception_id, version, created_at, updated_at) VALUES `, 20, e.schedules)
 	if err != nil {
 		return err
 	}
-	err = insertMany(ctx, e.tx, `INSERT INTO slot (tenant_id, id, schedule_id, starts_at, ends_at, first, capacity, held, booked, taken, full_mask, last_bit) VALUES `, 12, e.slots)
+	err = insertMany(ctx, e.tx, `INSERT INTO slot (tenant_id, id, schedule_id, starts_at, ends_at, first, capacity, held, booked, taken, full_mask, version) VALUES `, 12, e.slots)
 	if err != nil {
 		return err
 	}

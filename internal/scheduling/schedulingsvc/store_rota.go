@@ -121,7 +121,7 @@ func (s store) saveRule(ctx context.Context, t scheduling.TenantID, v scheduling
 		action = "scheduling.create_rota"
 	}
 	err := s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		if err := takeRotaTurn(ctx, tx); err != nil {
+		if err := s.takeRotaTurn(ctx, tx); err != nil {
 			return err
 		}
 		rules, exceptions, err := rotaIn(ctx, tx, from, to)
@@ -221,7 +221,7 @@ var errDryRun = errors.New("dry run")
 func (s store) importRota(ctx context.Context, t scheduling.TenantID, in imported, dry func(ctx context.Context, tx db.Tx) error) (rules, exceptions scheduling.Change, err error) {
 	err = s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		rules, exceptions = scheduling.Change{}, scheduling.Change{}
-		if err := takeRotaTurn(ctx, tx); err != nil {
+		if err := s.takeRotaTurn(ctx, tx); err != nil {
 			return err
 		}
 		if rules, err = mergeRules(ctx, tx, in); err != nil {

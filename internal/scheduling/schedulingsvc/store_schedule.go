@@ -9,20 +9,22 @@ import (
 	"xinglin/internal/scheduling"
 )
 
-const scheduleColumns = `id, day, session, campus_id, department_id, practitioner_id, class, fee_fen, starts_at, ends_at, location, released_at, stopped, capacity, taken, updated_at, version`
+const scheduleColumns = `id, day, session, campus_id, department_id, practitioner_id, class, fee_fen, starts_at, ends_at, location, released_at, stopped, capacity, updated_at, version`
 
-// scheduleRow is a schedule as stored.
+// leftOf is the column that counts a session's free seats: its slots are the only truth.
+const leftOf = `, (SELECT COALESCE(SUM(l.capacity - l.held - l.booked), 0) FROM slot l WHERE l.tenant_id = schedule.tenant_id AND l.schedule_id = schedule.id)`
+
+// scheduleRow is a schedule as stored. Remaining is set only where a query counts it.
 type scheduleRow struct {
 	scheduling.Schedule
 	Stopped bool
-	Taken   int
 }
 
-func scanSchedule(r db.Row, v *scheduleRow) error {
-	err := r.Scan(&v.ID, &v.Date, (*string)(&v.Session), &v.Campus, &v.Department, &v.Practitioner, (*string)(&v.Class), (*int64)(&v.Fee),
-		db.Instant(&v.StartsAt), db.Instant(&v.EndsAt), &v.Location, db.Instant(&v.ReleasedAt), &v.Stopped, &v.Capacity, &v.Taken, db.Instant(&v.UpdatedAt), &v.Version)
-	v.Remaining = v.Capacity - v.Taken
-	return err
+func scanSchedule(r db.Row, v *scheduleRow, more ...any) error {
+	return r.Scan(append([]any{
+		&v.ID, &v.Date, (*string)(&v.Session), &v.Campus, &v.Department, &v.Practitioner, (*string)(&v.Class), (*int64)(&v.Fee),
+		db.Instant(&v.StartsAt), db.Instant(&v.EndsAt), &v.Location, db.Instant(&v.ReleasedAt), &v.Stopped, &v.Capacity, db.Instant(&v.UpdatedAt), &v.Version,
+	}, more...)...)
 }
 
 // shown is the schedule as callers see it now.
@@ -32,13 +34,13 @@ func (v scheduleRow) shown(now time.Time) scheduling.Schedule {
 }
 
 func (s store) schedules(ctx context.Context, t scheduling.TenantID, q scheduling.ScheduleQuery, now time.Time) (out []scheduling.Schedule, err error) {
-	text, key := `SELECT `+scheduleColumns+` FROM schedule WHERE tenant_id = $1 AND department_id = $2 AND day >= $3 AND day <= $4 ORDER BY day, starts_at, id LIMIT $5`, any(q.Department)
+	text, key := `SELECT `+scheduleColumns+leftOf+` FROM schedule WHERE tenant_id = $1 AND department_id = $2 AND day >= $3 AND day <= $4 ORDER BY day, starts_at, id LIMIT $5`, any(q.Department)
 	if q.Department.IsZero() {
-		text, key = `SELECT `+scheduleColumns+` FROM schedule WHERE tenant_id = $1 AND practitioner_id = $2 AND day >= $3 AND day <= $4 ORDER BY day, starts_at, id LIMIT $5`, any(q.Practitioner)
+		text, key = `SELECT `+scheduleColumns+leftOf+` FROM schedule WHERE tenant_id = $1 AND practitioner_id = $2 AND day >= $3 AND day <= $4 ORDER BY day, starts_at, id LIMIT $5`, any(q.Practitioner)
 	}
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		rows, err := tx.Query(ctx, text, t, key, q.From, q.To, maxSchedules)
-		found, err := db.Collect(rows, err, func(r db.Rows, v *scheduleRow) error { return scanSchedule(r, v) })
+		found, err := db.Collect(rows, err, func(r db.Rows, v *scheduleRow) error { return scanSchedule(r, v, &v.Remaining) })
 		out = make([]scheduling.Schedule, 0, len(found))
 		for _, v := range found {
 			out = append(out, v.shown(now))
@@ -81,6 +83,9 @@ func (s store) slots(ctx context.Context, t scheduling.TenantID, schedule id.ID[
 		if out, err = slotsIn(ctx, tx, schedule); err != nil {
 			return err
 		}
+		for _, l := range out {
+			v.Remaining += l.Remaining
+		}
 		state := scheduleState(v.Stopped, v.ReleasedAt, v.EndsAt, v.Remaining, now)
 		for i := range out {
 			out[i].State = slotState(state, out[i].StartsAt, out[i].Remaining, out[i].Capacity, now)
@@ -93,48 +98,4 @@ func (s store) slots(ctx context.Context, t scheduling.TenantID, schedule id.ID[
 func slotsIn(ctx context.Context, tx db.Tx, schedule id.ID[scheduling.Schedule]) ([]scheduling.Slot, error) {
 	rows, err := tx.Query(ctx, `SELECT `+slotColumns+` FROM slot WHERE tenant_id = $1 AND schedule_id = $2 AND capacity > 0 ORDER BY starts_at LIMIT 500`, tx.Tenant(), schedule)
 	return db.Collect(rows, err, func(r db.Rows, v *scheduling.Slot) error { return scanSlot(r, v) })
-}
-
-// seatCount is what the live stream shows of a schedule.
-type seatCount struct {
-	Schedule  id.ID[scheduling.Schedule]
-	Version   int64
-	Remaining int
-	Slots     map[id.ID[scheduling.Slot]]int // only when the version changed
-	At        time.Time
-}
-
-// counts reads the schedules whose version is above the known one, with their slots.
-func (s store) counts(ctx context.Context, t scheduling.TenantID, known map[id.ID[scheduling.Schedule]]int64) (out []seatCount, err error) {
-	args := []any{t}
-	for k := range known {
-		args = append(args, k)
-	}
-	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT id, version, capacity - taken FROM schedule WHERE tenant_id = $1 AND id IN (`+db.In(2, len(known))+`)`, args...)
-		out, err = db.Collect(rows, err, func(r db.Rows, c *seatCount) error { return r.Scan(&c.Schedule, &c.Version, &c.Remaining) })
-		if err != nil {
-			return err
-		}
-		kept := out[:0]
-		for _, c := range out {
-			if c.Version <= known[c.Schedule] {
-				continue
-			}
-			c.At, c.Slots = tx.Now(), map[id.ID[scheduling.Slot]]int{}
-			slots, err := slotsIn(ctx, tx, c.Schedule)
-			if err != nil {
-				return err
-			}
-			c.Remaining = 0 // under READ COMMITTED the slots may be newer than the schedule: one source for both
-			for _, v := range slots {
-				c.Slots[v.ID] = v.Remaining
-				c.Remaining += v.Remaining
-			}
-			kept = append(kept, c)
-		}
-		out = kept
-		return nil
-	})
-	return out, err
 }

@@ -2,12 +2,13 @@ package schedulingsvc
 
 import (
 	"context"
-	"errors"
+	"slices"
 	"time"
 
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/money"
 	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/job"
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/platform/outbox"
 	"xinglin/internal/platform/trail"
@@ -55,13 +56,13 @@ func (s store) settle(ctx context.Context, tx db.Tx, a id.ID[scheduling.Appointm
 	if err != nil {
 		return err
 	}
-	if from == scheduling.Pending {
-		if err := cancelJob(ctx, tx, jobExpire, a); err != nil {
-			return err
-		}
-	}
 	if err := move(ctx, tx, &v, from); err != nil {
 		return err
+	}
+	if v.State == scheduling.Cancelled && from != v.State {
+		if err := fileVisit(ctx, tx, v); err != nil {
+			return err
+		}
 	}
 	if err := s.tellSettled(ctx, tx, v, from, policy); err != nil {
 		return err
@@ -94,13 +95,11 @@ func (s store) tellSettled(ctx context.Context, tx db.Tx, v appointmentRow, from
 
 // bookHeld turns the hold into a booking of the same seat.
 func bookHeld(ctx context.Context, tx db.Tx, v *appointmentRow) error {
-	var seat, first int
-	err := tx.QueryRow(ctx, `DELETE FROM hold WHERE tenant_id = $1 AND appointment_id = $2 RETURNING seat`, tx.Tenant(), v.ID).Scan(&seat)
-	if err != nil {
-		return err
+	v.Number = v.Seat
+	n, err := tx.Exec(ctx, `UPDATE slot SET held = held - 1, booked = booked + 1, version = version + 1 WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), v.Slot)
+	if err == nil && n != 1 {
+		return errRaced
 	}
-	err = tx.QueryRow(ctx, `UPDATE slot SET held = held - 1, booked = booked + 1 WHERE tenant_id = $1 AND id = $2 RETURNING first`, tx.Tenant(), v.Slot).Scan(&first)
-	v.Number = numberOf(first, seat)
 	return err
 }
 
@@ -108,25 +107,65 @@ func bookHeld(ctx context.Context, tx db.Tx, v *appointmentRow) error {
 // before the money came. false: the seat or the person's day is taken.
 func (s store) retake(ctx context.Context, tx db.Tx, v *appointmentRow) (bool, error) {
 	var n int
-	err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM appointment WHERE tenant_id = $1 AND day = $2 AND limit_key = $3 AND state <> 'cancelled'`,
-		tx.Tenant(), v.Date, v.LimitKey).Scan(&n)
+	err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM appointment WHERE tenant_id = $1 AND day = $2 AND scope = $3 AND state <> 'cancelled'
+		AND (patient_id = $4 OR account_id = $5 AND per_account AND $6)`, tx.Tenant(), v.Date, v.Scope, v.Patient, v.Account, v.PerAccount).Scan(&n)
 	if err != nil || n > 0 {
 		return false, err
 	}
-	h := holding{Request: scheduling.HoldRequest{Slot: v.Slot}}
-	slot, bit, err := takeSlot(ctx, tx, h, true)
-	if errors.Is(err, db.ErrNoRows) {
-		return false, nil
-	}
+	var taken, full int64
+	var first int
+	err = tx.QueryRow(ctx, `SELECT taken, full_mask, first FROM slot WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), v.Slot).Scan(&taken, &full, &first)
 	if err != nil {
 		return false, err
 	}
-	_, err = tx.Exec(ctx, `UPDATE schedule SET taken = taken + 1, version = version + 1, updated_at = $3 WHERE tenant_id = $1 AND id = $2`,
-		tx.Tenant(), v.Schedule, tx.Now().UnixMicro())
-	v.Number = numberOf(slot.First, seatOf(bit))
-	v.StartsAt, v.EndsAt = slot.StartsAt, slot.EndsAt
+	_, bit, ok := takeSeat(taken, full)
+	if !ok {
+		return false, nil
+	}
+	n64, err := tx.Exec(ctx, `UPDATE slot SET taken = taken | $3, booked = booked + 1, version = version + 1 WHERE tenant_id = $1 AND id = $2 AND (taken & $3) = 0`, tx.Tenant(), v.Slot, bit)
+	if err == nil && n64 != 1 {
+		return false, errRaced
+	}
+	v.Seat = numberOf(first, seatOf(bit))
+	v.Number = v.Seat
 	s.changed(ctx, tx, v.Schedule)
 	return true, err
+}
+
+// stillHeld are those of the appointments that wait for a payment, in the order of their
+// sessions: the order of the locks.
+func (s store) stillHeld(ctx context.Context, t scheduling.TenantID, as []id.ID[scheduling.Appointment]) (out []id.ID[scheduling.Appointment], err error) {
+	for some := range slices.Chunk(as, maxBatch) {
+		args := []any{t}
+		for _, a := range some {
+			args = append(args, a)
+		}
+		for len(args)&(len(args)-1) != 0 { // few texts
+			args = append(args, some[0])
+		}
+		err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
+			rows, err := tx.Query(ctx, `SELECT id FROM appointment WHERE tenant_id = $1 AND state = 'pending' AND id IN (`+db.In(2, len(args)-1)+`) ORDER BY schedule_id, id`, args...)
+			found, err := db.Collect(rows, err, func(r db.Rows, a *id.ID[scheduling.Appointment]) error { return r.Scan(a) })
+			out = append(out, found...)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// expireAll ends some holds, which are in the order of their sessions, in one transaction.
+func (s store) expireAll(ctx context.Context, t scheduling.TenantID, as []id.ID[scheduling.Appointment], policy string) error {
+	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		for _, a := range as {
+			if err := s.expire(ctx, tx, a, policy); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // expire ends a hold whose time is over. A payment that is settled at the same moment
@@ -141,7 +180,7 @@ func (s store) expire(ctx context.Context, tx db.Tx, a id.ID[scheduling.Appointm
 		return nil
 	}
 	if !decideExpire(v.State, v.HoldExpiresAt, tx.Now()) { // the clock was moved
-		return enqueue(ctx, tx, jobExpire, v.HoldExpiresAt, about{Appointment: a})
+		return job.Enqueue(ctx, tx, job.Spec{Kind: jobExpire, Key: a.String(), RunAt: v.HoldExpiresAt, Payload: expiring{[]id.ID[scheduling.Appointment]{a}}, Max: workMax})
 	}
 	from := v.State
 	v.State, v.CancelReason = scheduling.Cancelled, scheduling.ByExpiry
@@ -152,6 +191,9 @@ func (s store) expire(ctx context.Context, tx db.Tx, a id.ID[scheduling.Appointm
 		return err
 	}
 	if err := note(ctx, tx, &v, transition{From: from, To: v.State, By: byExpire, Action: "scheduling.expire_hold", Policy: policy}); err != nil {
+		return err
+	}
+	if err := fileVisit(ctx, tx, v); err != nil {
 		return err
 	}
 	if err := enqueue(ctx, tx, jobClose, time.Time{}, about{Appointment: a}); err != nil {
@@ -211,6 +253,14 @@ func (s store) cancel(ctx context.Context, t scheduling.TenantID, c cancelling) 
 		if err := afterCancel(ctx, tx, v, from, refund); err != nil {
 			return err
 		}
+		if err := fileVisit(ctx, tx, v); err != nil {
+			return err
+		}
+		if c.Reason == scheduling.ByPatient && from == scheduling.Booked {
+			if err := noteReturned(ctx, tx, v); err != nil {
+				return err
+			}
+		}
 		return outbox.Add(ctx, tx, scheduling.AppointmentCancelled{Visit: v.visit(), Reason: v.CancelReason, Number: v.Number, Payment: v.Payment, Refund: refund})
 	})
 }
@@ -218,9 +268,6 @@ func (s store) cancel(ctx context.Context, t scheduling.TenantID, c cancelling) 
 // afterCancel leaves the work with the payment to jobs.
 func afterCancel(ctx context.Context, tx db.Tx, v appointmentRow, from scheduling.State, refund money.Fen) error {
 	if from == scheduling.Pending {
-		if err := cancelJob(ctx, tx, jobExpire, v.ID); err != nil {
-			return err
-		}
 		return enqueue(ctx, tx, jobClose, time.Time{}, about{Appointment: v.ID})
 	}
 	if refund == 0 {

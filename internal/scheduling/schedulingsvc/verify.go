@@ -11,26 +11,25 @@ func checks() []verify.Check {
 }
 
 // seatChecks count the rows, not the counters: what holds a seat is an active appointment
-// with a number, a hold, or a seat that waits for its return.
+// or a seat that waits for its return.
 func seatChecks() []verify.Check {
 	return []verify.Check{
 		{Name: "scheduling: no slot is oversold", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(s.id) AS what, 0 AS at FROM slot s WHERE s.held + s.booked > s.capacity
-			OR s.capacity < (SELECT COUNT(*) FROM appointment a WHERE a.tenant_id = s.tenant_id AND a.slot_id = s.id AND a.state <> 'cancelled')
+			OR s.capacity < (SELECT COUNT(*) FROM appointment a WHERE a.tenant_id = s.tenant_id AND a.schedule_id = s.schedule_id AND a.slot_id = s.id AND a.state <> 'cancelled')
 				+ (SELECT COUNT(*) FROM seat_return r WHERE r.tenant_id = s.tenant_id AND r.slot_id = s.id)`},
 		{Name: "scheduling: held is the sum of holds and waiting returns", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(s.id) AS what, 0 AS at FROM slot s WHERE s.held <>
-				(SELECT COUNT(*) FROM hold h WHERE h.tenant_id = s.tenant_id AND h.slot_id = s.id)
+				(SELECT COUNT(*) FROM appointment a WHERE a.tenant_id = s.tenant_id AND a.schedule_id = s.schedule_id AND a.slot_id = s.id AND a.state = 'pending')
 				+ (SELECT COUNT(*) FROM seat_return r WHERE r.tenant_id = s.tenant_id AND r.slot_id = s.id)`},
 		{Name: "scheduling: booked is the count of its appointments", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(s.id) AS what, 0 AS at FROM slot s WHERE s.booked <>
-				(SELECT COUNT(*) FROM appointment a WHERE a.tenant_id = s.tenant_id AND a.slot_id = s.id AND a.state IN ('booked', 'arrived', 'fulfilled', 'noshow'))`},
+				(SELECT COUNT(*) FROM appointment a WHERE a.tenant_id = s.tenant_id AND a.schedule_id = s.schedule_id AND a.slot_id = s.id AND a.state IN ('booked', 'arrived', 'fulfilled', 'noshow'))`},
 		{Name: "scheduling: each seat has one owner and its bit", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(s.id) AS what, 0 AS at FROM slot s LEFT JOIN (
-				SELECT h.tenant_id, h.slot_id, h.seat FROM hold h
-				UNION ALL SELECT r.tenant_id, r.slot_id, r.seat FROM seat_return r
+				SELECT r.tenant_id, r.slot_id, r.seat FROM seat_return r
 				UNION ALL SELECT a.tenant_id, a.slot_id, a.number - f.first FROM appointment a JOIN slot f ON f.tenant_id = a.tenant_id AND f.id = a.slot_id
-					WHERE a.state IN ('booked', 'arrived', 'fulfilled', 'noshow')
+					WHERE a.state <> 'cancelled'
 			) o ON o.tenant_id = s.tenant_id AND o.slot_id = s.id
 			GROUP BY s.tenant_id, s.id, s.taken, s.capacity
 			HAVING s.taken <> COALESCE(SUM(CASE WHEN o.seat IS NULL THEN 0 WHEN o.seat >= 0 AND o.seat < s.capacity THEN CAST(1 AS BIGINT) << o.seat ELSE -1 END), 0)
@@ -38,12 +37,12 @@ func seatChecks() []verify.Check {
 		{Name: "scheduling: a session's seats are those of its slots", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(c.id) AS what, 0 AS at FROM schedule c
 			LEFT JOIN slot s ON s.tenant_id = c.tenant_id AND s.schedule_id = c.id
-			GROUP BY c.tenant_id, c.id, c.taken, c.capacity
-			HAVING c.taken <> COALESCE(SUM(s.held + s.booked), 0) OR c.capacity <> COALESCE(SUM(s.capacity), 0)`},
+			GROUP BY c.tenant_id, c.id, c.capacity
+			HAVING c.capacity <> COALESCE(SUM(s.capacity), 0)`},
 		{Name: "scheduling: each hold has its timer", SQL: `-- global: every tenant
-			SELECT id_text(h.appointment_id) AS what, a.created_at AS at FROM hold h JOIN appointment a ON a.tenant_id = h.tenant_id AND a.id = h.appointment_id
-			WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.tenant_id = h.tenant_id AND j.kind = 'scheduling.expire_hold' AND j.key = id_text(h.appointment_id)
-				AND j.state IN ('ready', 'running'))`},
+			SELECT id_text(a.id) AS what, a.created_at AS at FROM appointment a
+			WHERE a.state = 'pending' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.tenant_id = a.tenant_id AND j.kind = 'scheduling.expire_holds'
+				AND j.state IN ('ready', 'running') AND (j.created_at = a.created_at OR j.key = id_text(a.id)))`},
 		{Name: "scheduling: each waiting seat has its timer", SQL: `-- global: every tenant
 			SELECT id_text(r.appointment_id) AS what, a.updated_at AS at FROM seat_return r JOIN appointment a ON a.tenant_id = r.tenant_id AND a.id = r.appointment_id
 			WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.tenant_id = r.tenant_id AND j.kind = 'scheduling.return_seat' AND j.key = id_text(r.appointment_id)
@@ -53,19 +52,18 @@ func seatChecks() []verify.Check {
 
 func appointmentChecks() []verify.Check {
 	return []verify.Check{
-		{Name: "scheduling: one active appointment per limit key", Grace: atOnce, SQL: `-- global: every tenant
-			SELECT limit_key AS what, 0 AS at FROM appointment WHERE state <> 'cancelled' GROUP BY tenant_id, day, limit_key HAVING COUNT(*) > 1`},
+		{Name: "scheduling: one active appointment per person, day and scope", Grace: atOnce, SQL: `-- global: every tenant
+			SELECT id_text(patient_id) AS what, 0 AS at FROM appointment WHERE state <> 'cancelled' GROUP BY tenant_id, day, patient_id, scope HAVING COUNT(*) > 1
+			UNION ALL SELECT id_text(account_id) AS what, 0 AS at FROM appointment WHERE state <> 'cancelled' AND per_account
+			GROUP BY tenant_id, day, account_id, scope HAVING COUNT(*) > 1`},
 		{Name: "scheduling: one active appointment per number of a session", Grace: atOnce, SQL: `-- global: every tenant
-			SELECT id_text(schedule_id) AS what, 0 AS at FROM appointment WHERE state <> 'cancelled' AND number > 0
+			SELECT id_text(schedule_id) AS what, 0 AS at FROM appointment WHERE state <> 'cancelled'
 			GROUP BY tenant_id, schedule_id, number HAVING COUNT(*) > 1`},
-		{Name: "scheduling: holds and pending appointments are the same", Grace: atOnce, SQL: `-- global: every tenant
-			SELECT id_text(h.appointment_id) AS what, 0 AS at FROM hold h LEFT JOIN appointment a ON a.tenant_id = h.tenant_id AND a.id = h.appointment_id
-				WHERE a.id IS NULL OR a.state <> 'pending' OR a.slot_id <> h.slot_id
-			UNION ALL SELECT id_text(a.id) AS what, 0 AS at FROM appointment a LEFT JOIN hold h ON h.tenant_id = a.tenant_id AND h.appointment_id = a.id
-				WHERE a.state = 'pending' AND h.appointment_id IS NULL`},
 		{Name: "scheduling: a booking with a fee was paid, a number is given", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(a.id) AS what, 0 AS at FROM appointment a WHERE a.state IN ('booked', 'arrived', 'fulfilled', 'noshow')
-				AND (a.number < 1 OR a.fee_fen > 0 AND a.settlement <> 'applied')`},
+				AND (a.number < 1 OR a.fee_fen > 0 AND a.settlement <> 'applied')
+			UNION ALL SELECT id_text(a.id) AS what, 0 AS at FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
+				WHERE a.state <> 'cancelled' AND (a.number < s.first OR a.number >= s.first + s.capacity)`},
 		{Name: "scheduling: an applied payment of a cancelled visit has its refund asked for", SQL: `-- global: every tenant
 			SELECT id_text(a.id) AS what, a.updated_at AS at FROM appointment a
 			WHERE a.state = 'cancelled' AND (a.settlement = 'refund' OR a.settlement = 'applied' AND a.fee_fen > 0) AND a.updated_at > (
@@ -74,14 +72,17 @@ func appointmentChecks() []verify.Check {
 		{Name: "scheduling: each history is a chain to the state", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(a.id) AS what, 0 AS at FROM appointment a LEFT JOIN (
 				SELECT tenant_id, appointment_id, to_state, ROW_NUMBER() OVER (PARTITION BY tenant_id, appointment_id ORDER BY seq DESC) AS nth FROM appointment_history
-			) h ON h.tenant_id = a.tenant_id AND h.appointment_id = a.id AND h.nth = 1 WHERE h.to_state IS NULL OR h.to_state <> a.state
+			) h ON h.tenant_id = a.tenant_id AND h.appointment_id = a.id AND h.nth = 1
+				WHERE a.state <> COALESCE(h.to_state, CASE WHEN a.fee_fen = 0 THEN 'booked' ELSE 'pending' END)
 			UNION ALL SELECT id_text(l.appointment_id) AS what, 0 AS at FROM (
-				SELECT appointment_id, from_state, LAG(to_state, 1, '') OVER (PARTITION BY tenant_id, appointment_id ORDER BY seq) AS was FROM appointment_history
+				SELECT h.appointment_id, h.from_state, LAG(h.to_state, 1, CASE WHEN a.fee_fen = 0 THEN 'booked' ELSE 'pending' END)
+					OVER (PARTITION BY h.tenant_id, h.appointment_id ORDER BY h.seq) AS was
+				FROM appointment_history h JOIN appointment a ON a.tenant_id = h.tenant_id AND a.id = h.appointment_id
 			) l WHERE l.from_state <> l.was`},
 		{Name: "scheduling: no child row of a foreign tenant", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(s.id) AS what, 0 AS at FROM slot s LEFT JOIN schedule c ON c.tenant_id = s.tenant_id AND c.id = s.schedule_id WHERE c.id IS NULL
 			UNION ALL SELECT id_text(a.id) AS what, 0 AS at FROM appointment a LEFT JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id AND s.schedule_id = a.schedule_id WHERE s.id IS NULL
-			UNION ALL SELECT id_text(h.appointment_id) AS what, 0 AS at FROM hold h LEFT JOIN slot s ON s.tenant_id = h.tenant_id AND s.id = h.slot_id WHERE s.id IS NULL
+			UNION ALL SELECT id_text(f.appointment_id) AS what, 0 AS at FROM filed_visit f LEFT JOIN appointment a ON a.tenant_id = f.tenant_id AND a.id = f.appointment_id WHERE a.id IS NULL
 			UNION ALL SELECT id_text(r.appointment_id) AS what, 0 AS at FROM seat_return r LEFT JOIN appointment a ON a.tenant_id = r.tenant_id AND a.id = r.appointment_id WHERE a.id IS NULL
 			UNION ALL SELECT id_text(h.appointment_id) AS what, 0 AS at FROM appointment_history h LEFT JOIN appointment a ON a.tenant_id = h.tenant_id AND a.id = h.appointment_id WHERE a.id IS NULL
 			UNION ALL SELECT id_text(c.id) AS what, 0 AS at FROM schedule c LEFT JOIN rota_rule r ON r.tenant_id = c.tenant_id AND r.id = c.rule_id WHERE c.rule_id IS NOT NULL AND r.id IS NULL`},
@@ -91,15 +92,18 @@ func appointmentChecks() []verify.Check {
 // sets are what other contexts' invariants are compared with.
 func sets() []verify.Set {
 	return []verify.Set{
-		// The audit row of each transition, unless it is still in the own trail.
+		// The audit row of each transition, unless it is still in the own trail. The hold's has
+		// the appointment's id, and leaves with the row of its batch.
 		{Name: "scheduling.acts", SQL: `-- global: every tenant
 			SELECT id_text(h.act_id) AS key, h.at FROM appointment_history h
-			WHERE NOT EXISTS (SELECT 1 FROM trail t WHERE t.tenant_id = h.tenant_id AND t.id = h.act_id)`},
+			WHERE NOT EXISTS (SELECT 1 FROM trail t WHERE t.tenant_id = h.tenant_id AND t.id = h.act_id)
+			UNION ALL SELECT id_text(a.id) AS key, a.created_at AS at FROM appointment a
+			WHERE NOT EXISTS (SELECT 1 FROM trail t WHERE t.tenant_id = a.tenant_id AND t.action = 'scheduling.hold' AND t.at = a.created_at)`},
 		// Payments that must exist: of visits that wait for one or had one.
 		{Name: "scheduling.appointment_payments", SQL: `-- global: every tenant
-			SELECT id_text(payment_id) AS key, created_at AS at FROM appointment WHERE payment_id IS NOT NULL AND (state <> 'cancelled' OR settlement <> '')`},
+			SELECT id_text(id) AS key, created_at AS at FROM appointment WHERE fee_fen > 0 AND (state <> 'cancelled' OR settlement <> '')`},
 		// Payments that had their effect or go back.
 		{Name: "scheduling.settled", SQL: `-- global: every tenant
-			SELECT id_text(payment_id) AS key, updated_at AS at FROM appointment WHERE payment_id IS NOT NULL AND settlement <> ''`},
+			SELECT id_text(id) AS key, updated_at AS at FROM appointment WHERE fee_fen > 0 AND settlement <> ''`},
 	}
 }

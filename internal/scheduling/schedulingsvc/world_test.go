@@ -158,11 +158,22 @@ func (w *world) hold(p auth.Principal, r scheduling.HoldRequest) scheduling.Appo
 	if err != nil {
 		w.t.Fatalf("hold: %v", err)
 	}
+	w.heard(a)
 	return a
+}
+
+// heard opens the payment of a hold, as payment does when it hears of it.
+func (w *world) heard(a scheduling.Appointment) {
+	w.t.Helper()
+	if a.State == scheduling.Pending && !w.payments.down {
+		w.s.openNow(context.Background(), w.tenant, a)
+	}
 }
 
 // paid delivers the payment's event in the consumer's transaction.
 func (w *world) paid(a scheduling.Appointment) error {
+	w.t.Helper()
+	w.heard(a)
 	w.payments.pay(a.Payment)
 	ctx := testkit.AsSystem(context.Background(), w.tenant, "consumer:scheduling")
 	e := payment.PaidEvent{Payment: a.Payment, Purpose: payment.ForAppointment, Reference: id.As[id.Any](a.ID), Amount: a.Fee, PaidAt: w.clock.Now()}
@@ -356,17 +367,25 @@ type fakePatients struct {
 	patient.Service
 	mu    sync.Mutex
 	links map[string]bool
+	of    map[scheduling.AccountID][]patient.ID
 	birth map[patient.ID]clock.Date
 }
 
 func newFakePatients() *fakePatients {
-	return &fakePatients{links: map[string]bool{}, birth: map[patient.ID]clock.Date{}}
+	return &fakePatients{links: map[string]bool{}, of: map[scheduling.AccountID][]patient.ID{}, birth: map[patient.ID]clock.Date{}}
 }
 
 func (f *fakePatients) link(a scheduling.AccountID, p patient.ID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.links[a.String()+p.String()] = true
+	f.of[a] = append(f.of[a], p)
+}
+
+func (f *fakePatients) Linked(_ context.Context, _ patient.TenantID, a scheduling.AccountID) ([]patient.ID, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.of[a]), nil
 }
 
 func (f *fakePatients) Booker(ctx context.Context, p patient.ID) (patient.Booker, error) {
@@ -379,7 +398,7 @@ func (f *fakePatients) Booker(ctx context.Context, p patient.ID) (patient.Booker
 	if !f.links[who.Account.String()+p.String()] {
 		return patient.Booker{}, patient.ErrNotFound.New()
 	}
-	return patient.Booker{ID: p, Birth: f.birth[p], Verified: patient.Matched}, nil
+	return patient.Booker{ID: p, Birth: f.birth[p], Verified: patient.Matched, Masked: "张*三"}, nil
 }
 
 func (f *fakePatients) MaskedNames(_ context.Context, _ patient.TenantID, ids []patient.ID) (map[patient.ID]string, error) {

@@ -74,7 +74,7 @@ CREATE TABLE idempotency (
 {{rls "idempotency"}}
 CREATE INDEX idempotency_at ON idempotency (at);
 
--- The audit row of each use case, in its transaction. The audit context collects it and it is deleted here afterwards.
+-- The audit row of each use case, in its transaction; acts holds the several acts of a combined one. The audit context collects it and it is deleted here afterwards.
 CREATE TABLE trail (
     tenant_id   {{uuid}} NOT NULL,
     id          {{uuid}} NOT NULL,
@@ -89,6 +89,7 @@ CREATE TABLE trail (
     origin      {{text}} NOT NULL,
     trace       {{text}} NOT NULL,
     number      {{text}} NOT NULL,
+    acts        {{bytes}},
     PRIMARY KEY (tenant_id, id)
 ){{strict}};
 {{rls "trail"}}

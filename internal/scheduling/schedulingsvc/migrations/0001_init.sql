@@ -73,8 +73,8 @@ CREATE TABLE rota_exception (
 {{rls "rota_exception"}}
 
 -- One session of a doctor. Its row is the lock of its seats: who takes or gives back one, or moves one of its
--- appointments, locks this row first. taken = seats held, booked or waiting for their return. version counts every
--- change of what the public sees.
+-- appointments, locks this row first; it is not written then, so that a booking stays cheap. version counts every
+-- change of the plan.
 CREATE TABLE schedule (
     tenant_id       {{uuid}} NOT NULL,
     id              {{uuid}} NOT NULL,
@@ -91,7 +91,6 @@ CREATE TABLE schedule (
     released_at     {{bigint}} NOT NULL,
     stopped         {{bool}} NOT NULL,
     capacity        {{int}} NOT NULL,
-    taken           {{int}} NOT NULL,
     rule_id         {{uuid}},
     exception_id    {{uuid}},
     version         {{bigint}} NOT NULL,
@@ -100,7 +99,6 @@ CREATE TABLE schedule (
     PRIMARY KEY (tenant_id, id),
     UNIQUE (tenant_id, day, practitioner_id, session),
     CHECK (starts_at < ends_at),
-    CHECK (taken >= 0 AND taken <= capacity),
     FOREIGN KEY (tenant_id, rule_id) REFERENCES rota_rule (tenant_id, id),
     FOREIGN KEY (tenant_id, exception_id) REFERENCES rota_exception (tenant_id, id)
 ){{strict}};
@@ -109,7 +107,7 @@ CREATE INDEX schedule_department ON schedule (tenant_id, department_id, day);
 CREATE INDEX schedule_practitioner ON schedule (tenant_id, practitioner_id, day);
 
 -- A period of a schedule. taken has a bit for each seat; held counts holds and seats that wait for their return, booked
--- those with a number. Capacity 0: cut away by a later plan. last_bit is the seat that the last writer took.
+-- those with a booking. Capacity 0: cut away by a later plan. version counts every change of the seats.
 CREATE TABLE slot (
     tenant_id   {{uuid}} NOT NULL,
     id          {{uuid}} NOT NULL,
@@ -122,7 +120,7 @@ CREATE TABLE slot (
     booked      {{int}} NOT NULL CHECK (booked >= 0),
     taken       {{bigint}} NOT NULL,
     full_mask   {{bigint}} NOT NULL,
-    last_bit    {{bigint}} NOT NULL,
+    version     {{bigint}} NOT NULL,
     PRIMARY KEY (tenant_id, id),
     UNIQUE (tenant_id, schedule_id, starts_at),
     CHECK (starts_at < ends_at),
@@ -132,69 +130,68 @@ CREATE TABLE slot (
 ){{strict}};
 {{rls "slot"}}
 
--- The id is the client's UUIDv7: primary key and idempotency key. limit_key is computed from the hospital's rules, day
--- first. any_slot: the request named the session. settlement is what became of the payment.
+-- The id is the client's UUIDv7: primary key and idempotency key, so bookings of one morning lie together; every other
+-- key begins with the day or the session for the same reason (an index by person first would touch another page at each
+-- booking). What belongs to the session or the slot is read from there. number is the seat's (slot.first + seat): nobody
+-- else of the session has it while the appointment is active. scope is the hash of what a person may book once a day
+-- (department, by the rules also doctor or session); per_account: the account too. any_slot: the request named the
+-- session. settlement is what became of the payment, whose id is the appointment's. No foreign keys: the writer holds
+-- the lock of the session, and verify looks for orphans.
 CREATE TABLE appointment (
     tenant_id       {{uuid}} NOT NULL,
     id              {{uuid}} NOT NULL,
-    reg_no          {{text}} NOT NULL,
     account_id      {{uuid}} NOT NULL,
     patient_id      {{uuid}} NOT NULL,
     schedule_id     {{uuid}} NOT NULL,
     slot_id         {{uuid}} NOT NULL,
-    any_slot        {{bool}} NOT NULL,
-    day             {{int}} NOT NULL,
-    session         {{text}} NOT NULL,
-    starts_at       {{bigint}} NOT NULL,
-    ends_at         {{bigint}} NOT NULL,
-    campus_id       {{uuid}} NOT NULL,
-    department_id   {{uuid}} NOT NULL,
-    practitioner_id {{uuid}} NOT NULL,
-    class           {{text}} NOT NULL,
-    location        {{text}} NOT NULL,
+    scope           {{bigint}} NOT NULL,
     fee_fen         {{bigint}} NOT NULL CHECK (fee_fen >= 0),
-    number          {{int}} NOT NULL CHECK (number >= 0),
-    state           {{text}} NOT NULL CHECK (state IN ('pending', 'booked', 'arrived', 'fulfilled', 'cancelled', 'noshow')),
-    cancel_reason   {{text}} NOT NULL CHECK (cancel_reason IN ('', 'patient', 'staff', 'expired', 'stopped')),
-    cancelled_at    {{bigint}},
-    limit_key       {{text}} NOT NULL,
     hold_expires_at {{bigint}},
+    cancelled_at    {{bigint}},
     cancel_before   {{bigint}} NOT NULL,
-    payment_id      {{uuid}},
-    settlement      {{text}} NOT NULL CHECK (settlement IN ('', 'applied', 'refund')),
     version         {{bigint}} NOT NULL,
     created_at      {{bigint}} NOT NULL,
     updated_at      {{bigint}} NOT NULL,
+    day             {{int}} NOT NULL,
+    number          {{int}} NOT NULL CHECK (number > 0),
+    any_slot        {{bool}} NOT NULL,
+    per_account     {{bool}} NOT NULL,
+    state           {{text}} NOT NULL CHECK (state IN ('pending', 'booked', 'arrived', 'fulfilled', 'cancelled', 'noshow')),
+    cancel_reason   {{text}} NOT NULL CHECK (cancel_reason IN ('', 'patient', 'staff', 'expired', 'stopped')),
+    settlement      {{text}} NOT NULL CHECK (settlement IN ('', 'applied', 'refund')),
     PRIMARY KEY (tenant_id, id),
     CHECK ((state = 'pending') = (hold_expires_at IS NOT NULL)),
     CHECK ((state = 'cancelled') = (cancel_reason <> '')),
     CHECK ((state = 'cancelled') = (cancelled_at IS NOT NULL)),
-    CHECK (state IN ('pending', 'cancelled') OR number > 0),
-    CHECK ((fee_fen > 0) = (payment_id IS NOT NULL)),
-    CHECK (state IN ('pending', 'cancelled') OR fee_fen = 0 OR settlement = 'applied'),
-    FOREIGN KEY (tenant_id, schedule_id) REFERENCES schedule (tenant_id, id),
-    FOREIGN KEY (tenant_id, slot_id) REFERENCES slot (tenant_id, id)
+    CHECK (state <> 'pending' OR fee_fen > 0),
+    CHECK (state IN ('pending', 'cancelled') OR fee_fen = 0 OR settlement = 'applied')
 ){{strict}};
 {{rls "appointment"}}
-CREATE UNIQUE INDEX appointment_limit ON appointment (tenant_id, day, limit_key) WHERE state <> 'cancelled';
-CREATE UNIQUE INDEX appointment_number ON appointment (tenant_id, schedule_id, number) WHERE state <> 'cancelled' AND number > 0;
-CREATE UNIQUE INDEX appointment_reg_no ON appointment (tenant_id, day, reg_no);
-CREATE INDEX appointment_account ON appointment (tenant_id, account_id, created_at);
-CREATE INDEX appointment_patient ON appointment (tenant_id, patient_id, day);
+CREATE UNIQUE INDEX appointment_person ON appointment (tenant_id, day, patient_id, scope) WHERE state <> 'cancelled';
+CREATE UNIQUE INDEX appointment_phone ON appointment (tenant_id, day, account_id, scope) WHERE per_account AND state <> 'cancelled';
+CREATE UNIQUE INDEX appointment_seat ON appointment (tenant_id, schedule_id, number) WHERE state <> 'cancelled';
 
--- A seat kept for a pending appointment; goes with the payment, the cancellation or the expiry.
-CREATE TABLE hold (
+-- The visits of an account that are past or cancelled, the latest day first. Visits to come are found by day and person.
+CREATE TABLE filed_visit (
     tenant_id      {{uuid}} NOT NULL,
+    account_id     {{uuid}} NOT NULL,
+    day            {{int}} NOT NULL,
     appointment_id {{uuid}} NOT NULL,
-    slot_id        {{uuid}} NOT NULL,
-    seat           {{int}} NOT NULL CHECK (seat >= 0 AND seat < 62),
-    expires_at     {{bigint}} NOT NULL,
-    PRIMARY KEY (tenant_id, appointment_id),
-    UNIQUE (tenant_id, slot_id, seat),
-    FOREIGN KEY (tenant_id, appointment_id) REFERENCES appointment (tenant_id, id),
-    FOREIGN KEY (tenant_id, slot_id) REFERENCES slot (tenant_id, id)
+    PRIMARY KEY (tenant_id, account_id, day, appointment_id)
 ){{strict}};
-{{rls "hold"}}
+{{rls "filed_visit"}}
+
+-- What counts against a person by the rules: visits missed, and visits given back by the patient.
+CREATE TABLE incident (
+    tenant_id      {{uuid}} NOT NULL,
+    patient_id     {{uuid}} NOT NULL,
+    appointment_id {{uuid}} NOT NULL,
+    kind           {{text}} NOT NULL CHECK (kind IN ('missed', 'returned')),
+    day            {{int}} NOT NULL,
+    on_day         {{int}} NOT NULL,
+    PRIMARY KEY (tenant_id, patient_id, appointment_id)
+){{strict}};
+{{rls "incident"}}
 
 -- A cancelled seat that is not for sale before return_at; it still counts as held and keeps its bit.
 CREATE TABLE seat_return (
@@ -210,7 +207,8 @@ CREATE TABLE seat_return (
 ){{strict}};
 {{rls "seat_return"}}
 
--- Every transition. seq is the appointment's version after it; act_id is the audit row.
+-- Every transition after the hold. seq is the appointment's version after it; act_id is the audit row. The hold itself
+-- is the appointment: created_at, and an audit row with the appointment's id.
 CREATE TABLE appointment_history (
     tenant_id      {{uuid}} NOT NULL,
     appointment_id {{uuid}} NOT NULL,
@@ -224,12 +222,3 @@ CREATE TABLE appointment_history (
     FOREIGN KEY (tenant_id, appointment_id) REFERENCES appointment (tenant_id, id)
 ){{strict}};
 {{rls "appointment_history"}}
-
--- Bookings of one person under a cap take turns on this row.
-CREATE TABLE person_turn (
-    tenant_id  {{uuid}} NOT NULL,
-    patient_id {{uuid}} NOT NULL,
-    turns      {{bigint}} NOT NULL,
-    PRIMARY KEY (tenant_id, patient_id)
-){{strict}};
-{{rls "person_turn"}}

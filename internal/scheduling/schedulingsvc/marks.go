@@ -1,0 +1,130 @@
+package schedulingsvc
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/obs"
+	"xinglin/internal/scheduling"
+)
+
+// A sold-out session answers from memory, behind an idempotency check: the keys of its
+// appointments are kept with the mark, so that a booked patient whose reply was lost and
+// who asks again gets the booking, not a refusal. A seat that comes back clears the mark
+// in this process within its commit, in the others by a signal; what gets lost ends with
+// markTime.
+const (
+	markTime  = time.Second     // a mark says nothing after it
+	markRenew = markTime / 2    // from here on one request reads it anew
+	maxMarks  = 20000           // sessions a process
+	markRead  = 2 * time.Second // time of one read
+)
+
+type markAnswer int
+
+const (
+	markNothing markAnswer = iota // ask the writer
+	markSold                      // no seat, and the key is new
+	markKnown                     // the key has an appointment
+)
+
+// mark is a session as it was read.
+type mark struct {
+	read     time.Time // on the monotonic clock
+	renewing atomic.Bool
+	sold     bool                            // no slot to come has a seat
+	full     map[id.ID[scheduling.Slot]]bool // slots without a seat
+	keys     map[id.ID[scheduling.Appointment]]bool
+}
+
+// marks are the sold-out sessions of a process.
+type marks struct {
+	load   func(ctx context.Context, k scheduleKey) (*mark, error)
+	clears atomic.Uint64 // a read that began before a clearing is not kept
+
+	mu sync.RWMutex
+	by map[scheduleKey]*mark
+}
+
+func newMarks(load func(context.Context, scheduleKey) (*mark, error)) *marks {
+	return &marks{load: load, by: map[scheduleKey]*mark{}}
+}
+
+// look answers a request from memory if it can.
+func (m *marks) look(ctx context.Context, k scheduleKey, h *holding) markAnswer {
+	m.mu.RLock()
+	v := m.by[k]
+	m.mu.RUnlock()
+	if v == nil {
+		return markNothing
+	}
+	age := clock.Mono().Sub(v.read)
+	if age > markTime {
+		return markNothing
+	}
+	if age > markRenew && v.renewing.CompareAndSwap(false, true) {
+		go m.set(context.WithoutCancel(ctx), k)
+	}
+	switch {
+	case v.keys[h.Request.ID]:
+		return markKnown
+	case v.sold, !h.Request.Any && v.full[h.Request.Slot]:
+		return markSold
+	}
+	return markNothing
+}
+
+// set reads the session and keeps it if it has something to say. One reader at a time:
+// the others go on with what there is.
+func (m *marks) set(ctx context.Context, k scheduleKey) {
+	m.mu.RLock()
+	v, n := m.by[k], len(m.by)
+	m.mu.RUnlock()
+	if v != nil && clock.Mono().Sub(v.read) < markRenew || v == nil && n >= maxMarks && !m.sweep() {
+		return
+	}
+	before := m.clears.Load()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), markRead)
+	defer cancel()
+	now := clock.Mono()
+	fresh, err := m.load(ctx, k)
+	if err != nil {
+		obs.Log(ctx).Debug("scheduling: a sold-out session was not read")
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.clears.Load() != before:
+	case len(fresh.full) == 0 && !fresh.sold:
+		delete(m.by, k)
+	default:
+		fresh.read = now
+		m.by[k] = fresh
+	}
+}
+
+// clear forgets a session in which a seat came free.
+func (m *marks) clear(k scheduleKey) {
+	m.mu.Lock()
+	m.clears.Add(1)
+	delete(m.by, k)
+	m.mu.Unlock()
+}
+
+// sweep drops what says nothing any more; false: the memory is full of marks that do.
+func (m *marks) sweep() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := clock.Mono()
+	for k, v := range m.by {
+		if now.Sub(v.read) > markTime {
+			delete(m.by, k)
+		}
+	}
+	return len(m.by) < maxMarks
+}

@@ -1,0 +1,198 @@
+package schedulingsvc
+
+import (
+	"time"
+
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/payment"
+	"xinglin/internal/scheduling"
+)
+
+// sale is one batch of requests under the locks of its sessions: what was read there,
+// and what is decided. It does no I/O. Requests are decided in the order of arrival.
+type sale struct {
+	now   time.Time
+	bids  []*bid
+	tills map[id.ID[scheduling.Schedule]]*till
+	past  map[scheduling.PatientID]incidents
+	days  map[scheduling.PatientID][]clock.Date // of the person's active visits, as far as the caps count
+}
+
+// bid is one request of a sale.
+type bid struct {
+	h     *holding
+	twin  *bid // an earlier request of the batch with the same key
+	tray  *tray
+	bit   int64
+	row   appointmentRow
+	state bidState
+	err   error // of a refused one
+}
+
+type bidState int
+
+const (
+	bidOpen    bidState = iota
+	bidGiven            // has a seat, its appointment is not written yet
+	bidSold             // written
+	bidRefused          // err
+	bidKnown            // row is an earlier appointment of the same request
+)
+
+// till is a locked session.
+type till struct {
+	*session
+	stopped  bool
+	released time.Time
+	trays    []*tray // by start: the slots that were asked for, and for any the earliest free ones
+}
+
+// tray is a slot's seats. bits, held and booked are what this sale takes.
+type tray struct {
+	slot   *scheduling.Slot
+	taken  int64
+	bits   int64
+	held   int
+	booked int
+}
+
+// newSale pairs the requests that carry one key: the first decides.
+func newSale(hs []*holding) *sale {
+	s := &sale{
+		tills: map[id.ID[scheduling.Schedule]]*till{}, past: map[scheduling.PatientID]incidents{}, days: map[scheduling.PatientID][]clock.Date{},
+	}
+	first := make(map[id.ID[scheduling.Appointment]]*bid, len(hs))
+	for _, h := range hs {
+		b := &bid{h: h, twin: first[h.Request.ID]}
+		if b.twin == nil {
+			first[h.Request.ID] = b
+		}
+		s.bids = append(s.bids, b)
+	}
+	return s
+}
+
+// each calls f for the bids that decide and are in a state.
+func (s *sale) each(state bidState, f func(*bid)) {
+	for _, b := range s.bids {
+		if b.twin == nil && b.state == state {
+			f(b)
+		}
+	}
+}
+
+// allot gives a seat to each open bid, or a refusal, and says how many have one now.
+func (s *sale) allot() (given []*bid) {
+	s.each(bidOpen, func(b *bid) {
+		if err := s.give(b); err != nil {
+			b.state, b.err = bidRefused, err
+			return
+		}
+		b.state = bidGiven
+		given = append(given, b)
+	})
+	return given
+}
+
+func (s *sale) give(b *bid) error {
+	t := s.tills[b.h.Session.ID]
+	if t == nil {
+		return scheduling.ErrNotFound.New()
+	}
+	start := t.slots[len(t.slots)-1].StartsAt
+	if !b.h.Request.Any {
+		named := t.slot(b.h.Request.Slot)
+		if named == nil {
+			return scheduling.ErrNotFound.New() // the plan was cut anew
+		}
+		start = named.StartsAt
+	}
+	err := bookable(*b.h.Rules, bookFacts{Day: t.Date, SlotStart: start, ReleasedAt: t.released, Stopped: t.stopped}, s.now)
+	if err != nil {
+		return err
+	}
+	if err := suspended(b.h.Rules, s.past[b.h.Request.Patient], clock.DateOf(s.now)); err != nil {
+		return err
+	}
+	if err := checkCaps(b.h.Rules.Caps, t.Date, s.days[b.h.Request.Patient]); err != nil {
+		return err
+	}
+	free := t.Fee == 0
+	for _, y := range t.trays {
+		if !b.h.Request.Any && y.slot.ID != b.h.Request.Slot || b.h.Request.Any && !y.slot.StartsAt.After(s.now) {
+			continue
+		}
+		after, bit, ok := takeSeat(y.taken, fullMask(y.slot.Capacity))
+		if !ok {
+			continue
+		}
+		y.taken, b.tray, b.bit = after, y, bit
+		y.count(bit, free, 1)
+		s.days[b.h.Request.Patient] = append(s.days[b.h.Request.Patient], t.Date)
+		b.row = b.appointment(t, s.now)
+		return nil
+	}
+	return noSeat(b.h)
+}
+
+func (y *tray) count(bit int64, free bool, n int) {
+	if n > 0 {
+		y.bits |= bit
+	} else {
+		y.bits &^= bit
+	}
+	if free {
+		y.booked += n
+	} else {
+		y.held += n
+	}
+}
+
+// takeBack frees the seat of a bid whose appointment could not be written.
+func (s *sale) takeBack(b *bid) {
+	b.tray.taken &^= b.bit
+	b.tray.count(b.bit, b.row.Fee == 0, -1)
+	p := b.h.Request.Patient
+	for i, d := range s.days[p] {
+		if d == b.row.Date {
+			s.days[p] = append(s.days[p][:i:i], s.days[p][i+1:]...)
+			break
+		}
+	}
+	b.tray, b.bit = nil, 0
+}
+
+// reopen lets the requests that found no seat try for one that was taken back; false:
+// there is none.
+func (s *sale) reopen(back map[id.ID[scheduling.Schedule]]bool) bool {
+	any := false
+	s.each(bidRefused, func(b *bid) {
+		if back[b.h.Session.ID] && isNoSeat(b.err) {
+			b.state, b.err, any = bidOpen, nil, true
+		}
+	})
+	return any
+}
+
+// appointment is the new appointment of a bid with a seat.
+func (b *bid) appointment(t *till, now time.Time) appointmentRow {
+	h, slot := b.h, b.tray.slot
+	v := appointmentRow{
+		AnySlot: h.Request.Any, Scope: scopeOf(h.Rules.Limit, t.scheduleRow), PerAccount: h.Rules.Limit.Per == scheduling.PerAccount,
+		Seat: numberOf(slot.First, seatOf(b.bit)),
+		Appointment: scheduling.Appointment{
+			ID: h.Request.ID, RegNo: regNo(h.Request.ID, t.Date), Account: h.Account, Patient: h.Request.Patient, Schedule: t.ID, Slot: slot.ID, Date: t.Date, Session: t.Session,
+			StartsAt: slot.StartsAt, EndsAt: slot.EndsAt, Campus: t.Campus, Department: t.Department, Practitioner: t.Practitioner, Class: t.Class,
+			Location: t.Location, Fee: t.Fee, State: firstState(t.Fee), CancelBefore: cancelBefore(h.Rules.Cancel, t.Date, t.Class, slot.StartsAt),
+			Version: 1, CreatedAt: now,
+		},
+	}
+	if v.State == scheduling.Booked {
+		v.Number = v.Seat
+		return v
+	}
+	v.HoldExpiresAt = holdExpiry(*h.Rules, now, slot.EndsAt)
+	v.Payment = id.As[payment.Payment](v.ID)
+	return v
+}

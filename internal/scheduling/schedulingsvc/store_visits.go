@@ -1,0 +1,79 @@
+package schedulingsvc
+
+import (
+	"context"
+	"slices"
+
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/platform/db"
+	"xinglin/internal/scheduling"
+)
+
+// visitQuery asks for a page of an account's visits.
+type visitQuery struct {
+	Account scheduling.AccountID
+	People  []scheduling.PatientID
+	Today   clock.Date
+	State   scheduling.State // empty: all
+	Before  visitMark
+	Limit   int
+}
+
+// visits merges the visits to come with the filed ones.
+func (s store) visits(ctx context.Context, t scheduling.TenantID, q visitQuery) (out []appointmentRow, err error) {
+	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		coming, err := comingVisits(ctx, tx, q)
+		if err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `SELECT `+appointmentColumns+` FROM filed_visit f JOIN appointment a ON a.tenant_id = f.tenant_id AND a.id = f.appointment_id
+			JOIN schedule c ON c.tenant_id = a.tenant_id AND c.id = a.schedule_id JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
+			WHERE f.tenant_id = $1 AND f.account_id = $2 AND (f.day, f.appointment_id) < ($3, $4) AND ($5 = '' OR a.state = $5)
+			ORDER BY f.day DESC, f.appointment_id DESC LIMIT $6`, t, q.Account, q.Before.Day, q.Before.ID, string(q.State), q.Limit)
+		filed, err := db.Collect(rows, err, func(r db.Rows, v *appointmentRow) error { return scanAppointment(r, v) })
+		out = append(coming, filed...)
+		return err
+	})
+	slices.SortFunc(out, laterVisit)
+	out = slices.CompactFunc(out, func(a, b appointmentRow) bool { return a.ID == b.ID }) // a filed one may have been booked again
+	return out[:min(len(out), q.Limit)], err
+}
+
+// comingVisits probes the open days for each person: the index begins with both. The lists
+// of the statement are padded to few lengths, so that few texts are prepared.
+func comingVisits(ctx context.Context, tx db.Tx, q visitQuery) ([]appointmentRow, error) {
+	if len(q.People) == 0 || q.State == scheduling.Cancelled {
+		return nil, nil
+	}
+	args := []any{tx.Tenant(), q.Account, string(q.State), q.Before.Day, q.Before.ID}
+	days := visitsBack + visitsAhead + 1
+	for n := range days {
+		args = append(args, q.Today.Add(n-visitsBack))
+	}
+	people := 4
+	for people < len(q.People) {
+		people *= 2
+	}
+	for n := range people {
+		args = append(args, q.People[min(n, len(q.People)-1)])
+	}
+	rows, err := tx.Query(ctx, `SELECT `+appointmentColumns+appointmentTables+` WHERE a.tenant_id = $1 AND a.day IN (`+db.In(6, days)+`) AND a.patient_id IN (`+db.In(6+days, people)+`)
+		AND a.state <> 'cancelled' AND a.account_id = $2 AND ($3 = '' OR a.state = $3) AND (a.day, a.id) < ($4, $5)`, args...)
+	return db.Collect(rows, err, func(r db.Rows, v *appointmentRow) error { return scanAppointment(r, v) })
+}
+
+// filePast files the visits of past days. Repeating it changes nothing.
+func (s store) filePast(ctx context.Context, t scheduling.TenantID, today clock.Date) error {
+	for day := today.Add(-visitsBack - 1); day < today; day++ {
+		err := s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
+			_, err := tx.Exec(ctx, `INSERT INTO filed_visit (tenant_id, account_id, day, appointment_id)
+				SELECT a.tenant_id, a.account_id, a.day, a.id FROM appointment a WHERE a.tenant_id = $1 AND a.day = $2 AND a.state <> 'cancelled'
+				ORDER BY a.account_id ON CONFLICT DO NOTHING`, t, day)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -147,11 +147,11 @@ func TestEarliest(t *testing.T) {
 	late := &object{name: "slot 1", seats: 1, slot: 1, ops: []*op{any(5, 6)}}
 	session := &object{name: "session", seats: 2, slot: -1}
 	free := &object{name: "slot 0", seats: 1, slot: 0}
-	if c := j.earliest([]*object{session, free, late}); c.Count != 1 || c.Seen != 1 {
-		t.Errorf("an earlier free seat: %+v", c)
+	if n, all := j.earliest([]*object{session, free, late}); n != 1 || all != 1 {
+		t.Errorf("an earlier free seat: %d of %d", n, all)
 	}
 	sold := &object{name: "slot 0", seats: 1, slot: 0, ops: []*op{takes(0, 0, 5)}}
-	if c := j.earliest([]*object{session, sold, late}); c.Count != 0 || c.Seen != 1 {
-		t.Errorf("no earlier seat: %+v", c)
+	if n, all := j.earliest([]*object{session, sold, late}); n != 0 || all != 1 {
+		t.Errorf("no earlier seat: %d of %d", n, all)
 	}
 }

@@ -52,7 +52,8 @@ func (r *run) judge(ctx context.Context, restarted int64, first, last *snapshot,
 	begin := clock.Mono()
 	seats, persons := j.objects()
 	a, b := j.linear(ctx, seats, persons)
-	rep.Checks = append(rep.Checks, a, b, j.earliest(seats))
+	rep.Checks = append(rep.Checks, a, b)
+	rep.NotEarliest, rep.Any = j.earliest(seats)
 	rep.HistoryTime = clock.Mono().Sub(begin).Round(time.Millisecond).String()
 	return rep, ctx.Err()
 }
@@ -199,6 +200,7 @@ func (j *judgement) idempotency() check {
 				c.say("key %s was answered with another slot", key)
 			case t.ok() && t.Seen.number() > 0 && v != nil && v.number > 0 && t.Seen.number() != v.number:
 				c.say("key %s was told number %d and has %d", key, t.Seen.number(), v.number)
+			case t.full() && j.mayHaveLeft(v, t.Return): // the key's appointment is over: both answers are right
 			case t.full() && t.Call > told:
 				c.say("key %s has a seat and was told that there is none (process %d)", key, t.Process)
 			case t.full() && v != nil && told == never && t.Call > sent+int64(flight) && j.asked[key].call < t.Call-int64(flight):
@@ -209,6 +211,19 @@ func (j *judgement) idempotency() check {
 		}
 	}
 	return c
+}
+
+// mayHaveLeft reports that an appointment may have given its seat back by an instant.
+func (j *judgement) mayHaveLeft(v *row, at int64) bool {
+	if v == nil {
+		return false
+	}
+	for _, o := range j.seatOps(v, 0) {
+		if o.kind == opRelease && o.call <= at {
+			return true
+		}
+	}
+	return false
 }
 
 // reachable are the states that an appointment in a state may come to without its client.

@@ -220,13 +220,14 @@ func (r *run) after(ctx context.Context, w wish, t Try) {
 	}
 }
 
-// other takes the key of a seat for another wish: always refused, and the seat stays.
+// other takes the key of a seat for another wish: always refused (when the other session
+// is known to be sold out, with that), and the seat stays.
 func (r *run) other(ctx context.Context, w wish, t Try) {
 	session, slot := w.session, t.Slot+1
 	if t.Slot < 0 {
 		session, slot = (w.session+1)%len(r.plan.Sessions), -1
 	}
-	if got := r.foreign(ctx, w, t.Key, session, slot); got.Status != 0 && got.Code != "scheduling.key_reused" {
+	if got := r.foreign(ctx, w, t.Key, session, slot); got.Status != 0 && got.Code != "scheduling.key_reused" && !got.full() {
 		r.record.strange(fmt.Sprintf("the key of a seat was used for another wish and answered %d %s", got.Status, got.Code))
 	}
 }

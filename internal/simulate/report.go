@@ -38,6 +38,9 @@ type Report struct {
 	BotAdvantage    float64 `json:"bot_advantage"`      // a bot's account over an honest one
 	HeadAdvantage   float64 `json:"head_advantage"`     // the same per person
 
+	Any         int `json:"any"`          // seats for requests that named a session
+	NotEarliest int `json:"not_earliest"` // of them, of a later slot than the earliest that was free all the time
+
 	HistoryTime string  `json:"history_time"`
 	Checks      []check `json:"checks"`
 }
@@ -148,6 +151,7 @@ func (r *Report) Print(w io.Writer) {
 		r.Appointments, r.Booked, r.Cancelled, r.Expired, r.Paid, r.LatePaid, r.Refunded)
 	fmt.Fprintf(w, "  fairness %.3f seats a person, %.3f a person of a bot with 100 requests: advantage %.2f a person, %.2f an account\n",
 		r.SeatsPerPerson, r.SeatsPerBotHead, r.HeadAdvantage, r.BotAdvantage)
+	fmt.Fprintf(w, "  any      %d seats, %d of a later slot than the earliest free one\n", r.Any, r.NotEarliest)
 	for _, c := range r.Checks {
 		word := "ok      "
 		if c.Count > 0 {

@@ -41,8 +41,9 @@ type commands struct {
 		Serve   benchServeCmd   `cmd:"" hidden:"" help:"A server that is measured."`
 		Hold    benchHoldCmd    `cmd:"" hidden:"" help:"The hold path inside one process."`
 	} `cmd:"" help:"Measure this machine with the product's own code."`
-	Docs    docsCmd    `cmd:"" help:"Write the generated references, or check them."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Simulate simulateCmd `cmd:"" help:"Play an installation's worst minutes and judge them from the outside."`
+	Docs     docsCmd     `cmd:"" help:"Write the generated references, or check them."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
 func main() {

@@ -28,8 +28,10 @@ func check(c config.Serve) error {
 		return ErrNeedsBroker.New()
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return ErrFlags.At("tls-cert", "give --tls-cert and --tls-key together")
-	case c.Clock != "" && !c.Demo:
+	case c.Clock != "" && !c.Demo && !c.Simulation:
 		return ErrFlags.At("clock", "--clock works with --demo only")
+	case c.Simulation && !loopback(c.Listen):
+		return ErrFlags.At("simulation", "a simulation serves loopback addresses only")
 	case c.Demo && !c.DemoPublic && !loopback(c.Listen):
 		return ErrDemoPublic.New()
 	}

@@ -32,6 +32,8 @@ func TestFlagsThatDoNotFit(t *testing.T) {
 		"both":                    {with(func(c *config.Serve) { c.TLSCert, c.TLSKey = "c", "k" }), nil, ""},
 		"clock":                   {with(func(c *config.Serve) { c.Clock = "+1h" }), ErrFlags, "clock"},
 		"clock in the demo":       {with(func(c *config.Serve) { c.Clock, c.Demo = "+1h", true }), nil, ""},
+		"clock in a simulation":   {with(func(c *config.Serve) { c.Clock, c.Simulation = "+1h", true }), nil, ""},
+		"simulation for all":      {with(func(c *config.Serve) { c.Listen, c.Simulation = ":8080", true }), ErrFlags, "simulation"},
 		"demo for all":            {with(func(c *config.Serve) { c.Demo, c.Listen = true, "0.0.0.0:8080" }), ErrDemoPublic, ""},
 		"demo on every address":   {with(func(c *config.Serve) { c.Demo, c.Listen = true, ":8080" }), ErrDemoPublic, ""},
 		"demo by a name":          {with(func(c *config.Serve) { c.Demo, c.Listen = true, "localhost:8080" }), nil, ""},

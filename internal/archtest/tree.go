@@ -147,6 +147,7 @@ func importName(im *ast.ImportSpec, p string) string {
 // frame are the folders of internal/ that are no contexts.
 var frame = map[string]ZoneKind{
 	"kernel": Kernel, "platform": Platform, "app": App, "archtest": Archtest, "testkit": Testkit, "demo": Demo, "reference": Reference, "bench": Bench,
+	"simulate": Simulator,
 }
 
 // frameOf is the zone of a frame folder; simulators of the other side end in sim.

@@ -34,7 +34,8 @@ type Serve struct {
 	Demo       bool   `help:"Demo hospital with simulators and shown codes; only on empty or demo data." env:"XINGLIN_DEMO"`
 	DemoPublic bool   `help:"Allow the demo on an address other than loopback." env:"XINGLIN_DEMO_PUBLIC"`
 	DemoPay    string `help:"Address of the payment simulator in the demo." default:"127.0.0.1:8082" env:"XINGLIN_DEMO_PAY"`
-	Clock      string `help:"Demo only: RFC 3339 instant or signed duration to run the clock from." env:"XINGLIN_CLOCK"`
+	Clock      string `help:"Demo and simulation only: RFC 3339 instant or signed duration to run the clock from." env:"XINGLIN_CLOCK"`
+	Simulation bool   `help:"Set by xinglin simulate: --clock moves the time of a server on a loopback address." hidden:"" env:"XINGLIN_SIMULATION"`
 
 	RatePerAddress float64 `help:"Requests a second of one address; four times as many at once." default:"100" env:"XINGLIN_RATE_PER_ADDRESS"`
 	Inside         int     `help:"Requests worked on at once; the rest wait in the socket." default:"512" env:"XINGLIN_INSIDE"`

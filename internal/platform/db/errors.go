@@ -2,6 +2,8 @@ package db
 
 import (
 	"errors"
+	"io"
+	"net"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -77,7 +79,14 @@ func lostConnection(err error) bool {
 	case pgAdminStop, pgCannotYet, pgCrashStop:
 		return true
 	case "":
-		return pgconn.SafeToRetry(err) || errors.As(err, new(*pgconn.ConnectError))
+		return pgconn.SafeToRetry(err) || errors.As(err, new(*pgconn.ConnectError)) || cutOff(err)
 	}
 	return false
+}
+
+// cutOff reports that the server's end of the connection is gone: reset, or closed in the
+// middle of an answer. A time-out is none.
+func cutOff(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && !op.Timeout() || errors.Is(err, io.ErrUnexpectedEOF)
 }

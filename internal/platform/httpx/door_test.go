@@ -342,7 +342,7 @@ func TestRatePerAddress(t *testing.T) {
 			if r := ask(tc.remote, tc.forwarded); r.Status >= 400 {
 				t.Fatalf("first: %d %s", r.Status, r.Body)
 			}
-			if r := ask(tc.remote, tc.forwarded); r.Code != "http.rate" || r.Status != 429 || r.Header.Get("Retry-After") != "1" {
+			if r := ask(tc.remote, tc.forwarded); r.Code != "http.rate" || r.Status != 429 || r.Header.Get("Retry-After") != "60" {
 				t.Errorf("second: %d %s", r.Status, r.Body)
 			}
 			if r := ask(tc.another, tc.forwarded2); (r.Status == 429) != tc.sharesBucket {

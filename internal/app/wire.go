@@ -23,6 +23,7 @@ import (
 	"xinglin/internal/patient/patientsvc"
 	"xinglin/internal/payment"
 	"xinglin/internal/payment/paymentsvc"
+	"xinglin/internal/platform/admission"
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/calendar"
 	"xinglin/internal/platform/crypt"
@@ -66,6 +67,8 @@ type Machines struct {
 	Signals module.Signals
 	Demo    bool
 	Outside Outside
+	// Admission of this process; nil admits everybody.
+	Admission *admission.Desk
 }
 
 // House is the product, wired: every context's service and what the process runs of it.
@@ -109,7 +112,7 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 	base := func(name string) module.Base {
 		return module.Base{
 			DB: h.DBs[name], Clock: m.Clock, Authz: engine, Crypt: m.Crypt, Log: m.Log.With("context", name),
-			Metrics: m.Metrics, Signals: m.Signals, Demo: m.Demo,
+			Metrics: m.Metrics, Signals: m.Signals, Demo: m.Demo, Admission: m.Admission,
 		}
 	}
 	tenants, tenantMod := tenantsvc.New(base("tenant"))

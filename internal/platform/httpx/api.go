@@ -75,7 +75,7 @@ type Options struct {
 	Open       func(m string) bool // which modules' doors this process opens
 	Inside     int                 // holds inside at once, at most; the other classes have gates of their own in proportion; 0 = 512
 	Wait       time.Duration       // how long one more waits for a place; 0 = 5 s
-	Streams    int                 // long answers (SSE) at once; 0 = 8192
+	Streams    int                 // long answers (SSE) at once, and as many of the queue; 0 = 8192
 	PerAddress float64             // requests a second of one address; 0 = 100
 	PerAccount float64             // holds a second of one account, thirty at once; 0 = 1
 	// Guard is asked about each hold of an account within its budget, before any work.
@@ -90,6 +90,7 @@ type API struct {
 	huma huma.API
 	ops  map[string]*Op // by mux pattern
 	long chan struct{}  // streams
+	line chan struct{}  // streams of the queue, so that neither takes the other's places
 	aead cipher.AEAD
 	met  *metrics
 	end  context.Context // streams live under it
@@ -130,7 +131,7 @@ func New(opt Options) (*API, error) {
 	}
 	now := clock.Mono()
 	a := &API{
-		opt: opt, mux: http.NewServeMux(), ops: map[string]*Op{}, long: make(chan struct{}, opt.Streams), gates: gates(opt.Inside, opt.Wait),
+		opt: opt, mux: http.NewServeMux(), ops: map[string]*Op{}, long: make(chan struct{}, opt.Streams), line: make(chan struct{}, opt.Streams), gates: gates(opt.Inside, opt.Wait),
 		addresses: NewBudget[string](opt.PerAddress, float64(int(opt.PerAddress*4)+1), now),
 		accounts:  NewBudget[id.ID[auth.Account]](opt.PerAccount, holdsAtOnce, now),
 	}

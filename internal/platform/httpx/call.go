@@ -34,6 +34,8 @@ type call struct {
 	secure     bool
 	principal  auth.Principal
 
+	pass string // Queue-Pass
+
 	body     bytesBody
 	buffered int64
 	trace    [1]string // header value

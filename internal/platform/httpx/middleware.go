@@ -187,11 +187,15 @@ type bytesBody struct{ bytes.Reader }
 func (*bytesBody) Close() error { return nil }
 
 func (a *API) admit(op *Op, next layer) layer {
+	long := a.long
+	if op.Class == ClassQueue {
+		long = a.line
+	}
 	if op.Stream { // streams have their own bound and end when draining begins
 		return func(c *call, r *http.Request) {
 			select {
-			case a.long <- struct{}{}:
-				defer func() { <-a.long }()
+			case long <- struct{}{}:
+				defer func() { <-long }()
 			default:
 				writeProblem(c, r, ErrBusy.After(10*time.Second))
 				return
@@ -356,6 +360,9 @@ func (a *API) guard(op *Op, next layer) layer {
 		return next
 	}
 	return func(c *call, r *http.Request) {
+		if op.Pass {
+			c.pass = r.Header.Get(PassHeader)
+		}
 		if wait := a.accounts.Take(c.principal.Account, c.begin); wait > 0 && !c.principal.Account.IsZero() {
 			a.met.shed(op.Class, "account")
 			writeProblem(c, r, ErrAccountRate.After(min(max(wait, time.Second), time.Minute)))
@@ -369,6 +376,14 @@ func (a *API) guard(op *Op, next layer) layer {
 		}
 		next(c, r)
 	}
+}
+
+// PassOf is the waiting room's pass that the request shows, "" when none.
+func PassOf(ctx context.Context) string {
+	if c := callOf(ctx); c != nil {
+		return c.pass
+	}
+	return ""
 }
 
 // SessionCookie is the cookie for a new session; an empty token deletes it.

@@ -21,15 +21,19 @@ type SSE struct {
 
 const sseWrite = 10 * time.Second
 
-// NewSSE begins the stream.
-func NewSSE(w http.ResponseWriter) (*SSE, error) {
+// NewSSE begins the stream; browsers reconnect after two seconds.
+func NewSSE(w http.ResponseWriter) (*SSE, error) { return NewSSERetry(w, 2*time.Second) }
+
+// NewSSERetry is NewSSE with the time after which a browser reconnects: where thousands
+// listen, give each its own.
+func NewSSERetry(w http.ResponseWriter, retry time.Duration) (*SSE, error) {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
 	s := &SSE{w: w, rc: http.NewResponseController(w), wait: sseWrite}
-	return s, s.write("retry: 2000\n\n")
+	return s, s.write(fmt.Sprintf("retry: %d\n\n", retry.Milliseconds()))
 }
 
 // Send writes one event as JSON; id and event are one line each.

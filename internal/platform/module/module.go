@@ -10,6 +10,7 @@ import (
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/event"
+	"xinglin/internal/platform/admission"
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/db"
@@ -29,7 +30,9 @@ type Base struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 	Signals Signals
-	Demo    bool // shown codes, inbox page; never true without --demo
+	// Admission is asked before something scarce is taken; nil admits everybody.
+	Admission *admission.Desk
+	Demo      bool // shown codes, inbox page; never true without --demo
 }
 
 // Signals reach all processes at once and may get lost: a hint to look, never a truth.

@@ -32,7 +32,7 @@ func (s *Service) routes(a *httpx.API) {
 	httpx.Register(a, httpx.Op{ID: "scheduling.list_schedules", Method: http.MethodGet, Path: "/schedules", Public: true, Summary: "Sessions of a department or a doctor, at most 31 days"}, s.getSchedules)
 	httpx.Register(a, httpx.Op{ID: "scheduling.list_slots", Method: http.MethodGet, Path: "/schedules/{id}/slots", Public: true, Summary: "Periods of a session with their remaining seats"}, s.getSlots)
 	httpx.Handle(a, httpx.Op{ID: "scheduling.watch_schedules", Method: http.MethodGet, Path: "/schedules/live", Public: true, Stream: true, Summary: "Remaining seats as server-sent events (?ids=a,b,c; at most 50)"}, s.getLive)
-	httpx.Register(a, httpx.Op{ID: "scheduling.hold", Method: http.MethodPost, Path: "/appointments", Idempotent: true, Summary: "Hold a seat; the key becomes the appointment's id"}, s.postAppointment)
+	httpx.Register(a, httpx.Op{ID: "scheduling.hold", Method: http.MethodPost, Path: "/appointments", Idempotent: true, Class: httpx.ClassHold, Pass: true, Summary: "Hold a seat; the key becomes the appointment's id"}, s.postAppointment)
 	httpx.Register(a, httpx.Op{ID: "scheduling.list_appointments", Method: http.MethodGet, Path: "/appointments", Summary: "The account's own appointments, newest first"},
 		func(ctx context.Context, in *listAppointmentsIn) (*out[list[appointmentBody]], error) {
 			return s.getAppointments(ctx, a, in)

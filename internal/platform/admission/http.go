@@ -82,7 +82,8 @@ func (d *Desk) postPlace(ctx context.Context, in *takeIn) (*placeOut, error) {
 	if r == nil {
 		return &placeOut{placeBody{State: Open, ServerNow: d.opt.Clock.Now()}}, nil
 	}
-	arrived := d.opt.Clock.Now().UnixMicro()
+	today := d.opt.Clock.Now().UnixMicro()
+	arrived := today
 	if in.Body.Token != "" {
 		t, err := d.seal.open(kindPlace, in.Body.Token, who, d.opt.Clock.Now())
 		if err != nil {
@@ -92,7 +93,7 @@ func (d *Desk) postPlace(ctx context.Context, in *takeIn) (*placeOut, error) {
 			arrived = t.arrived
 		}
 	}
-	v, err := r.take(who.Account, schedule, arrived, d.mono())
+	v, err := r.take(who.Account, schedule, arrived, today, d.mono())
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +119,7 @@ func (d *Desk) placed(who auth.Principal, text string) (*room, View, error) {
 	if v, ok := r.look(who.Account, d.mono()); ok {
 		return r, v, nil
 	}
-	v, err := r.take(who.Account, Thing{}, t.arrived, d.mono())
+	v, err := r.take(who.Account, Thing{}, t.arrived, now.UnixMicro(), d.mono())
 	return r, v, err
 }
 

@@ -101,8 +101,8 @@ type View struct {
 }
 
 // take gives the account's place, the same one however often it asks; a new one goes to
-// the end, or to where a token of another process says that it arrived.
-func (r *room) take(a AccountID, schedule Thing, arrived int64, now time.Time) (View, error) {
+// the end, which is the moment today, or to where a token says that it arrived.
+func (r *room) take(a AccountID, schedule Thing, arrived, today int64, now time.Time) (View, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.places[a]
@@ -124,7 +124,7 @@ func (r *room) take(a AccountID, schedule Thing, arrived int64, now time.Time) (
 		}
 	}
 	if p != nil && arrived <= p.arrived {
-		arrived = now.UnixMicro() // that arrival has had its turn
+		arrived = today // that arrival has had its turn
 	}
 	p = &place{account: a, schedule: schedule, arrived: arrived, state: Waiting, since: now, looked: now, news: make(chan struct{})}
 	r.places[a] = p

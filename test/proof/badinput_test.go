@@ -37,7 +37,7 @@ func scaleOfBad() badScale {
 const (
 	closedRoom = "01900000-0000-7000-8000-0000000000d1" // a department with a waiting room and nothing else
 	rssBound   = 350 << 20
-	patience   = 3 * time.Second // of one request of a paying client
+	patience   = 5 * time.Second // of one request of a paying client
 	cutAfter   = 40 * time.Second
 )
 
@@ -61,8 +61,13 @@ func TestBadInput(t *testing.T) {
 		name string
 		f    func(context.Context, *testing.T)
 	}{
-		{"tokens", b.tokens}, {"unknown schedules", b.unknown}, {"large keys", b.keys}, {"foreign patients", b.foreign},
-		{"yesterday", b.yesterday}, {"slow senders", b.slow}, {"silent readers", b.silent},
+		{"tokens", b.tokens},
+		{"unknown schedules", b.unknown},
+		{"large keys", b.keys},
+		{"foreign patients", b.foreign},
+		{"yesterday", b.yesterday},
+		{"slow senders", b.slow},
+		{"silent readers", b.silent},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			part.f(ctx, t)

@@ -97,8 +97,10 @@ func (r *Rule) complete() error {
 		v              *int
 		otherwise, max int
 	}{
-		{"at_once", &r.AtOnce, 200, 100_000}, {"per_second", &r.PerSecond, 100, 100_000},
-		{"places", &r.Places, 20_000, maxPlaces}, {"pass_seconds", &r.PassSeconds, 120, 1800},
+		{"at_once", &r.AtOnce, 200, 100_000},
+		{"per_second", &r.PerSecond, 100, 100_000},
+		{"places", &r.Places, 20_000, maxPlaces},
+		{"pass_seconds", &r.PassSeconds, 120, 1800},
 	} {
 		if *n.v == 0 {
 			*n.v = n.otherwise

@@ -76,7 +76,6 @@ type Desk struct {
 
 	mu    sync.Mutex
 	rooms map[roomKey]*room
-	ended bool
 }
 
 // New makes a desk. Rules must have come from ReadRules.

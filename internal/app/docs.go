@@ -70,6 +70,9 @@ func describe(ctx context.Context) (in reference.Input, err error) {
 		return in, err
 	}
 	(&operator{house: h}).routes(api)
+	if err := describeAdmission(api, metrics); err != nil {
+		return in, err
+	}
 	outbox.NewMetrics(metrics)
 	inbox.NewMetrics(metrics)
 	job.NewMetrics(metrics)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/notify/notifysvc"
@@ -48,7 +50,7 @@ func publicURL(c config.Serve) string {
 }
 
 // outside makes the clients that the flags name. Nothing is sent.
-func outside(c config.Serve, clk clock.Clock) (o Outside, err error) {
+func outside(c config.Serve, clk clock.Clock, metrics prometheus.Registerer) (o Outside, err error) {
 	if c.SMS.URL != "" {
 		key, err := config.Secret(c.SMS.Key)
 		if err != nil {
@@ -81,7 +83,7 @@ func outside(c config.Serve, clk clock.Clock) (o Outside, err error) {
 		} else if account.NotifyURL == "" {
 			account.NotifyURL = publicURL(c) + callback
 		}
-		account.Clock = clk
+		account.Clock, account.Wrap = clk, guarded("wechatpay", metrics)
 		client, err := wechatpay.New(account)
 		if err != nil {
 			return o, err
@@ -101,7 +103,7 @@ type simulators struct {
 }
 
 // simulate starts the simulators and gives their clients. Only --demo calls it.
-func simulate(c config.Serve, clk clock.Clock, log *slog.Logger) (o Outside, s *simulators, err error) {
+func simulate(c config.Serve, clk clock.Clock, log *slog.Logger, metrics prometheus.Registerer) (o Outside, s *simulators, err error) {
 	dir := filepath.Join(c.Data, "demo")
 	if c.Data == "" {
 		return o, nil, ErrFlags.At("data", "--demo needs --data for the simulators")
@@ -133,11 +135,11 @@ func simulate(c config.Serve, clk clock.Clock, log *slog.Logger) (o Outside, s *
 		return o, s, err
 	}
 	o.SMS, o.RealName, o.Inbox = text, who, s.inbox
-	o.Pay, err = s.payments(c, filepath.Join(dir, "paysim"), clk, log)
+	o.Pay, err = s.payments(c, filepath.Join(dir, "paysim"), clk, log, metrics)
 	return o, s, err
 }
 
-func (s *simulators) payments(c config.Serve, dir string, clk clock.Clock, log *slog.Logger) (paymentsvc.Channel, error) {
+func (s *simulators) payments(c config.Serve, dir string, clk clock.Clock, log *slog.Logger, metrics prometheus.Registerer) (paymentsvc.Channel, error) {
 	account, err := paysim.Provision(dir)
 	if err != nil {
 		return nil, err
@@ -146,6 +148,7 @@ func (s *simulators) payments(c config.Serve, dir string, clk clock.Clock, log *
 		return nil, err
 	}
 	account.BaseURL, account.NotifyURL, account.Clock = s.pay.URL(), publicURL(c)+callback, clk
+	account.Wrap = guarded("wechatpay", metrics)
 	return wechatpay.New(account)
 }
 

@@ -25,6 +25,7 @@ import (
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/admission"
 	"xinglin/internal/platform/bus"
 	"xinglin/internal/platform/config"
 	"xinglin/internal/platform/crypt"
@@ -55,6 +56,7 @@ type Process struct {
 	bus     bus.Bus
 	sims    *simulators
 	house   *House
+	desk    *admission.Desk
 	api     *httpx.API
 	ops     *operator
 	relays  []*outbox.Relay
@@ -217,26 +219,31 @@ func (p *Process) opens(module string) bool {
 
 // wire builds the house, its door and its machines.
 func (p *Process) wire(ctx context.Context) (err error) {
-	o, err := outside(p.cfg, p.clk)
+	o, err := outside(p.cfg, p.clk, p.metrics)
 	if err != nil {
 		return err
 	}
 	if p.cfg.Demo {
-		if o, p.sims, err = simulate(p.cfg, p.clk, p.log); err != nil {
+		if o, p.sims, err = simulate(p.cfg, p.clk, p.log, p.metrics); err != nil {
 			return err
 		}
 		p.later(p.sims.close)
 	}
+	own := &ownPhone{}
+	if p.desk, err = desk(p.cfg, p.ring.Derive("admission"), p.clk, p.log, p.metrics, own); err != nil {
+		return err
+	}
 	p.house, err = Wire(ctx, Machines{
-		DB: p.db, Clock: p.clk, Crypt: p.ring, Log: p.log, Metrics: p.metrics, Signals: p.bus, Demo: p.cfg.Demo, Outside: o, Seats: p.bench.seats(),
+		DB: p.db, Clock: p.clk, Crypt: p.ring, Log: p.log, Metrics: p.metrics, Signals: p.bus, Demo: p.cfg.Demo, Outside: o, Seats: p.bench.seats(), Admission: p.desk,
 	})
 	if err != nil {
 		return err
 	}
+	own.identity = p.house.Identity
 	p.api, err = httpx.New(httpx.Options{
 		Tenants: p.house.Hosts, Auth: p.house.Auth, Clock: p.clk, Log: p.log, Metrics: p.metrics,
 		CursorKey: p.ring.Derive("httpx cursor"), PublicURL: publicURL(p.cfg), Open: p.opens,
-		Inside: p.cfg.Inside, PerAddress: p.cfg.RatePerAddress, Trusted: p.cfg.BehindHTTP,
+		Inside: p.cfg.Inside, PerAddress: p.cfg.RatePerAddress, PerAccount: p.cfg.RatePerAccount, Trusted: p.cfg.BehindHTTP, Guard: p.desk.Guard,
 	})
 	if err != nil {
 		return err
@@ -256,6 +263,7 @@ func (p *Process) wire(ctx context.Context) (err error) {
 		p.ops.consumers[c.DB.Name()] = c
 	}
 	p.ops.routes(p.api)
+	p.desk.Routes(p.api)
 	return p.jobs()
 }
 
@@ -344,6 +352,7 @@ func (p *Process) run(ctx context.Context) error {
 	if p.bench != nil && !p.bench.Machines {
 		p.relays, p.hearers, p.runners = nil, nil, nil
 	}
+	start("waiting rooms", p.desk.Run)
 	for i := range p.relays {
 		start("relay", p.relays[i].Run)
 	}
@@ -389,7 +398,7 @@ func (p *Process) listen(ctx context.Context) (public, private *http.Server, err
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	p.later(cut)
 	public = &http.Server{
-		Handler: p.public(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second,
+		Handler: p.public(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 60 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, BaseContext: func(net.Listener) context.Context { return base },
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 	}
@@ -408,6 +417,9 @@ func (p *Process) listen(ctx context.Context) (public, private *http.Server, err
 		address string
 	}{{public, p.cfg.Listen}, {private, p.cfg.Private}} {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.address)
+		if err == nil && s.srv == public {
+			l = p.bounded(l, public)
+		}
 		if err != nil {
 			return nil, nil, ErrFlags.Because("listen %s: %w", s.address, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 
+	"xinglin/internal/platform/admission"
 	"xinglin/web"
 )
 
@@ -17,6 +18,7 @@ func pages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/m/", http.StatusFound)
 	})
+	mux.Handle("GET /m/queue", admission.Page()) // touches nothing, and is there when the apps are not built
 	mux.Handle("GET /m/", app{dir: "m", fs: web.FS()})
 }
 

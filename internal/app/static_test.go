@@ -62,6 +62,17 @@ func TestPagesNotBuilt(t *testing.T) {
 	}
 }
 
+// The queue page is served by the mux of the pages alone: no database, no built app.
+func TestQueuePageNeedsNothing(t *testing.T) {
+	mux := http.NewServeMux()
+	pages(mux)
+	rec := httptest.NewRecorder()
+	mux.ServeHTTP(rec, httptest.NewRequest("GET", "/m/queue?department=x", nil))
+	if rec.Code != 200 || !strings.Contains(rec.Body.String(), "/queue/places") || rec.Header().Get("ETag") == "" {
+		t.Errorf("%d %v", rec.Code, rec.Header())
+	}
+}
+
 func TestRootLeadsToTheApp(t *testing.T) {
 	mux := http.NewServeMux()
 	pages(mux)

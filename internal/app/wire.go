@@ -23,7 +23,9 @@ import (
 	"xinglin/internal/patient/patientsvc"
 	"xinglin/internal/payment"
 	"xinglin/internal/payment/paymentsvc"
+	"xinglin/internal/platform/admission"
 	"xinglin/internal/platform/authz"
+	"xinglin/internal/platform/batch"
 	"xinglin/internal/platform/calendar"
 	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/db"
@@ -67,6 +69,8 @@ type Machines struct {
 	Demo    bool
 	Outside Outside
 	Seats   []schedulingsvc.Option // of the bench: another way to take a seat
+	// Admission of this process; nil admits everybody.
+	Admission *admission.Desk
 }
 
 // House is the product, wired: every context's service and what the process runs of it.
@@ -107,10 +111,14 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 			return nil, err
 		}
 	}
+	batches, err := batch.NewMetrics(m.Metrics)
+	if err != nil {
+		return nil, err
+	}
 	base := func(name string) module.Base {
 		return module.Base{
 			DB: h.DBs[name], Clock: m.Clock, Authz: engine, Crypt: m.Crypt, Log: m.Log.With("context", name),
-			Metrics: m.Metrics, Signals: m.Signals, Demo: m.Demo,
+			Metrics: m.Metrics, Signals: m.Signals, Demo: m.Demo, Admission: m.Admission, Batches: batches,
 		}
 	}
 	tenants, tenantMod := tenantsvc.New(base("tenant"))

@@ -58,10 +58,10 @@ type (
 )
 
 func (s *Service) routes(a *httpx.API) {
-	httpx.Register(a, httpx.Op{ID: "payment.read", Method: http.MethodGet, Path: "/payments/{id}", Summary: "One payment"}, s.getPayment)
-	httpx.Register(a, httpx.Op{ID: "payment.prepay", Method: http.MethodPost, Path: "/payments/{id}/prepay", Summary: "Open the channel's pay page"}, s.postPrepay)
-	httpx.Register(a, httpx.Op{ID: "payment.query", Method: http.MethodPost, Path: "/payments/{id}/query", Summary: "Ask the channel whether the money has come"}, s.postQuery)
-	httpx.Register(a, httpx.Op{ID: "payment.list_refunds", Method: http.MethodGet, Path: "/payments/{id}/refunds", Summary: "Refunds of a payment"}, s.getRefunds)
+	httpx.Register(a, httpx.Op{ID: "payment.read", Method: http.MethodGet, Class: httpx.ClassPay, Path: "/payments/{id}", Summary: "One payment"}, s.getPayment)
+	httpx.Register(a, httpx.Op{ID: "payment.prepay", Method: http.MethodPost, Class: httpx.ClassPay, Path: "/payments/{id}/prepay", Summary: "Open the channel's pay page"}, s.postPrepay)
+	httpx.Register(a, httpx.Op{ID: "payment.query", Method: http.MethodPost, Class: httpx.ClassPay, Path: "/payments/{id}/query", Summary: "Ask the channel whether the money has come"}, s.postQuery)
+	httpx.Register(a, httpx.Op{ID: "payment.list_refunds", Method: http.MethodGet, Class: httpx.ClassPay, Path: "/payments/{id}/refunds", Summary: "Refunds of a payment"}, s.getRefunds)
 	httpx.Register(a, httpx.Op{ID: "payment.refund", Method: http.MethodPost, Path: "/payments/{id}/refunds", Idempotent: true, Summary: "Give money back"}, s.postRefund)
 	httpx.Handle(a, httpx.Op{
 		ID: "payment.take_callback", Method: http.MethodPost, Path: "/callbacks/wechatpay", Machine: true, MaxBody: wechatpay.MaxCallback,

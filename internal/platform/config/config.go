@@ -38,7 +38,12 @@ type Serve struct {
 	Simulation bool   `help:"Set by xinglin simulate: --clock moves the time of a server on a loopback address." hidden:"" env:"XINGLIN_SIMULATION"`
 
 	RatePerAddress float64 `help:"Requests a second of one address; four times as many at once." default:"100" env:"XINGLIN_RATE_PER_ADDRESS"`
-	Inside         int     `help:"Requests worked on at once; the rest wait in the socket." default:"512" env:"XINGLIN_INSIDE"`
+	RatePerAccount float64 `help:"Holds a second that one account may ask for; thirty at once." default:"1" env:"XINGLIN_RATE_PER_ACCOUNT"`
+	Inside         int     `help:"Holds worked on at once, at most; the rest wait in the socket. Reads, payments, the queue and callbacks have gates of their own in proportion." default:"512" env:"XINGLIN_INSIDE"`
+	Connections    int     `help:"Open connections of the public address; beyond, those idle longest make room." default:"16384" env:"XINGLIN_CONNECTIONS"`
+	PerAddress     int     `name:"connections-per-address" help:"Open connections of one address; not counted with --trust-proxy." default:"512" env:"XINGLIN_CONNECTIONS_PER_ADDRESS"`
+	WaitingRooms   string  `help:"File of rules that open waiting rooms by department and time (docs/adr/0014-admission.md); none without it." env:"XINGLIN_WAITING_ROOMS" type:"path"`
+	EnforceRisk    bool    `help:"Act on the rules of risk (slow down, challenge, refuse); else they are only counted." env:"XINGLIN_ENFORCE_RISK"`
 	DBConns        int     `help:"PostgreSQL connections of this process." default:"24" env:"XINGLIN_DB_CONNS"`
 	LogLevel       string  `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"XINGLIN_LOG_LEVEL"`
 	OTLP           string  `help:"OTLP/HTTP endpoint for traces." env:"XINGLIN_OTLP"`

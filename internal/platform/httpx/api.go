@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -45,6 +46,8 @@ type Op struct {
 	Machine    bool  // signed by another means (callbacks): no Origin check, no session
 	Stream     bool  // long answer (SSE): no write deadline
 	Module     string
+	Class      Class // whom it waits with; by the method when empty
+	Pass       bool  // takes a Queue-Pass while its waiting room is open
 }
 
 // Tenants finds the tenant of a public host name.
@@ -70,11 +73,14 @@ type Options struct {
 	CursorKey  []byte              // 32 bytes; the same in all processes
 	PublicURL  string              // https://… : Secure cookies and the allowed Origin; empty: the request's own host over http
 	Open       func(m string) bool // which modules' doors this process opens
-	Inside     int                 // requests inside at once; 0 = 512
+	Inside     int                 // holds inside at once, at most; the other classes have gates of their own in proportion; 0 = 512
 	Wait       time.Duration       // how long one more waits for a place; 0 = 5 s
-	Streams    int                 // long answers (SSE) at once; 0 = 8192
+	Streams    int                 // long answers (SSE) at once, and as many of the queue; 0 = 8192
 	PerAddress float64             // requests a second of one address; 0 = 100
-	Trusted    bool                // a proxy in front sets X-Forwarded-For
+	PerAccount float64             // holds a second of one account, thirty at once; 0 = 1
+	// Guard is asked about each hold of an account within its budget, before any work.
+	Guard   func(r *http.Request, who auth.Principal) error
+	Trusted bool // a proxy in front sets X-Forwarded-For
 }
 
 // API is the route table and its handler.
@@ -83,16 +89,25 @@ type API struct {
 	mux  *http.ServeMux
 	huma huma.API
 	ops  map[string]*Op // by mux pattern
-	gate chan struct{}
-	long chan struct{} // streams
-	rate *rates
+	long chan struct{}  // streams
+	line chan struct{}  // streams of the queue, so that neither takes the other's places
 	aead cipher.AEAD
 	met  *metrics
 	end  context.Context // streams live under it
 	cut  context.CancelFunc
 
+	gates     map[Class]*gate
+	addresses *Budget[string]
+	accounts  *Budget[id.ID[auth.Account]]
+	bodies    atomic.Int64 // bytes of bodies beyond the first read
+	dated     atomic.Pointer[dated]
+
 	naming string // module whose operation is being registered
 }
+
+// holdsAtOnce is what an account may ask for in one go: a family of ten that tries three
+// doctors each.
+const holdsAtOnce = 30
 
 // New makes the door. Register operations before Handler is used.
 func New(opt Options) (*API, error) {
@@ -111,7 +126,15 @@ func New(opt Options) (*API, error) {
 	if opt.Clock == nil {
 		opt.Clock = clock.System{}
 	}
-	a := &API{opt: opt, mux: http.NewServeMux(), ops: map[string]*Op{}, gate: make(chan struct{}, opt.Inside), long: make(chan struct{}, opt.Streams), rate: newRates(opt.PerAddress)}
+	if opt.PerAccount == 0 {
+		opt.PerAccount = 1
+	}
+	now := clock.Mono()
+	a := &API{
+		opt: opt, mux: http.NewServeMux(), ops: map[string]*Op{}, long: make(chan struct{}, opt.Streams), line: make(chan struct{}, opt.Streams), gates: gates(opt.Inside, opt.Wait),
+		addresses: NewBudget[string](opt.PerAddress, float64(int(opt.PerAddress*4)+1), now),
+		accounts:  NewBudget[id.ID[auth.Account]](opt.PerAccount, holdsAtOnce, now),
+	}
 	a.end, a.cut = context.WithCancel(context.Background())
 	key := opt.CursorKey
 	if len(key) == 0 {
@@ -127,7 +150,7 @@ func New(opt Options) (*API, error) {
 	if a.aead, err = cipher.NewGCM(block); err != nil {
 		return nil, err
 	}
-	if a.met, err = newMetrics(opt.Metrics); err != nil {
+	if a.met, err = newMetrics(opt.Metrics, a.gates); err != nil {
 		return nil, err
 	}
 	ourErrors.Do(func() {
@@ -138,7 +161,7 @@ func New(opt Options) (*API, error) {
 	cfg := document()
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", a.schemaName)
 	a.huma = humago.New(door{a}, cfg)
-	a.mux.HandleFunc("/api/", a.outer(&Op{ID: "http.unknown", Public: true, Machine: true}, a.unknown))
+	a.mux.HandleFunc("/api/", a.outer(&Op{ID: "http.unknown", Public: true, Machine: true, Class: ClassRead}, a.unknown))
 	return a, nil
 }
 
@@ -202,7 +225,7 @@ type door struct{ a *API }
 func (d door) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Request)) {
 	op := d.a.ops[pattern]
 	if op == nil { // openapi.json and the like
-		op = &Op{ID: "http.openapi", Public: true}
+		op = &Op{ID: "http.openapi", Public: true, Class: ClassRead}
 	}
 	d.a.mux.HandleFunc(pattern, d.a.outer(op, h))
 }
@@ -242,6 +265,9 @@ func (a *API) add(op Op) *Op {
 	if op.MaxBody == 0 {
 		op.MaxBody = 64 << 10
 	}
+	if op.Class == "" {
+		op.Class = classOf(op)
+	}
 	if op.Tag == "" {
 		op.Tag = op.Module
 	}
@@ -252,17 +278,38 @@ func (a *API) add(op Op) *Op {
 	return o
 }
 
+func classOf(op Op) Class {
+	switch {
+	case op.Machine:
+		return ClassMachine
+	case unsafe(op.Method):
+		return ClassWrite
+	}
+	return ClassRead
+}
+
 func (o *Op) huma() huma.Operation {
 	sec := []map[string][]string{{"session": {}}, {"bearer": {}}}
 	if o.Public || o.Machine {
 		sec = []map[string][]string{}
 	}
-	return huma.Operation{
+	read := time.Duration(-1) // the door has read it
+	if o.MaxBody > smallBody {
+		read = 5 * time.Second
+	}
+	hop := huma.Operation{
 		OperationID: o.ID, Method: o.Method, Path: o.Path, Summary: o.Summary, Tags: []string{o.Tag}, Security: sec,
-		DefaultStatus: o.Status, MaxBodyBytes: o.MaxBody, BodyReadTimeout: 5 * time.Second,
+		DefaultStatus: o.Status, MaxBodyBytes: o.MaxBody, BodyReadTimeout: read,
 		Errors: []int{400, 401, 403, 404, 409, 412, 413, 421, 422, 429, 500, 503},
 	}
+	if o.Pass {
+		hop.Parameters = append(hop.Parameters, &huma.Param{Name: PassHeader, In: "header", Description: "The pass that the waiting room gave, while it is open", Schema: &huma.Schema{Type: "string"}})
+	}
+	return hop
 }
+
+// PassHeader carries the waiting room's pass.
+const PassHeader = "Queue-Pass"
 
 // Register adds a typed operation. In and Out are huma structs (path, query, header
 // tags; Body field). Unknown fields, wrong types and huge bodies are refused before h.

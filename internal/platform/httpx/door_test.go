@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -342,12 +343,105 @@ func TestRatePerAddress(t *testing.T) {
 			if r := ask(tc.remote, tc.forwarded); r.Status >= 400 {
 				t.Fatalf("first: %d %s", r.Status, r.Body)
 			}
-			if r := ask(tc.remote, tc.forwarded); r.Code != "http.rate" || r.Status != 429 || r.Header.Get("Retry-After") != "1" {
+			if r := ask(tc.remote, tc.forwarded); r.Code != "http.rate" || r.Status != 429 || r.Header.Get("Retry-After") != "60" {
 				t.Errorf("second: %d %s", r.Status, r.Body)
 			}
 			if r := ask(tc.another, tc.forwarded2); (r.Status == 429) != tc.sharesBucket {
 				t.Errorf("another: %d %s", r.Status, r.Body)
 			}
 		})
+	}
+}
+
+// A script of an account that asks a hundred times more often gets the excess back
+// before the use case; other accounts and other operations do not pay for it.
+func TestRatePerAccount(t *testing.T) {
+	var c calls
+	guarded := 0
+	var refuse error
+	h := apitest.With(t, httpx.Options{PerAccount: 0.0001, Guard: func(_ *http.Request, who auth.Principal) error {
+		guarded++
+		if who.Account.IsZero() {
+			t.Error("nobody's hold")
+		}
+		return refuse
+	}}, routes(&c, nil), func(a *httpx.API) {
+		httpx.Handle(a, httpx.Op{ID: "words.hold", Method: "POST", Path: "/hold", Class: httpx.ClassHold, Pass: true}, func(_ http.ResponseWriter, r *http.Request) error {
+			c.add()
+			if httpx.PassOf(r.Context()) != "a pass" {
+				t.Error("the pass is gone")
+			}
+			return nil
+		})
+	})
+	script, person := apitest.Patient(apitest.Main), apitest.Patient(apitest.Main)
+	hold := func(p auth.Principal) apitest.Response {
+		return h.Do(p, "POST", "/hold", nil, apitest.H(httpx.PassHeader, "a pass"))
+	}
+	for i := range 3000 {
+		script.Session = id.Random[auth.Session]() // from many logins
+		if r := hold(script); i < 30 && r.Status != 200 || i >= 30 && (r.Code != "http.account_rate" || r.Header.Get("Retry-After") != "60") {
+			t.Fatalf("%d: %d %s", i, r.Status, r.Body)
+		}
+	}
+	if c.get() != 30 || guarded != 30 {
+		t.Errorf("%d reached the use case, %d the rules of risk", c.get(), guarded)
+	}
+	hold(person).Want(t, 200)
+	h.Do(script, "PUT", wordPath, `{"word":"hi"}`).Want(t, 200)
+	refuse = httpx.ErrBusy.New()
+	hold(person).Refused(t, 503, "http.busy")
+}
+
+// Who sends a body slowly holds no place inside: the others go in meanwhile.
+func TestSlowBodiesHoldNoPlace(t *testing.T) {
+	var c calls
+	h := apitest.With(t, httpx.Options{Inside: 1, Wait: time.Minute}, routes(&c, nil))
+	srv := h.Serve()
+	who := apitest.Patient(apitest.Main)
+	var bodies []*io.PipeWriter
+	answers := make(chan int, 8)
+	for range 8 { // as many as may wait in line
+		r, w := io.Pipe()
+		bodies = append(bodies, w)
+		req, err := http.NewRequestWithContext(t.Context(), "PUT", srv.URL+httpx.Prefix+wordPath, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = apitest.Host(apitest.Main)
+		req.Header.Set("Authorization", "Bearer "+h.Token(who))
+		req.Header.Set("Content-Type", "application/json")
+		go func() {
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				answers <- 0
+				return
+			}
+			_ = res.Body.Close()
+			answers <- res.StatusCode
+		}()
+		if _, err := io.WriteString(w, `{"word":`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Do(who, "PUT", wordPath, `{"word":"hi"}`).Want(t, 200)
+	for _, w := range bodies {
+		_, _ = io.WriteString(w, `"slow"}`)
+		_ = w.Close()
+	}
+	for range bodies {
+		if s := <-answers; s != 200 {
+			t.Errorf("slow: %d", s)
+		}
+	}
+}
+
+// All bodies together have a bound, and a body's part of it comes back.
+func TestBodiesAreBounded(t *testing.T) {
+	var c calls
+	h := apitest.With(t, httpx.Options{}, routes(&c, nil))
+	big := `{"word":"hi","parts":[` + strings.Repeat(" ", 60<<10) + `]}`
+	for range 1200 { // 72 MB one after the other
+		h.Do(apitest.Patient(apitest.Main), "PUT", wordPath, big).Want(t, 200)
 	}
 }

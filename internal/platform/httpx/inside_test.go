@@ -6,25 +6,57 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
 )
 
 // However many addresses come, the memory of them is bounded, and a busy one is not forgotten at the turn.
-func TestRatesAreBounded(t *testing.T) {
-	r := newRates(0.0001)
-	if !r.allow("busy") || r.allow("busy") {
+func TestBudgetIsBounded(t *testing.T) {
+	now := clock.Mono()
+	b := NewBudget[string](0.0001, 1, now)
+	if b.Take("busy", now) != 0 || b.Take("busy", now) == 0 {
 		t.Fatal("burst of one")
 	}
 	for i := range 3 * maxAddresses {
-		r.allow(strconv.Itoa(i))
-		if i%(maxAddresses/4) == 0 && r.allow("busy") {
+		b.Take(strconv.Itoa(i), now)
+		if i%(maxAddresses/8) == 0 && b.Take("busy", now) == 0 {
 			t.Fatalf("forgotten after %d", i)
 		}
-		if n := len(r.young) + len(r.old); n > maxAddresses+2 {
-			t.Fatalf("%d addresses", n)
+	}
+	if n := b.size(); n > maxAddresses+budgetShards {
+		t.Fatalf("%d addresses", n)
+	}
+}
+
+// A key has its burst at once, then its rate, and nobody else pays for it.
+func TestBudget(t *testing.T) {
+	now := clock.Mono()
+	b := NewBudget[int](2, 5, now)
+	for i := range 5 {
+		if w := b.Take(1, now); w != 0 {
+			t.Fatalf("%d of the burst: %s", i, w)
 		}
+	}
+	if w := b.Take(1, now); w != 500*time.Millisecond {
+		t.Errorf("beyond the burst: %s", w)
+	}
+	if w := b.Take(2, now); w != 0 {
+		t.Errorf("another: %s", w)
+	}
+	allowed := 0
+	for i := range 1000 { // a hundred times more often for ten seconds
+		if b.Take(1, now.Add(time.Duration(i)*10*time.Millisecond)) == 0 {
+			allowed++
+		}
+	}
+	if allowed < 18 || allowed > 20 {
+		t.Errorf("%d in ten seconds", allowed)
+	}
+	if w := b.Take(1, now.Add(time.Hour)); w != 0 {
+		t.Errorf("after a rest: %s", w)
 	}
 }
 

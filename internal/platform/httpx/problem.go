@@ -27,6 +27,7 @@ var (
 	ErrHost        = fault.Register(fault.NotFound, "http.unknown_host", "没有这个站点", "There is no such site")
 	ErrOrigin      = fault.Register(fault.Forbidden, "http.origin", "请求来源不被允许", "The request comes from another origin")
 	ErrRate        = fault.Register(fault.Limited, "http.rate", "操作太频繁，请稍后再试", "Too many requests, try again later")
+	ErrAccountRate = fault.Register(fault.Limited, "http.account_rate", "您的抢号请求太频繁，请稍后再试", "This account asks for seats too often, try again later")
 	ErrBusy        = fault.Register(fault.Unavailable, "http.busy", "系统繁忙，请稍后再试", "The system is busy, try again")
 	ErrClosedDoor  = fault.Register(fault.Misdirected, "http.closed_door", "此服务由另一进程提供", "Another process serves this module")
 	ErrKeyRequired = fault.Register(fault.Malformed, "http.key_required", "缺少或错误的 Idempotency-Key", "Idempotency-Key must be a UUIDv7")

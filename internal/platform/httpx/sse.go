@@ -24,11 +24,18 @@ type SSE struct {
 
 const sseWrite = 10 * time.Second
 
-// NewSSE begins the stream.
-func NewSSE(w http.ResponseWriter) (*SSE, error) {
+// NewSSE begins the stream; each reader comes back at its own moment after a cut.
+func NewSSE(w http.ResponseWriter) (*SSE, error) { return begin(w, retryLine()) }
+
+// NewSSERetry is NewSSE with the time after which a browser reconnects.
+func NewSSERetry(w http.ResponseWriter, retry time.Duration) (*SSE, error) {
+	return begin(w, fmt.Sprintf("retry: %d\n\n", retry.Milliseconds()))
+}
+
+func begin(w http.ResponseWriter, retry string) (*SSE, error) {
 	sseHeader(w)
 	s := &SSE{w: w, rc: http.NewResponseController(w), wait: sseWrite}
-	return s, s.Write([]byte(retryLine()))
+	return s, s.Write([]byte(retry))
 }
 
 func sseHeader(w http.ResponseWriter) {

@@ -10,6 +10,7 @@ import (
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/event"
+	"xinglin/internal/platform/admission"
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/batch"
 	"xinglin/internal/platform/crypt"
@@ -31,7 +32,9 @@ type Base struct {
 	Metrics prometheus.Registerer
 	Signals Signals
 	Batches *batch.Metrics // of the request combiners; nil counts nothing
-	Demo    bool           // shown codes, inbox page; never true without --demo
+	// Admission is asked before something scarce is taken; nil admits everybody.
+	Admission *admission.Desk
+	Demo      bool // shown codes, inbox page; never true without --demo
 }
 
 // Signals reach all processes at once and may get lost: a hint to look, never a truth.

@@ -92,6 +92,11 @@ func TraceID(ctx context.Context) string {
 }
 
 func text(ctx context.Context, k any) string {
-	s, _ := ctx.Value(k).(string)
-	return s
+	switch v := ctx.Value(k).(type) {
+	case string:
+		return v
+	case *Scope:
+		return v.text(k)
+	}
+	return ""
 }

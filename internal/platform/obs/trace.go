@@ -2,7 +2,11 @@ package obs
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"math/rand/v2"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -19,21 +23,70 @@ const numberAttr = attribute.Key("xinglin.number")
 var propagator = propagation.TraceContext{}
 
 // Tracing installs the process's tracer with the exporters given; the returned
-// function flushes and stops it. Without exporters spans are still made, so that
-// every request, event and job has a trace id.
+// function flushes and stops it. Without exporters there are no spans, only
+// trace ids: every request, event and job has one.
 func Tracing(exporters ...sdk.SpanExporter) func(context.Context) error {
+	if len(exporters) == 0 {
+		return func(context.Context) error { return nil }
+	}
 	opts := []sdk.TracerProviderOption{sdk.WithSampler(sdk.AlwaysSample())}
 	for _, e := range exporters {
 		opts = append(opts, sdk.WithBatcher(e))
 	}
 	p := sdk.NewTracerProvider(opts...)
 	otel.SetTracerProvider(p)
-	return p.Shutdown
+	tracing.Store(true)
+	return func(ctx context.Context) error {
+		tracing.Store(false)
+		return p.Shutdown(ctx)
+	}
 }
+
+// tracing says whether somebody takes spans.
+var tracing atomic.Bool
+
+// Spans reports whether spans are made; without them Start only sees to a trace id.
+func Spans() bool { return tracing.Load() }
+
+// NewTrace is the traceparent of a trace that begins here.
+func NewTrace() string {
+	var raw [24]byte
+	binary.BigEndian.PutUint64(raw[0:], rand.Uint64()|1) // never all zero
+	binary.BigEndian.PutUint64(raw[8:], rand.Uint64())
+	binary.BigEndian.PutUint64(raw[16:], rand.Uint64()|1)
+	b := [55]byte{0: '0', 1: '0', 2: '-', 35: '-', 52: '-', 53: '0', 54: '1'}
+	hex.Encode(b[3:35], raw[:16])
+	hex.Encode(b[36:52], raw[16:])
+	return string(b[:])
+}
+
+// IsTrace reports whether t is a traceparent of version 00 that names a trace.
+func IsTrace(t string) bool {
+	if len(t) != 55 || t[:3] != "00-" || t[35] != '-' || t[52] != '-' {
+		return false
+	}
+	zero := true
+	for i := 3; i < len(t); i++ {
+		c := t[i]
+		if i != 35 && i != 52 && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+		zero = zero && (i >= 35 || c == '0')
+	}
+	return !zero
+}
+
+func nothing(error) {}
 
 // Start opens a span under ctx. A traceparent that came by HTTP, an event or a job
 // becomes its parent; from here on Trace(ctx) names the new span.
 func Start(ctx context.Context, name string, attrs ...attribute.KeyValue) (context.Context, func(error)) {
+	if !Spans() {
+		if IsTrace(Trace(ctx)) {
+			return ctx, nothing
+		}
+		return WithTrace(ctx, NewTrace()), nothing
+	}
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		ctx = propagator.Extract(ctx, propagation.MapCarrier{"traceparent": Trace(ctx)})
 	}
@@ -62,7 +115,7 @@ func Start(ctx context.Context, name string, attrs ...attribute.KeyValue) (conte
 
 // SetNumber puts the business number on the span of ctx.
 func SetNumber(ctx context.Context, number string) {
-	if number != "" {
+	if number != "" && Spans() {
 		trace.SpanFromContext(ctx).SetAttributes(numberAttr.String(number))
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"xinglin/internal/platform/breaker"
 )
 
 // answer is one read answer of the channel.
@@ -85,6 +87,8 @@ func (c *Client) fetch(ctx context.Context, method, uri string, in any) (*answer
 		switch {
 		case errors.Is(err, errTooLarge):
 			return nil, ErrUnreadable.Wrap(err)
+		case errors.Is(err, breaker.ErrOpen):
+			return nil, err // asking again at once is what it prevents
 		case err != nil && ctx.Err() != nil:
 			return nil, ErrUnreachable.Wrap(ctx.Err())
 		case err != nil:

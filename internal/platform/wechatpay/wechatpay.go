@@ -61,6 +61,8 @@ type Config struct {
 	Attempts  int           // of one call in all, 1 to 10; 3
 	RetryBase time.Duration // wait before the second attempt, doubled each time, with jitter; 200 ms
 	Clock     clock.Clock   // the system's clock
+
+	Wrap func(http.RoundTripper) http.RoundTripper // goes between client and network (platform/breaker); none
 }
 
 // Client is one merchant's signed client. It is safe for concurrent use.
@@ -99,6 +101,9 @@ func New(cfg Config) (*Client, error) {
 		},
 		Timeout:       cfg.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	if cfg.Wrap != nil {
+		c.http.Transport = cfg.Wrap(c.http.Transport)
 	}
 	return c, nil
 }

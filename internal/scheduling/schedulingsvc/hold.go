@@ -11,6 +11,7 @@ import (
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/patient"
 	"xinglin/internal/payment"
+	"xinglin/internal/platform/admission"
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/scheduling"
@@ -74,13 +75,18 @@ func (s *Service) hold(ctx context.Context, r scheduling.HoldRequest) (out held,
 	if err != nil {
 		return out, err
 	}
+	leave, err := s.base.Admission.Enter(ctx, admission.Scope{Tenant: who.Tenant, Department: id.As[id.Any](sess.Department), Schedule: id.As[id.Any](sess.ID)})
+	if err != nil {
+		return out, err
+	}
+	defer func() { leave(err) }()
 	h := &holding{
 		Request: r, Account: who.Account, Actor: who.Actor(), Policy: policy, Origin: obs.Origin(ctx), Trace: obs.Trace(ctx), Session: sess,
 	}
 	if h.Rules, err = s.rulesOf(ctx, who.Tenant); err != nil {
 		return out, err
 	}
-	if err := allowed(h, booker, now); err != nil {
+	if err = allowed(h, booker, now); err != nil {
 		return s.knownOr(ctx, who.Tenant, h, err)
 	}
 	obs.SetNumber(ctx, regNo(r.ID, sess.Date))

@@ -44,6 +44,8 @@ type mark struct {
 // marks are the sold-out sessions of a process.
 type marks struct {
 	load   func(ctx context.Context, k scheduleKey) (*mark, error)
+	gone   func(k scheduleKey) // a session sold out
+	back   func(k scheduleKey) // a seat came back
 	clears atomic.Uint64 // a read that began before a clearing is not kept
 
 	mu sync.RWMutex
@@ -104,7 +106,11 @@ func (m *marks) set(ctx context.Context, k scheduleKey) {
 		delete(m.by, k)
 	default:
 		fresh.read = now
+		first := m.by[k] == nil || !m.by[k].sold
 		m.by[k] = fresh
+		if fresh.sold && first && m.gone != nil {
+			m.gone(k)
+		}
 	}
 }
 
@@ -114,6 +120,9 @@ func (m *marks) clear(k scheduleKey) {
 	m.clears.Add(1)
 	delete(m.by, k)
 	m.mu.Unlock()
+	if m.back != nil {
+		m.back(k)
+	}
 }
 
 // sweep drops what says nothing any more; false: the memory is full of marks that do.

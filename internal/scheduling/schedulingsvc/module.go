@@ -7,6 +7,7 @@ import (
 
 	"xinglin/internal/directory"
 	"xinglin/internal/kernel/event"
+	"xinglin/internal/kernel/id"
 	"xinglin/internal/patient"
 	"xinglin/internal/payment"
 	"xinglin/internal/platform/batch"
@@ -49,6 +50,8 @@ func New(base module.Base, tenants tenant.Service, dir directory.Service, patien
 	s := &Service{base: base, tenants: tenants, dir: dir, patients: patients, payments: payments, cal: cal, pick: randomPick}
 	s.kept = newSessions()
 	s.marks = newMarks(func(ctx context.Context, k scheduleKey) (*mark, error) { return s.store.mark(ctx, k) })
+	s.marks.gone = func(k scheduleKey) { base.Admission.SoldOut(k.tenant, id.As[id.Any](k.schedule)) }
+	s.marks.back = func(k scheduleKey) { base.Admission.Back(k.tenant, id.As[id.Any](k.schedule)) }
 	s.store = store{db: base.DB, live: s.signalLive, free: s.signalFree, forget: s.kept.forget}
 	c := newCombined(s.store, s.marks, batch.Options{Log: base.Log, Metrics: base.Batches})
 	s.seats, s.close = c, c.combine.Close

@@ -53,6 +53,9 @@ func (s *Service) Hold(ctx context.Context, r scheduling.HoldRequest) (schedulin
 		}
 		return s.shown(o.Known.Appointment), true, nil
 	}
+	if err := lotteryFirst(o.Schedule, now); err != nil {
+		return none, false, err
+	}
 	if err := s.allowed(ctx, who.Tenant, o, booker, now); err != nil {
 		return none, false, err
 	}

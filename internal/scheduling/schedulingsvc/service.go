@@ -29,6 +29,7 @@ type Service struct {
 	store    store
 	live     *hub
 	pick     pick
+	lots     lots // lotteries: the witness and what is read often
 }
 
 // Limits of reads.

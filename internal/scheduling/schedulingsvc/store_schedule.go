@@ -9,19 +9,20 @@ import (
 	"xinglin/internal/scheduling"
 )
 
-const scheduleColumns = `id, day, session, campus_id, department_id, practitioner_id, class, fee_fen, starts_at, ends_at, location, released_at, stopped, capacity, taken, updated_at, version`
+const scheduleColumns = `id, day, session, campus_id, department_id, practitioner_id, class, fee_fen, starts_at, ends_at, location, released_at, stopped, capacity, taken, updated_at, version, lottery_s`
 
 // scheduleRow is a schedule as stored.
 type scheduleRow struct {
 	scheduling.Schedule
 	Stopped bool
 	Taken   int
+	Window  int // of the lottery that decides, in seconds; 0: none, or it is over
 }
 
 func scanSchedule(r db.Row, v *scheduleRow) error {
 	err := r.Scan(&v.ID, &v.Date, (*string)(&v.Session), &v.Campus, &v.Department, &v.Practitioner, (*string)(&v.Class), (*int64)(&v.Fee),
-		db.Instant(&v.StartsAt), db.Instant(&v.EndsAt), &v.Location, db.Instant(&v.ReleasedAt), &v.Stopped, &v.Capacity, &v.Taken, db.Instant(&v.UpdatedAt), &v.Version)
-	v.Remaining = v.Capacity - v.Taken
+		db.Instant(&v.StartsAt), db.Instant(&v.EndsAt), &v.Location, db.Instant(&v.ReleasedAt), &v.Stopped, &v.Capacity, &v.Taken, db.Instant(&v.UpdatedAt), &v.Version, &v.Window)
+	v.Remaining, v.Lottery = v.Capacity-v.Taken, v.Window > 0
 	return err
 }
 

@@ -33,6 +33,11 @@ type commands struct {
 	Staff struct {
 		Add addStaffCmd `cmd:"" help:"Make a staff account; its TOTP secret is printed once."`
 	} `cmd:"" help:"Staff accounts."`
+	Lottery struct {
+		Verify   verifyLotteryCmd   `cmd:"" help:"Compute a draw again from its proof file; exit 1 when anything does not fit."`
+		Simulate simulateLotteryCmd `cmd:"" help:"Play many draws of people against bots and print the bots' advantage."`
+	} `cmd:"" help:"Verifiable release of numbers by lottery."`
+	Witness witnessCmd `cmd:"" help:"Sign sealed lists for hospitals, each once. Run it where the hospital has no hand."`
 	Paysim  paysimCmd  `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
 	Docs    docsCmd    `cmd:"" help:"Write the generated references, or check them."`
 	Version versionCmd `cmd:"" help:"Print the version."`

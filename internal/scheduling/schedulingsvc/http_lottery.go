@@ -81,9 +81,9 @@ func (s *Service) postLotteries(ctx context.Context, in *postLotteriesIn) (*out[
 		r.Per = string(lottery.PerPerson)
 	}
 	for _, text := range in.Body.ScheduleIDs {
-		v, err := httpx.ID[scheduling.Schedule](text)
+		v, err := id.Parse[scheduling.Schedule](text)
 		if err != nil {
-			return nil, err
+			return nil, scheduling.ErrInput.At("schedule_ids", "UUIDs")
 		}
 		r.Schedules = append(r.Schedules, v)
 	}
@@ -180,9 +180,9 @@ func (s *Service) postEntry(ctx context.Context, in *postEntryIn) (*postEntryOut
 		return nil, err
 	}
 	for _, text := range in.Body.SlotIDs {
-		w, err := httpx.ID[scheduling.Slot](text)
+		w, err := id.Parse[scheduling.Slot](text)
 		if err != nil {
-			return nil, err
+			return nil, scheduling.ErrInput.At("slot_ids", "UUIDs")
 		}
 		r.Wishes = append(r.Wishes, w)
 	}

@@ -185,8 +185,8 @@ func TestLottery(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 		p, rep := w.verified(l, lottery.Trust{WitnessKey: seen.Key()})
-		// The two seats of the third slot and what the others left: all sixteen are not wished.
-		if !rep.Witnessed || rep.Won != w.stored(l).Winners || rep.Won < 14 || rep.Won+rep.Lost != 30 || len(rep.Refused) != 0 {
+		// Who wants any time wins, and two at least of those who name the last one.
+		if !rep.Witnessed || rep.Won != w.stored(l).Winners || rep.Won < 12 || rep.Won+rep.Lost != 30 || len(rep.Refused) != 0 {
 			t.Errorf("%+v", rep)
 		}
 		w.checkOutcomes(all, p, rep)
@@ -306,7 +306,10 @@ func TestLotteryRefusals(t *testing.T) {
 		want(t, open(w.operator, ids, time.Minute, "person"), scheduling.ErrLotteryExists)
 		want(t, open(w.operator, ids, 2*time.Minute, "account"), scheduling.ErrLotteryExists)
 
-		enter := func(p auth.Principal, r scheduling.EntryRequest) error { _, _, err := w.s.enter(w.as(p), r); return err }
+		enter := func(p auth.Principal, r scheduling.EntryRequest) error {
+			_, _, err := w.s.enter(w.as(p), r)
+			return err
+		}
 		want(t, enter(patient, w.wish(l, v)), scheduling.ErrNotReleased)
 		w.clock.Set(l.OpensAt)
 		slots := w.slots(sch.ID)

@@ -311,7 +311,7 @@ func mayStillEnter(ctx context.Context, tx db.Tx, l lottery.ID) error {
 }
 
 func enterIn(ctx context.Context, tx db.Tx, l lottery.ID, rows []entryRow) ([]entered, error) {
-	sorted := slices.SortedFunc(slices.Values(rows), func(a, b entryRow) int { return slices.Compare(a.Patient[:], b.Patient[:]) }) // one order of locks
+	sorted := slices.SortedStableFunc(slices.Values(rows), func(a, b entryRow) int { return slices.Compare(a.Patient[:], b.Patient[:]) }) // one order of locks
 	var text strings.Builder
 	text.WriteString(`INSERT INTO lottery_entry (tenant_id, id, lottery_id, account_id, patient_id, person, grp, nonce, wishes, leaf, outcome, reason, created_at) VALUES `)
 	args := make([]any, 0, 13*len(rows))

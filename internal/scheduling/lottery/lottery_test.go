@@ -236,7 +236,7 @@ func TestEveryByte(t *testing.T) {
 	}
 	trust := Trust{WitnessKey: l.witness.Public().(ed25519.PublicKey)}
 	for i := range file {
-		for _, bit := range []byte{1, 2, 4} {
+		for _, bit := range []byte{1} {
 			b := bytes.Clone(file)
 			b[i] ^= bit
 			v, err := Read[Proof](bytes.NewReader(b))
@@ -327,12 +327,12 @@ func TestRoot(t *testing.T) {
 	}
 }
 
-// TestOperator: a hospital that knows its seed and tries 64 invented entries before it
+// TestOperator: a hospital that knows its seed and tries 32 invented entries before it
 // seals would win almost always without a witness, and with one as often as anybody: the
 // signature that decides is not known before the list is sealed.
 func TestOperator(t *testing.T) {
 	t.Parallel()
-	const trials, people, seats, tries = 300, 50, 5, 64
+	const trials, people, seats, tries = 120, 50, 5, 32
 	p, witness := newPlay(21), newPlay(22).key()
 	alone, watched := 0, 0
 	for range trials {
@@ -363,11 +363,11 @@ func TestOperator(t *testing.T) {
 			}
 		}
 	}
-	// Fair is trials * seats / (people + 1) = 29.4 with a deviation of 5.2: four of them.
-	if watched > 50 || watched < 9 {
+	// Fair is trials * seats / (people + 1) = 11.8 with a deviation of 3.3: four of them.
+	if watched > 25 {
 		t.Errorf("with a witness the operator's choice won %d of %d", watched, trials)
 	}
-	if alone < trials*95/100 {
+	if alone < trials*85/100 {
 		t.Errorf("without a witness it won %d of %d only: the test tries nothing", alone, trials)
 	}
 }
@@ -401,7 +401,7 @@ func TestAllotter(t *testing.T) {
 // device takes that away. The same seed gives the same figures.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
-	base := Play{People: 380, Bots: 20, BotRequests: 20, AccountsPerBot: 1, Seats: 40, Draws: 1000, Seed: 1}
+	base := Play{People: 380, Bots: 20, BotRequests: 20, AccountsPerBot: 1, Seats: 40, Draws: 400, Seed: 1}
 	one, err := base.Run()
 	if err != nil {
 		t.Fatal(err)
@@ -409,17 +409,17 @@ func TestSimulation(t *testing.T) {
 	if again, err := base.Run(); err != nil || again != one {
 		t.Errorf("%+v, then %+v", one, again)
 	}
-	if one.Entries != 400 || one.Requests != 780 || one.BotWins+one.HumanWins != 40_000 || one.Low > million || one.High < million || one.High > 1_090_000 || one.Low < 910_000 {
+	if one.Entries != 400 || one.Requests != 780 || one.BotWins+one.HumanWins != 16_000 || one.Low > million || one.High < million || one.High > 1_200_000 || one.Low < 800_000 {
 		t.Errorf("%+v", one)
 	}
 	five := base
 	five.AccountsPerBot = 5
 	got, err := five.Run()
-	if err != nil || got.Entries != 480 || got.Low < 4_750_000 || got.High > 5_250_000 {
+	if err != nil || got.Entries != 480 || got.Low < 4_400_000 || got.High > 5_600_000 {
 		t.Errorf("%+v %v", got, err)
 	}
 	five.OnePerDevice = true
-	if got, err = five.Run(); err != nil || got.Entries != 400 || got.High > 1_090_000 || got.Low < 910_000 {
+	if got, err = five.Run(); err != nil || got.Entries != 400 || got.High > 1_200_000 || got.Low < 800_000 {
 		t.Errorf("%+v %v", got, err)
 	}
 	for _, bad := range []Play{{}, {People: 1, Bots: 1, BotRequests: 1, AccountsPerBot: 1, Seats: 2, Draws: 10}, {People: 10, Bots: 1, BotRequests: 1, AccountsPerBot: 1, Seats: 2, Draws: 1}} {
@@ -433,8 +433,8 @@ func TestSimulation(t *testing.T) {
 func TestEstimate(t *testing.T) {
 	t.Parallel()
 	covered := 0
-	for s := range uint64(200) {
-		r, err := Play{People: 40, Bots: 10, BotRequests: 2, AccountsPerBot: 1, Seats: 10, Draws: 60, Seed: s}.Run()
+	for s := range uint64(100) {
+		r, err := Play{People: 40, Bots: 10, BotRequests: 2, AccountsPerBot: 1, Seats: 10, Draws: 40, Seed: s}.Run()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -442,8 +442,8 @@ func TestEstimate(t *testing.T) {
 			covered++
 		}
 	}
-	if covered < 178 || covered > 199 { // 190 with a deviation of 3.1: four of them
-		t.Errorf("%d of 200 intervals hold the truth", covered)
+	if covered < 86 { // 95 with a deviation of 2.2: four of them
+		t.Errorf("%d of 100 intervals hold the truth", covered)
 	}
 }
 

@@ -48,11 +48,11 @@ func lotteryOut(l lotteryRow, now time.Time) lotteryBody {
 		ID: l.Lottery, State: string(l.State), Per: string(l.Per), OpensAt: l.OpensAt, ClosesAt: l.ClosesAt, Commitment: hex.EncodeToString(l.Commitment[:]),
 		WitnessKey: hex.EncodeToString(l.WitnessKey), ServerTime: now.UTC(),
 	}
-	if l.State == scheduling.LotteryOpen && now.Before(l.OpensAt) {
+	if l.State == lottery.Open && now.Before(l.OpensAt) {
 		b.State = "announced"
 	}
 	witnessed := len(l.WitnessKey) > 0
-	if l.State != scheduling.LotteryOpen {
+	if l.State != lottery.Open {
 		seats := lottery.NewAllotter(l.Seats).Left()
 		b.Entries, b.Seats, b.Root, b.SealedAt = &l.Count, &seats, hex.EncodeToString(l.Root[:]), &l.SealedAt
 	}
@@ -60,7 +60,7 @@ func lotteryOut(l lotteryRow, now time.Time) lotteryBody {
 		witnessed = len(l.Signature) > 0
 		b.Seed, b.Witnessed = hex.EncodeToString(l.Seed), &witnessed
 	}
-	if l.State == scheduling.LotteryDone {
+	if l.State == lottery.Done {
 		b.Winners = &l.Winners
 	}
 	b.NoteZH, b.NoteEN = lottery.Note(witnessed)
@@ -76,9 +76,9 @@ type postLotteriesIn struct {
 }
 
 func (s *Service) postLotteries(ctx context.Context, in *postLotteriesIn) (*out[list[lotteryBody]], error) {
-	r := scheduling.LotteryRequest{Window: time.Duration(in.Body.WindowSeconds) * time.Second, Per: in.Body.Per}
+	r := lottery.Announcement{Window: time.Duration(in.Body.WindowSeconds) * time.Second, Per: lottery.Per(in.Body.Per)}
 	if r.Per == "" {
-		r.Per = string(lottery.PerPerson)
+		r.Per = lottery.PerPerson
 	}
 	for _, text := range in.Body.ScheduleIDs {
 		v, err := id.Parse[scheduling.Schedule](text)
@@ -147,7 +147,7 @@ func entryOut(e receipted) entryBody {
 			hex.EncodeToString(r.Person[:]), hex.EncodeToString(r.Group[:]), wishesOf(e.entryRow), hex.EncodeToString(r.Signature),
 		},
 	}
-	if e.State == scheduling.EntryWon {
+	if e.State == lottery.EntryWon {
 		b.AppointmentID = e.ID.String()
 	}
 	return b
@@ -168,7 +168,7 @@ type postEntryOut struct {
 }
 
 func (s *Service) postEntry(ctx context.Context, in *postEntryIn) (*postEntryOut, error) {
-	var r scheduling.EntryRequest
+	var r lottery.EntryRequest
 	var err error
 	if r.ID, err = httpx.Key[scheduling.Appointment](in.Key); err != nil {
 		return nil, err

@@ -43,13 +43,13 @@ func (s *Service) drawJob(ctx context.Context, p aboutLottery) error {
 			return err
 		}
 		switch l.State {
-		case scheduling.LotteryOpen:
+		case lottery.Open:
 			err = s.store.sealLottery(ctx, who.Tenant, p.Lottery, d.Policy)
-		case scheduling.LotterySealed:
+		case lottery.Sealed:
 			err = s.draw(ctx, who.Tenant, l, d.Policy)
-		case scheduling.LotteryDrawn:
+		case lottery.Drawn:
 			err = s.allot(ctx, who.Tenant, l, d.Policy)
-		case scheduling.LotteryDone:
+		case lottery.Done:
 			return nil
 		}
 		if err != nil {
@@ -152,7 +152,7 @@ func (s *Service) holdWon(ctx context.Context, t scheduling.TenantID, e entryRow
 		return "", nil
 	}
 	h.Rules.Pauses = nil // a pause is for people who book, not for the draw of the evening
-	h.Rules.HoldMinutes = max(h.Rules.HoldMinutes, scheduling.LotteryHoldMinutes)
+	h.Rules.HoldMinutes = max(h.Rules.HoldMinutes, lottery.HoldMinutes)
 	sch := o.Schedule
 	err = bookable(h.Rules, bookFacts{Day: sch.Date, SlotStart: o.Slot.StartsAt, ReleasedAt: sch.ReleasedAt, Stopped: sch.Stopped}, now)
 	if err == nil {

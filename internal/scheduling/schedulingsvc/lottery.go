@@ -32,12 +32,12 @@ func (s *Service) UseWitness(w Witness) { s.lots.witness = w }
 
 // lotteries is the life of a lottery. Each step is one transaction that is conditional
 // on the state it comes from, so that it may be repeated after any crash.
-var lotteries = state.Machine[scheduling.LotteryState]{
-	Noun: "Lottery", Initial: scheduling.LotteryOpen,
-	Steps: []state.Step[scheduling.LotteryState]{
-		{From: scheduling.LotteryOpen, To: scheduling.LotterySealed, By: "timer", Guard: "the window is over; entries in flight are in or refused"},
-		{From: scheduling.LotterySealed, To: scheduling.LotteryDrawn, By: "witness", Guard: "signed, or the announced witness did not answer for two minutes, or none was announced"},
-		{From: scheduling.LotteryDrawn, To: scheduling.LotteryDone, By: "allot", Guard: "each seat has a hold or booking in the order of the ranks, or nobody wants it"},
+var lotteries = state.Machine[lottery.State]{
+	Noun: "Lottery", Initial: lottery.Open,
+	Steps: []state.Step[lottery.State]{
+		{From: lottery.Open, To: lottery.Sealed, By: "timer", Guard: "the window is over; entries in flight are in or refused"},
+		{From: lottery.Sealed, To: lottery.Drawn, By: "witness", Guard: "signed, or the announced witness did not answer for two minutes, or none was announced"},
+		{From: lottery.Drawn, To: lottery.Done, By: "allot", Guard: "each seat has a hold or booking in the order of the ranks, or nobody wants it"},
 	},
 }
 
@@ -91,25 +91,24 @@ func seedField(t scheduling.TenantID, l lottery.ID) crypt.Field {
 
 // openLotteries announces lotteries, all or none. A repeat with the same rules changes
 // nothing, so the seed that was committed to stays.
-func (s *Service) openLotteries(ctx context.Context, r scheduling.LotteryRequest) ([]lotteryRow, error) {
+func (s *Service) openLotteries(ctx context.Context, r lottery.Announcement) ([]lotteryRow, error) {
 	who, policy, err := s.may(ctx, "scheduling.open_lottery", "Lottery")
 	if err != nil {
 		return nil, err
 	}
-	per := lottery.Per(r.Per)
 	switch {
-	case len(r.Schedules) == 0 || len(r.Schedules) > scheduling.MaxLotteries:
+	case len(r.Schedules) == 0 || len(r.Schedules) > lottery.MaxAnnounced:
 		return nil, scheduling.ErrInput.At("schedule_ids", "1 to 200 schedules")
-	case r.Window < scheduling.MinLotteryWindow || r.Window > scheduling.MaxLotteryWindow || r.Window%time.Second != 0:
+	case r.Window < lottery.MinWindow || r.Window > lottery.MaxWindow || r.Window%time.Second != 0:
 		return nil, scheduling.ErrInput.At("window_seconds", "10 to 600")
-	case per != lottery.PerPerson && per != lottery.PerAccount:
+	case r.Per != lottery.PerPerson && r.Per != lottery.PerAccount:
 		return nil, scheduling.ErrInput.At("per", "person, account")
 	}
 	ids := slices.SortedFunc(slices.Values(r.Schedules), func(a, b lottery.ID) int { return slices.Compare(a[:], b[:]) })
 	ids = slices.Compact(ids)
 	fresh := make([]lotteryRow, 0, len(ids))
 	for _, l := range ids {
-		v := lotteryRow{Seal: lottery.Seal{Lottery: l, Per: per}, Window: r.Window}
+		v := lotteryRow{Seal: lottery.Seal{Lottery: l, Per: r.Per}, Window: r.Window}
 		seed := make([]byte, lottery.SeedSize)
 		if _, err := rand.Read(seed); err != nil {
 			return nil, err
@@ -129,7 +128,7 @@ func (s *Service) openLotteries(ctx context.Context, r scheduling.LotteryRequest
 // receipted is an entry with what its account may know of it.
 type receipted struct {
 	entryRow
-	State   scheduling.EntryState
+	State   lottery.EntryState
 	Rank    int // from 1; 0 before the draw
 	Of      int // entries; 0 before the seal
 	Receipt lottery.Receipt
@@ -138,7 +137,7 @@ type receipted struct {
 // enter puts a person of the caller's into a lottery. The rights are those of a hold.
 // Nothing about it is faster than once: a repeat, under this key or another, answers the
 // entry that is there.
-func (s *Service) enter(ctx context.Context, r scheduling.EntryRequest) (receipted, bool, error) {
+func (s *Service) enter(ctx context.Context, r lottery.EntryRequest) (receipted, bool, error) {
 	none := receipted{}
 	who, err := auth.From(ctx)
 	if err != nil {
@@ -184,7 +183,7 @@ func (s *Service) enter(ctx context.Context, r scheduling.EntryRequest) (receipt
 }
 
 // checkEntry refuses what no lottery takes.
-func checkEntry(r scheduling.EntryRequest, now time.Time) error {
+func checkEntry(r lottery.EntryRequest, now time.Time) error {
 	made := r.ID.Time()
 	switch {
 	case made.IsZero() || made.Before(now.Add(-keyDrift)) || made.After(now.Add(keyDrift)):
@@ -222,7 +221,7 @@ func (s *Service) mayWin(ctx context.Context, t scheduling.TenantID, o entryOffe
 		return scheduling.ErrScheduleStopped.New()
 	case now.Before(l.OpensAt):
 		return scheduling.ErrNotReleased.After(l.OpensAt.Sub(now))
-	case l.State != scheduling.LotteryOpen || !now.Before(l.ClosesAt):
+	case l.State != lottery.Open || !now.Before(l.ClosesAt):
 		return scheduling.ErrLotteryClosed.New()
 	case o.WishesFound < o.Wishes:
 		return scheduling.ErrInput.At("slot_ids", "times of this schedule that are still to come")

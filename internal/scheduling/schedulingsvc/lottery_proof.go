@@ -60,7 +60,7 @@ func (s *Service) proof(ctx context.Context, t scheduling.TenantID, lid lottery.
 	if err != nil {
 		return nil, err
 	}
-	if l.State != scheduling.LotteryDone {
+	if l.State != lottery.Done {
 		return nil, scheduling.ErrLotteryNotDrawn.After(max(l.ClosesAt.Sub(s.base.Clock.Now()), 2*time.Second))
 	}
 	entries, err := s.store.entries(ctx, t, lid)

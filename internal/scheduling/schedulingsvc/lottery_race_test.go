@@ -22,7 +22,7 @@ func TestLotteryOnePerson(t *testing.T) {
 		w.clock.Set(l.OpensAt)
 		p, v := w.person()
 		const n = 200
-		keys := make([]scheduling.EntryRequest, n)
+		keys := make([]lottery.EntryRequest, n)
 		for i := range n {
 			keys[i] = w.wish(l, v)
 		}
@@ -54,7 +54,7 @@ func TestLotteryOnePerAccount(t *testing.T) {
 		w.clock.Set(l.OpensAt)
 		p, _ := w.person()
 		const n = 30
-		keys := make([]scheduling.EntryRequest, n)
+		keys := make([]lottery.EntryRequest, n)
 		for i := range n {
 			keys[i] = w.wish(l, w.adult(p))
 		}

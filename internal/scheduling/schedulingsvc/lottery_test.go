@@ -68,7 +68,7 @@ func (f *fakeWitness) Sign(_ context.Context, owner ed25519.PrivateKey, d attest
 // lottery announces one for the session of the world's doctor on a day.
 func (w *world) lottery(date string, window time.Duration, per lottery.Per) lotteryRow {
 	w.t.Helper()
-	made, err := w.s.openLotteries(w.as(w.operator), scheduling.LotteryRequest{Schedules: []lottery.ID{w.on(date).ID}, Window: window, Per: string(per)})
+	made, err := w.s.openLotteries(w.as(w.operator), lottery.Announcement{Schedules: []lottery.ID{w.on(date).ID}, Window: window, Per: per})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -93,8 +93,8 @@ func (w *world) entered(l lotteryRow, wishes ...lottery.SlotID) entrant {
 }
 
 // wish is a request with a fresh key.
-func (w *world) wish(l lotteryRow, v scheduling.PatientID, wishes ...lottery.SlotID) scheduling.EntryRequest {
-	return scheduling.EntryRequest{ID: key(w.clock.Now()), Lottery: l.Lottery, Patient: v, Wishes: wishes}
+func (w *world) wish(l lotteryRow, v scheduling.PatientID, wishes ...lottery.SlotID) lottery.EntryRequest {
+	return lottery.EntryRequest{ID: key(w.clock.Now()), Lottery: l.Lottery, Patient: v, Wishes: wishes}
 }
 
 func (w *world) stored(l lotteryRow) lotteryRow {
@@ -171,7 +171,7 @@ func TestLottery(t *testing.T) {
 			}
 		}
 		for _, e := range all {
-			if m := w.mine(e); m.State != scheduling.EntryWaiting || m.Rank != 0 || m.Of != 0 {
+			if m := w.mine(e); m.State != lottery.EntryWaiting || m.Rank != 0 || m.Of != 0 {
 				t.Fatalf("%+v", m)
 			}
 		}
@@ -181,7 +181,7 @@ func TestLottery(t *testing.T) {
 		_, _, err = w.s.enter(w.as(early), w.wish(l, ev))
 		want(t, err, scheduling.ErrLotteryClosed)
 		w.due()
-		if got := w.stored(l); got.State != scheduling.LotteryDone || got.Count != 30 || w.on("2026-03-20").Lottery {
+		if got := w.stored(l); got.State != lottery.Done || got.Count != 30 || w.on("2026-03-20").Lottery {
 			t.Fatalf("%+v", got)
 		}
 		p, rep := w.verified(l, lottery.Trust{WitnessKey: seen.Key()})
@@ -194,7 +194,7 @@ func TestLottery(t *testing.T) {
 			t.Errorf("%d told", w.told(scheduling.AppointmentHeld{}))
 		}
 		// A repeat of the entry after the end answers the entry.
-		first := scheduling.EntryRequest{ID: all[0].entry.ID, Lottery: l.Lottery, Patient: all[0].entry.Patient}
+		first := lottery.EntryRequest{ID: all[0].entry.ID, Lottery: l.Lottery, Patient: all[0].entry.Patient}
 		if e, hit, err := w.s.enter(w.as(all[0].who), first); err != nil || !hit || e.Rank == 0 {
 			t.Error(e.Rank, hit, err)
 		}
@@ -222,7 +222,7 @@ func (w *world) checkOutcomes(all []entrant, p lottery.Proof, rep lottery.Report
 			w.t.Fatalf("%+v %+v %v", m, r, err)
 		}
 		ranks[m.Rank] = true
-		if m.State != scheduling.EntryWon {
+		if m.State != lottery.EntryWon {
 			if _, err := w.s.Get(w.as(e.who), m.ID); !errors.Is(err, scheduling.ErrNotFound) {
 				w.t.Errorf("a loser has an appointment: %v", err)
 			}
@@ -237,7 +237,7 @@ func (w *world) checkOutcomes(all []entrant, p lottery.Proof, rep lottery.Report
 	w.due() // payments open
 	for _, e := range all[:10] {
 		m := w.mine(e)
-		if m.State == scheduling.EntryWon {
+		if m.State == lottery.EntryWon {
 			if err := w.paid(w.get(e.who, m.ID)); err != nil || w.get(e.who, m.ID).State != scheduling.Booked {
 				w.t.Error(err)
 			}
@@ -272,7 +272,7 @@ func TestLotteryEmpty(t *testing.T) {
 		l := w.lottery("2026-03-20", 10*time.Second, lottery.PerPerson)
 		w.clock.Set(l.ClosesAt)
 		w.due()
-		if _, rep := w.verified(l, lottery.Trust{}); rep.Won+rep.Lost != 0 || w.stored(l).State != scheduling.LotteryDone {
+		if _, rep := w.verified(l, lottery.Trust{}); rep.Won+rep.Lost != 0 || w.stored(l).State != lottery.Done {
 			t.Errorf("%+v", rep)
 		}
 		w.sound()
@@ -285,7 +285,7 @@ func TestLotteryRefusals(t *testing.T) {
 		w.rota(2500, 16, 30)
 		sch := w.on("2026-03-20")
 		open := func(p auth.Principal, ids []lottery.ID, window time.Duration, per string) error {
-			_, err := w.s.openLotteries(w.as(p), scheduling.LotteryRequest{Schedules: ids, Window: window, Per: per})
+			_, err := w.s.openLotteries(w.as(p), lottery.Announcement{Schedules: ids, Window: window, Per: lottery.Per(per)})
 			return err
 		}
 		patient, v := w.person()
@@ -306,7 +306,7 @@ func TestLotteryRefusals(t *testing.T) {
 		want(t, open(w.operator, ids, time.Minute, "person"), scheduling.ErrLotteryExists)
 		want(t, open(w.operator, ids, 2*time.Minute, "account"), scheduling.ErrLotteryExists)
 
-		enter := func(p auth.Principal, r scheduling.EntryRequest) error {
+		enter := func(p auth.Principal, r lottery.EntryRequest) error {
 			_, _, err := w.s.enter(w.as(p), r)
 			return err
 		}
@@ -319,7 +319,7 @@ func TestLotteryRefusals(t *testing.T) {
 		want(t, enter(patient, w.wish(l, v, slots[1].ID, slots[1].ID)), scheduling.ErrInput)
 		want(t, enter(patient, w.wish(l, v, make([]lottery.SlotID, 21)...)), scheduling.ErrInput)
 		want(t, enter(patient, w.wish(l, scheduling.PatientID{})), scheduling.ErrInput)
-		want(t, enter(patient, scheduling.EntryRequest{ID: key(w.clock.Now().Add(-25 * time.Hour)), Lottery: l.Lottery, Patient: v}), scheduling.ErrKeyClock)
+		want(t, enter(patient, lottery.EntryRequest{ID: key(w.clock.Now().Add(-25 * time.Hour)), Lottery: l.Lottery, Patient: v}), scheduling.ErrKeyClock)
 		want(t, enter(patient, w.wish(lotteryRow{Seal: lottery.Seal{Lottery: w.on("2026-03-19").ID}}, v)), scheduling.ErrNotFound)
 		_, foreign := w.person()
 		want(t, enter(patient, w.wish(l, foreign)), scheduling.ErrPatientNotYours)
@@ -393,7 +393,7 @@ func TestLotteryTwice(t *testing.T) {
 		w.rota(2500, 8, 30)
 		_, _, second := w.dir.doctor("本部", "心内科", "李四", "110310000000002")
 		w.second(second)
-		made, err := w.s.openLotteries(w.as(w.operator), scheduling.LotteryRequest{
+		made, err := w.s.openLotteries(w.as(w.operator), lottery.Announcement{
 			Schedules: []lottery.ID{w.on("2026-03-20").ID, w.of(second, "2026-03-20").ID}, Window: time.Minute, Per: "person",
 		})
 		if err != nil {
@@ -436,7 +436,7 @@ func TestLotteryStopped(t *testing.T) {
 		want(t, err, scheduling.ErrScheduleStopped)
 		w.clock.Set(l.ClosesAt)
 		w.due()
-		if m := w.mine(e); m.State != scheduling.EntryRefused || m.Reason != "scheduling.schedule_stopped" || w.stored(l).State != scheduling.LotteryDone {
+		if m := w.mine(e); m.State != lottery.EntryRefused || m.Reason != "scheduling.schedule_stopped" || w.stored(l).State != lottery.Done {
 			t.Errorf("%+v", m)
 		}
 		w.verified(l, lottery.Trust{})
@@ -466,7 +466,7 @@ func TestLotteryWitness(t *testing.T) {
 			w.clock.Set(l.ClosesAt)
 			seen.setDown(true)
 			w.due()
-			if got := w.stored(l); got.State != scheduling.LotterySealed || got.Count != 1 {
+			if got := w.stored(l); got.State != lottery.Sealed || got.Count != 1 {
 				t.Fatalf("%+v", got)
 			}
 			if l.Lottery == first.Lottery {
@@ -558,7 +558,7 @@ func TestLotteryCrash(t *testing.T) {
 			must(w.s.draw(ctx, w.tenant, sealed, "test"))
 		}
 		drawn := w.stored(l)
-		if drawn.State != scheduling.LotteryDrawn || drawn.SignedAt.After(drawn.SealedAt) {
+		if drawn.State != lottery.Drawn || drawn.SignedAt.After(drawn.SealedAt) {
 			t.Fatalf("%+v", drawn)
 		}
 		entries, err := w.s.store.entries(ctx, w.tenant, l.Lottery)

@@ -20,7 +20,7 @@ import (
 // lotteryRow is a lottery as stored.
 type lotteryRow struct {
 	lottery.Seal
-	State      scheduling.LotteryState
+	State      lottery.State
 	Window     time.Duration
 	SeedSealed []byte
 	Seed       []byte // from drawn on
@@ -32,7 +32,7 @@ type lotteryRow struct {
 
 // drawn reports whether the ranks are known.
 func (l lotteryRow) drawn() bool {
-	return l.State == scheduling.LotteryDrawn || l.State == scheduling.LotteryDone
+	return l.State == lottery.Drawn || l.State == lottery.Done
 }
 
 const lotteryColumns = `id, state, per, opens_at, closes_at, commitment, seed_sealed, seed, witness_key, root, entries, seats, sealed_at, signature, signed_at, winners`
@@ -81,16 +81,16 @@ func (e entryRow) same(v entryRow) bool {
 }
 
 // state is what the entrant sees.
-func (e entryRow) state(l lotteryRow) scheduling.EntryState {
+func (e entryRow) state(l lotteryRow) lottery.EntryState {
 	switch {
 	case e.Outcome == lottery.Won:
-		return scheduling.EntryWon
+		return lottery.EntryWon
 	case e.Outcome == lottery.Refused:
-		return scheduling.EntryRefused
-	case l.State == scheduling.LotteryDone:
-		return scheduling.EntryLost
+		return lottery.EntryRefused
+	case l.State == lottery.Done:
+		return lottery.EntryLost
 	}
-	return scheduling.EntryWaiting
+	return lottery.EntryWaiting
 }
 
 const entryColumns = `id, lottery_id, account_id, patient_id, person, grp, nonce, wishes, leaf, outcome, slot_id, reason, created_at`
@@ -140,10 +140,10 @@ func (s store) openLottery(ctx context.Context, tx db.Tx, v lotteryRow, policy s
 		return v, err
 	case sch.Stopped:
 		return v, scheduling.ErrScheduleStopped.New()
-	case sch.ReleasedAt.Before(now.Add(scheduling.LotteryNotice)) || sch.Taken > 0:
+	case sch.ReleasedAt.Before(now.Add(lottery.Notice)) || sch.Taken > 0:
 		return v, scheduling.ErrLotteryLate.New()
 	}
-	v.State, v.OpensAt, v.ClosesAt = scheduling.LotteryOpen, sch.ReleasedAt, sch.ReleasedAt.Add(v.Window)
+	v.State, v.OpensAt, v.ClosesAt = lottery.Open, sch.ReleasedAt, sch.ReleasedAt.Add(v.Window)
 	_, err = tx.Exec(ctx, `UPDATE schedule SET lottery_s = $3, version = version + 1, updated_at = $4 WHERE tenant_id = $1 AND id = $2`,
 		tx.Tenant(), v.Lottery, int64(v.Window/time.Second), now.UnixMicro())
 	if err != nil {
@@ -160,7 +160,7 @@ func (s store) openLottery(ctx context.Context, tx db.Tx, v lotteryRow, policy s
 		return v, err
 	}
 	s.changed(ctx, tx, v.Lottery)
-	return v, noteLottery(ctx, tx, v.Lottery, "scheduling.open_lottery", policy, "", scheduling.LotteryOpen)
+	return v, noteLottery(ctx, tx, v.Lottery, "scheduling.open_lottery", policy, "", lottery.Open)
 }
 
 // nullBytes is NULL for nothing.
@@ -173,7 +173,7 @@ func nullBytes(b []byte) any {
 
 // noteLottery writes the audit row of a lottery's step. Entries have none: their rows
 // never change before the draw, and the sealed root covers them.
-func noteLottery(ctx context.Context, tx db.Tx, l lottery.ID, action, policy string, from, to scheduling.LotteryState) error {
+func noteLottery(ctx context.Context, tx db.Tx, l lottery.ID, action, policy string, from, to lottery.State) error {
 	_, err := trail.Record(ctx, tx, trail.Entry{
 		Action: action, Noun: "Lottery", ID: l.String(), Policy: policy, Changed: map[string]trail.Change{"state": {From: string(from), To: string(to)}},
 	})
@@ -194,7 +194,7 @@ type entryOffer struct {
 	WishesFound int // of them, times to come of this schedule
 }
 
-func (s store) entryOffer(ctx context.Context, t scheduling.TenantID, r scheduling.EntryRequest, account scheduling.AccountID, today clock.Date) (o entryOffer, err error) {
+func (s store) entryOffer(ctx context.Context, t scheduling.TenantID, r lottery.EntryRequest, account scheduling.AccountID, today clock.Date) (o entryOffer, err error) {
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		o = entryOffer{Wishes: len(r.Wishes)}
 		if o.Lottery, err = lotteryIn(ctx, tx, r.Lottery); err != nil {
@@ -226,7 +226,7 @@ func (s store) entryOffer(ctx context.Context, t scheduling.TenantID, r scheduli
 }
 
 // look reads the wishes and the limit.
-func (o *entryOffer) look(ctx context.Context, tx db.Tx, r scheduling.EntryRequest, account scheduling.AccountID) error {
+func (o *entryOffer) look(ctx context.Context, tx db.Tx, r lottery.EntryRequest, account scheduling.AccountID) error {
 	if len(r.Wishes) > 0 {
 		args := []any{tx.Tenant(), r.Lottery, tx.Now().UnixMicro()}
 		for _, w := range r.Wishes {
@@ -296,11 +296,11 @@ func mayStillEnter(ctx context.Context, tx db.Tx, l lottery.ID) error {
 	if err := one(tx.QueryRow(ctx, share, tx.Tenant(), l).Scan(&state)); err != nil {
 		return err
 	}
-	if state != string(scheduling.LotteryOpen) {
+	if state != string(lottery.Open) {
 		return scheduling.ErrLotteryClosed.New()
 	}
 	var full int
-	err := tx.QueryRow(ctx, `SELECT 1 FROM lottery_entry WHERE tenant_id = $1 AND lottery_id = $2 LIMIT 1 OFFSET $3`, tx.Tenant(), l, scheduling.MaxLotteryEntries-1).Scan(&full)
+	err := tx.QueryRow(ctx, `SELECT 1 FROM lottery_entry WHERE tenant_id = $1 AND lottery_id = $2 LIMIT 1 OFFSET $3`, tx.Tenant(), l, lottery.MaxEntries-1).Scan(&full)
 	switch {
 	case errors.Is(err, db.ErrNoRows):
 		return nil
@@ -467,7 +467,7 @@ func (s store) sealLottery(ctx context.Context, t scheduling.TenantID, l lottery
 		if err != nil {
 			return err
 		}
-		return noteLottery(ctx, tx, l, "scheduling.draw_lottery", policy, scheduling.LotteryOpen, scheduling.LotterySealed)
+		return noteLottery(ctx, tx, l, "scheduling.draw_lottery", policy, lottery.Open, lottery.Sealed)
 	})
 }
 
@@ -494,7 +494,7 @@ func (s store) drawLottery(ctx context.Context, t scheduling.TenantID, v lottery
 		if err != nil || n == 0 {
 			return err
 		}
-		return noteLottery(ctx, tx, v.Lottery, "scheduling.draw_lottery", policy, scheduling.LotterySealed, scheduling.LotteryDrawn)
+		return noteLottery(ctx, tx, v.Lottery, "scheduling.draw_lottery", policy, lottery.Sealed, lottery.Drawn)
 	})
 }
 
@@ -524,6 +524,6 @@ func (s store) endLottery(ctx context.Context, t scheduling.TenantID, l lottery.
 			return err
 		}
 		s.changed(ctx, tx, l)
-		return noteLottery(ctx, tx, l, "scheduling.draw_lottery", policy, scheduling.LotteryDrawn, scheduling.LotteryDone)
+		return noteLottery(ctx, tx, l, "scheduling.draw_lottery", policy, lottery.Drawn, lottery.Done)
 	})
 }

@@ -17,14 +17,13 @@ package witness
 
 import (
 	"crypto/ed25519"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"crypto/rand"
 
 	"xinglin/internal/kernel/attest"
 	"xinglin/internal/kernel/fault"

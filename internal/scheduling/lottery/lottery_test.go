@@ -247,7 +247,7 @@ func TestEveryByte(t *testing.T) {
 				continue
 			}
 			same, err := json.Marshal(v)
-			if err != nil || !bytes.Equal(same, file) && !(bytes.Contains(file[max(0, i-45):i], []byte(`"reason":"`))) {
+			if err != nil || !bytes.Equal(same, file) && !bytes.Contains(file[max(0, i-45):i], []byte(`"reason":"`)) {
 				t.Fatalf("byte %d of %s changed to %q and it verifies", i, file[max(0, i-40):min(len(file), i+10)], b[i])
 			}
 		}

@@ -33,8 +33,13 @@ type commands struct {
 	Staff struct {
 		Add addStaffCmd `cmd:"" help:"Make a staff account; its TOTP secret is printed once."`
 	} `cmd:"" help:"Staff accounts."`
-	Paysim paysimCmd `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
-	Bench  struct {
+	Lottery struct {
+		Verify   verifyLotteryCmd   `cmd:"" help:"Compute a draw again from its proof file; exit 1 when anything does not fit."`
+		Simulate simulateLotteryCmd `cmd:"" help:"Play many draws of people against bots and print the bots' advantage."`
+	} `cmd:"" help:"Verifiable release of numbers by lottery."`
+	Witness witnessCmd `cmd:"" help:"Sign sealed lists for hospitals, each once. Run it where the hospital has no hand."`
+	Paysim  paysimCmd  `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
+	Bench   struct {
 		Booking benchBookingCmd `cmd:"" help:"Measure how fast seats are sold, against the other ways, and check what was sold; exit 1 when a gate is missed."`
 		Relay   benchRelayCmd   `cmd:"" help:"How fast facts leave: outbox to broker, synced, on both engines."`
 		Live    benchLiveCmd    `cmd:"" help:"Time from a booking's commit to the screens that watch it."`

@@ -22,7 +22,9 @@ import (
 	"xinglin/internal/platform/realname"
 	"xinglin/internal/platform/sms"
 	"xinglin/internal/platform/wechatpay"
+	"xinglin/internal/platform/witness"
 	"xinglin/internal/realnamesim"
+	"xinglin/internal/scheduling/schedulingsvc"
 	"xinglin/internal/smssim"
 	"xinglin/internal/smssim/simserver"
 )
@@ -33,6 +35,7 @@ type Outside struct {
 	Inbox    notifysvc.Inbox // demo only
 	RealName patientsvc.Verifier
 	Pay      paymentsvc.Channel
+	Witness  schedulingsvc.Witness // of lotteries
 }
 
 const callback = httpx.Prefix + "/callbacks/wechatpay"
@@ -90,7 +93,20 @@ func outside(c config.Serve, clk clock.Clock, metrics prometheus.Registerer) (o 
 		}
 		o.Pay = client
 	}
-	return o, nil
+	o.Witness, err = lotteryWitness(c.Lottery)
+	return o, err
+}
+
+// lotteryWitness is the client of the configured witness; nil for none.
+func lotteryWitness(c config.Lottery) (schedulingsvc.Witness, error) {
+	if c.Witness == "" {
+		return nil, nil
+	}
+	w, err := witness.NewClient(c.Witness, c.WitnessKey)
+	if err != nil {
+		return nil, ErrFlags.At("lottery-witness", "want an http(s) URL and --lottery-witness-key with 64 hexadecimal digits")
+	}
+	return w, nil
 }
 
 func trimmed(b []byte) secret.Text { return secret.New(strings.TrimSpace(string(b))) }
@@ -124,6 +140,9 @@ func simulate(c config.Serve, clk clock.Clock, log *slog.Logger, metrics prometh
 		return o, s, err
 	}
 	if s.name, err = realnamesim.New(one); err != nil {
+		return o, s, err
+	}
+	if o.Witness, err = lotteryWitness(c.Lottery); err != nil {
 		return o, s, err
 	}
 	text, err := sms.New(sms.Options{URL: s.sms.URL(), KeyID: one.KeyID, Key: key, Clock: clk})

@@ -130,6 +130,7 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 	patients, patientMod := patientsvc.New(base("patient"), accounts, m.Outside.RealName)
 	payments, paymentMod := paymentsvc.New(base("payment"), books, m.Outside.Pay)
 	bookings, schedulingMod := schedulingsvc.New(base("scheduling"), tenants, dir, patients, payments, calendar.Embedded(), m.Seats...)
+	bookings.UseWitness(m.Outside.Witness)
 
 	h.Tenants, h.Directory, h.Audit, h.Ledger, h.Notify = tenants, dir, trails, books, notices
 	h.Identity, h.Patients, h.Payments, h.Scheduling = accounts, patients, payments, bookings

@@ -37,3 +37,14 @@ var (
 	ErrImportUnreadable = fault.Register(fault.Malformed, "scheduling.import_unreadable", "无法读取排班文件", "The rota file cannot be read")
 	ErrImportRows       = fault.Register(fault.Invalid, "scheduling.import_rows", "排班文件有错误行，未导入任何内容", "The rota file has bad rows; nothing was imported")
 )
+
+// Refusals of lotteries (internal/scheduling/lottery).
+var (
+	ErrLotteryOpen     = fault.Register(fault.Conflict, "scheduling.lottery_open", "该号源正在抽签放号，抽签结束后可预约剩余号源", "These numbers are released by lottery; what is left can be booked after the draw")
+	ErrLotteryClosed   = fault.Register(fault.Conflict, "scheduling.lottery_closed", "抽签报名已结束", "The lottery takes no more entries")
+	ErrLotteryLate     = fault.Register(fault.Conflict, "scheduling.lottery_late", "放号前一分钟内或放号后不能再改为抽签", "A lottery is announced at least a minute before the release")
+	ErrLotteryExists   = fault.Register(fault.Conflict, "scheduling.lottery_exists", "该号源已设置为抽签，且规则不同", "There is a lottery with other rules for this schedule")
+	ErrLotteryFull     = fault.Register(fault.Conflict, "scheduling.lottery_full", "抽签报名人数已达上限", "The lottery has reached its number of entries")
+	ErrLotteryEntered  = fault.Register(fault.Conflict, "scheduling.lottery_entered", "该就诊人或该账号已报名", "This person, or this account, has entered already")
+	ErrLotteryNotDrawn = fault.Register(fault.Conflict, "scheduling.lottery_not_drawn", "抽签尚未结束", "The lottery is not over yet")
+)

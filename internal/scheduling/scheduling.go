@@ -122,6 +122,7 @@ type Schedule struct {
 	Location     string
 	ReleasedAt   time.Time
 	State        ScheduleState
+	Lottery      bool // a lottery decides, and it is not over
 	Capacity     int
 	Remaining    int
 	UpdatedAt    time.Time

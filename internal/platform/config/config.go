@@ -48,9 +48,16 @@ type Serve struct {
 	LogLevel       string  `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"XINGLIN_LOG_LEVEL"`
 	OTLP           string  `help:"OTLP/HTTP endpoint for traces." env:"XINGLIN_OTLP"`
 
+	Lottery   Lottery   `embed:"" prefix:"lottery-"`
 	WeChatPay WeChatPay `embed:"" prefix:"wechat-"`
 	SMS       SMS       `embed:"" prefix:"sms-"`
 	RealName  RealName  `embed:"" prefix:"realname-"`
+}
+
+// Lottery names who signs sealed lotteries (see docs/guide/lottery.md).
+type Lottery struct {
+	Witness    string `help:"URL of an independent witness (xinglin witness, run by somebody else). Without it draws say that there was none." env:"XINGLIN_LOTTERY_WITNESS"`
+	WitnessKey string `help:"The witness's public key, 64 hexadecimal digits, as its operator told it." env:"XINGLIN_LOTTERY_WITNESS_KEY"`
 }
 
 // WeChatPay is the merchant's side of WeChat Pay v3.

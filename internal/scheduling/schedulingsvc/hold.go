@@ -75,6 +75,9 @@ func (s *Service) hold(ctx context.Context, r scheduling.HoldRequest) (out held,
 	if err != nil {
 		return out, err
 	}
+	if err := lotteryFirst(sess.scheduleRow, now); err != nil {
+		return out, err
+	}
 	leave, err := s.base.Admission.Enter(ctx, admission.Scope{Tenant: who.Tenant, Department: id.As[id.Any](sess.Department), Schedule: id.As[id.Any](sess.ID)})
 	if err != nil {
 		return out, err

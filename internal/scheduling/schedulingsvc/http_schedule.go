@@ -33,6 +33,7 @@ type scheduleBody struct {
 	Location          string                     `json:"location"`
 	ReleasedAt        time.Time                  `json:"released_at"`
 	State             string                     `json:"state" enum:"planned,open,full,stopped,ended"`
+	Lottery           bool                       `json:"lottery" doc:"Released by lottery, and the draw is not over: GET /lotteries/{id}"`
 	Capacity          int                        `json:"capacity"`
 	Remaining         int                        `json:"remaining"`
 	UpdatedAt         time.Time                  `json:"updated_at"`
@@ -98,7 +99,7 @@ func scheduleOut(v scheduling.Schedule, n names) scheduleBody {
 	return scheduleBody{
 		ID: v.ID, Date: v.Date, Session: string(v.Session), CampusID: v.Campus, CampusName: n.Campuses[v.Campus].Name, DepartmentID: v.Department, DepartmentName: d.Name,
 		PractitionerID: v.Practitioner, PractitionerName: p.Name, PractitionerTitle: p.Title, Class: string(v.Class), FeeFen: v.Fee, StartsAt: v.StartsAt, EndsAt: v.EndsAt,
-		Location: location, ReleasedAt: v.ReleasedAt, State: string(v.State), Capacity: v.Capacity, Remaining: v.Remaining, UpdatedAt: v.UpdatedAt,
+		Location: location, ReleasedAt: v.ReleasedAt, State: string(v.State), Lottery: v.Lottery, Capacity: v.Capacity, Remaining: v.Remaining, UpdatedAt: v.UpdatedAt,
 	}
 }
 

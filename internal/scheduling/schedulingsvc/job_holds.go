@@ -20,6 +20,7 @@ func (s *Service) jobs() []job.Handler {
 		job.InTx(jobReturn, s.returnSeat),
 		job.Call(jobClose, s.closePayment),
 		job.Call(jobRefund, s.refundPayment),
+		job.Call(jobDraw, s.drawJob),
 		job.Call(jobExtend, s.extendJob),
 		job.Every(jobExtendAll, job.Cron{At: "00:05"}, s.extendAll),
 	}

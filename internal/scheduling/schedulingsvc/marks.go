@@ -46,7 +46,7 @@ type marks struct {
 	load   func(ctx context.Context, k scheduleKey) (*mark, error)
 	gone   func(k scheduleKey) // a session sold out
 	back   func(k scheduleKey) // a seat came back
-	clears atomic.Uint64 // a read that began before a clearing is not kept
+	clears atomic.Uint64       // a read that began before a clearing is not kept
 
 	mu sync.RWMutex
 	by map[scheduleKey]*mark

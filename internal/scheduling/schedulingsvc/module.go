@@ -66,7 +66,7 @@ func New(base module.Base, tenants tenant.Service, dir directory.Service, patien
 		Jobs:     s.jobs(),
 		Checks:   checks(),
 		Sets:     sets(),
-		Machines: []state.Diagram{appointments},
+		Machines: []state.Diagram{appointments, lotteries},
 		Start:    s.start,
 	}
 }

@@ -36,6 +36,7 @@ type Service struct {
 	boards   *boards
 	told     *teller
 	pick     pick
+	lots     lots // lotteries: the witness and what is read often
 }
 
 // Limits of reads.

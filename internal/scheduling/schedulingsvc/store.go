@@ -126,7 +126,8 @@ func (s store) setRules(ctx context.Context, t scheduling.TenantID, r scheduling
 	return version + 1, err
 }
 
-// releaseAnew gives the days that are not released yet their instant under new rules.
+// releaseAnew gives the days that are not released yet their instant under new rules. An
+// announced lottery keeps its window.
 func (s store) releaseAnew(ctx context.Context, tx db.Tx, r scheduling.BookingRules, now time.Time) error {
 	rows, err := tx.Query(ctx, `SELECT DISTINCT day FROM schedule WHERE tenant_id = $1 AND released_at > $2 AND day >= $3 ORDER BY day LIMIT 500`,
 		tx.Tenant(), now.UnixMicro(), clock.DateOf(now))
@@ -138,7 +139,7 @@ func (s store) releaseAnew(ctx context.Context, tx db.Tx, r scheduling.BookingRu
 		s.changed(ctx, tx, everySession)
 	}
 	for _, d := range days {
-		_, err := tx.Exec(ctx, `UPDATE schedule SET released_at = $3, version = version + 1, updated_at = $4 WHERE tenant_id = $1 AND day = $2 AND released_at > $4`,
+		_, err := tx.Exec(ctx, `UPDATE schedule SET released_at = $3, version = version + 1, updated_at = $4 WHERE tenant_id = $1 AND day = $2 AND released_at > $4 AND lottery_s = 0`,
 			tx.Tenant(), d, releasedAt(r, d).UnixMicro(), now.UnixMicro())
 		if err != nil {
 			return err

@@ -247,6 +247,43 @@ type incidents struct {
 	missed, returned, returnedSameDay []clock.Date
 }
 
+// incidentsIn reads them; today bounds how far back they count.
+func incidentsIn(ctx context.Context, tx db.Tx, p scheduling.PatientID, today clock.Date) (incidents, error) {
+	rows, err := tx.Query(ctx, `SELECT kind, day, on_day FROM incident WHERE tenant_id = $1 AND patient_id = $2 AND day >= $3 ORDER BY day DESC LIMIT 500`, tx.Tenant(), p, today.Add(-pastDays))
+	var out incidents
+	_, err = db.Collect(rows, err, func(r db.Rows, _ *struct{}) error { return out.scan(r) })
+	return out, err
+}
+
+// scan adds a row of kind, day and the day on which it happened.
+func (p *incidents) scan(r db.Row, before ...any) error {
+	var kind string
+	var day, on clock.Date
+	if err := r.Scan(append(before, &kind, &day, &on)...); err != nil {
+		return err
+	}
+	switch {
+	case kind == "missed":
+		p.missed = append(p.missed, day)
+	default:
+		p.returned = append(p.returned, on)
+		if on == day {
+			p.returnedSameDay = append(p.returnedSameDay, on)
+		}
+	}
+	return nil
+}
+
+// limited reports whether the person, or by the rules the account, has a visit that counts
+// against the limit.
+func limited(ctx context.Context, tx db.Tx, l scheduling.LimitScope, v scheduleRow, p scheduling.PatientID, a scheduling.AccountID) (bool, error) {
+	var n int
+	err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM appointment WHERE tenant_id = $1 AND day = $2 AND patient_id = $3 AND scope = $4 AND state <> 'cancelled'
+			UNION ALL SELECT 1 AS one FROM appointment WHERE tenant_id = $1 AND day = $2 AND account_id = $5 AND scope = $4 AND per_account AND $6 AND state <> 'cancelled') AS found`,
+		tx.Tenant(), v.Date, p, scopeOf(l, v), a, l.Per == scheduling.PerAccount).Scan(&n)
+	return n > 0, err
+}
+
 // fileVisit keeps a visit that will not be found among those to come, for its account's list.
 func fileVisit(ctx context.Context, tx db.Tx, v appointmentRow) error {
 	_, err := tx.Exec(ctx, `INSERT INTO filed_visit (tenant_id, account_id, day, appointment_id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,

@@ -184,7 +184,8 @@ func (e *extension) change(ctx context.Context, v scheduleRow, p scheduling.Plan
 	}
 	n, err := e.tx.Exec(ctx, `UPDATE schedule SET campus_id = $3, department_id = $4, class = $5, fee_fen = $6, starts_at = $7, ends_at = $8, location = $9, capacity = $10,
 			stopped = $11, rule_id = $12, exception_id = $13, version = version + 1, updated_at = $14
-		WHERE tenant_id = $1 AND id = $2 AND NOT EXISTS (SELECT 1 FROM slot l WHERE l.tenant_id = $1 AND l.schedule_id = $2 AND l.taken <> 0)`,
+		WHERE tenant_id = $1 AND id = $2 AND (lottery_s = 0 OR released_at > $14)
+		AND NOT EXISTS (SELECT 1 FROM slot l WHERE l.tenant_id = $1 AND l.schedule_id = $2 AND l.taken <> 0)`, // entries of a lottery name slots
 		e.tx.Tenant(), v.ID, v.Campus, v.Department, string(v.Class), int64(v.Fee), v.StartsAt.UnixMicro(), v.EndsAt.UnixMicro(), v.Location, v.Capacity,
 		false, id.Null(p.Rule), id.Null(p.Exception), e.now.UnixMicro())
 	if err != nil || n == 0 {

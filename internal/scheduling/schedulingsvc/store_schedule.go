@@ -9,7 +9,7 @@ import (
 	"xinglin/internal/scheduling"
 )
 
-const scheduleColumns = `id, day, session, campus_id, department_id, practitioner_id, class, fee_fen, starts_at, ends_at, location, released_at, stopped, capacity, updated_at, version`
+const scheduleColumns = `id, day, session, campus_id, department_id, practitioner_id, class, fee_fen, starts_at, ends_at, location, released_at, stopped, capacity, updated_at, version, lottery_s`
 
 // leftOf is the column that counts a session's free seats: its slots are the only truth.
 const leftOf = `, (SELECT COALESCE(SUM(l.capacity - l.held - l.booked), 0) FROM slot l WHERE l.tenant_id = schedule.tenant_id AND l.schedule_id = schedule.id)`
@@ -18,13 +18,16 @@ const leftOf = `, (SELECT COALESCE(SUM(l.capacity - l.held - l.booked), 0) FROM 
 type scheduleRow struct {
 	scheduling.Schedule
 	Stopped bool
+	Window  int // of the lottery that decides, in seconds; 0: none, or it is over
 }
 
 func scanSchedule(r db.Row, v *scheduleRow, more ...any) error {
-	return r.Scan(append([]any{
+	err := r.Scan(append([]any{
 		&v.ID, &v.Date, (*string)(&v.Session), &v.Campus, &v.Department, &v.Practitioner, (*string)(&v.Class), (*int64)(&v.Fee),
-		db.Instant(&v.StartsAt), db.Instant(&v.EndsAt), &v.Location, db.Instant(&v.ReleasedAt), &v.Stopped, &v.Capacity, db.Instant(&v.UpdatedAt), &v.Version,
+		db.Instant(&v.StartsAt), db.Instant(&v.EndsAt), &v.Location, db.Instant(&v.ReleasedAt), &v.Stopped, &v.Capacity, db.Instant(&v.UpdatedAt), &v.Version, &v.Window,
 	}, more...)...)
+	v.Lottery = v.Window > 0
+	return err
 }
 
 // shown is the schedule as callers see it now.

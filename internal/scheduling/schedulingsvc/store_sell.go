@@ -170,21 +170,14 @@ func (v *sale) capDays() (days []clock.Date) {
 // incident adds a row of a person's past.
 func (v *sale) incident(r db.Rows) error {
 	var who scheduling.PatientID
-	var kind string
-	var day, on clock.Date
-	if err := r.Scan(&who, &kind, &day, &on); err != nil {
+	var one incidents
+	if err := one.scan(r, &who); err != nil {
 		return err
 	}
 	past := v.past[who]
-	switch {
-	case kind == "missed":
-		past.missed = append(past.missed, day)
-	default:
-		past.returned = append(past.returned, on)
-		if on == day {
-			past.returnedSameDay = append(past.returnedSameDay, on)
-		}
-	}
+	past.missed = append(past.missed, one.missed...)
+	past.returned = append(past.returned, one.returned...)
+	past.returnedSameDay = append(past.returnedSameDay, one.returnedSameDay...)
 	v.past[who] = past
 	return nil
 }

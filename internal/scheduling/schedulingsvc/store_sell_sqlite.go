@@ -94,15 +94,9 @@ func rivalsSQLite(ctx context.Context, tx db.Tx, open []*bid) (known map[id.ID[s
 		if !errors.Is(err, scheduling.ErrNotFound) {
 			return nil, nil, err
 		}
-		var n int
-		scope := scopeOf(b.h.Rules.Limit, b.h.Session.scheduleRow)
-		err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM appointment WHERE tenant_id = $1 AND day = $2 AND patient_id = $3 AND scope = $4 AND state <> 'cancelled')
-				+ ($5 AND EXISTS (SELECT 1 FROM appointment WHERE tenant_id = $1 AND day = $2 AND account_id = $6 AND scope = $4 AND per_account AND state <> 'cancelled'))`,
-			tx.Tenant(), b.h.Session.Date, b.h.Request.Patient, scope, b.h.Rules.Limit.Per == scheduling.PerAccount, b.h.Account).Scan(&n)
-		if err != nil {
+		if busy[b], err = limited(ctx, tx, b.h.Rules.Limit, b.h.Session.scheduleRow, b.h.Request.Patient, b.h.Account); err != nil {
 			return nil, nil, err
 		}
-		busy[b] = n > 0
 	}
 	return known, busy, nil
 }

@@ -1,13 +1,17 @@
 package schedulingsvc
 
-import "xinglin/internal/platform/verify"
+import (
+	"slices"
+
+	"xinglin/internal/platform/verify"
+)
 
 // atOnce is for rules that no work in flight may break: all of it is one transaction.
 const atOnce = 1
 
 // checks are the invariants of registration over all tenants.
 func checks() []verify.Check {
-	return append(seatChecks(), appointmentChecks()...)
+	return slices.Concat(seatChecks(), appointmentChecks(), lotteryChecks())
 }
 
 // seatChecks count the rows, not the counters: what holds a seat is an active appointment
@@ -86,6 +90,32 @@ func appointmentChecks() []verify.Check {
 			UNION ALL SELECT id_text(r.appointment_id) AS what, 0 AS at FROM seat_return r LEFT JOIN appointment a ON a.tenant_id = r.tenant_id AND a.id = r.appointment_id WHERE a.id IS NULL
 			UNION ALL SELECT id_text(h.appointment_id) AS what, 0 AS at FROM appointment_history h LEFT JOIN appointment a ON a.tenant_id = h.tenant_id AND a.id = h.appointment_id WHERE a.id IS NULL
 			UNION ALL SELECT id_text(c.id) AS what, 0 AS at FROM schedule c LEFT JOIN rota_rule r ON r.tenant_id = c.tenant_id AND r.id = c.rule_id WHERE c.rule_id IS NOT NULL AND r.id IS NULL`},
+	}
+}
+
+// lotteryChecks compare lotteries with their entries and appointments; the root itself is
+// what `xinglin lottery verify` computes.
+func lotteryChecks() []verify.Check {
+	return []verify.Check{
+		{Name: "scheduling: a sealed lottery has the entries that were sealed", Grace: atOnce, SQL: `-- global: every tenant
+			SELECT id_text(l.id) AS what, 0 AS at FROM lottery l WHERE l.state <> 'open' AND l.entries <>
+				(SELECT COUNT(*) FROM lottery_entry e WHERE e.tenant_id = l.tenant_id AND e.lottery_id = l.id)`},
+		{Name: "scheduling: each won entry has its appointment", Grace: atOnce, SQL: `-- global: every tenant
+			SELECT id_text(e.id) AS what, 0 AS at FROM lottery_entry e LEFT JOIN appointment a ON a.tenant_id = e.tenant_id AND a.id = e.id
+				AND a.patient_id = e.patient_id AND a.account_id = e.account_id AND a.schedule_id = e.lottery_id AND a.slot_id = e.slot_id
+			WHERE e.outcome = 'won' AND a.id IS NULL`},
+		{Name: "scheduling: a lottery that is done has counted its winners", Grace: atOnce, SQL: `-- global: every tenant
+			SELECT id_text(l.id) AS what, 0 AS at FROM lottery l WHERE l.state = 'done' AND l.winners <>
+				(SELECT COUNT(*) FROM lottery_entry e WHERE e.tenant_id = l.tenant_id AND e.lottery_id = l.id AND e.outcome = 'won')`},
+		{Name: "scheduling: a schedule waits for its lottery and for nothing else", Grace: atOnce, SQL: `-- global: every tenant
+			SELECT id_text(c.id) AS what, 0 AS at FROM schedule c LEFT JOIN lottery l ON l.tenant_id = c.tenant_id AND l.id = c.id
+			WHERE (c.lottery_s > 0) <> (l.id IS NOT NULL AND l.state <> 'done')`},
+		{Name: "scheduling: each lottery that is not done has its job", SQL: `-- global: every tenant
+			SELECT id_text(l.id) AS what, l.updated_at AS at FROM lottery l WHERE l.state <> 'done'
+			AND NOT EXISTS (SELECT 1 FROM job j WHERE j.tenant_id = l.tenant_id AND j.kind = 'scheduling.draw_lottery' AND j.key = id_text(l.id)
+				AND j.state IN ('ready', 'running'))`},
+		{Name: "scheduling: each entry has its lottery", Grace: atOnce, SQL: `-- global: every tenant
+			SELECT id_text(e.id) AS what, 0 AS at FROM lottery_entry e LEFT JOIN lottery l ON l.tenant_id = e.tenant_id AND l.id = e.lottery_id WHERE l.id IS NULL`},
 	}
 }
 

@@ -234,7 +234,7 @@ func hospital(doctors, days int) (*boards, *boardMemory) {
 			}
 		}
 	}
-	return newBoards(m, m.names, clock.NewManual(time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC)), newLiveMetrics(nil)), m
+	return newBoards(m, m.names, clock.NewManual(time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC)), newCalendarMetrics(nil)), m
 }
 
 // boardMemory is a database in memory.

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/platform/obs"
@@ -66,7 +69,7 @@ type boards struct {
 	reads  boardReads
 	labels labeller
 	clock  clock.Clock
-	met    *liveMetrics
+	met    *calendarMetrics
 	wake   chan struct{}
 
 	mu      sync.Mutex // before any board's
@@ -74,7 +77,7 @@ type boards struct {
 	running bool
 }
 
-func newBoards(reads boardReads, labels labeller, clk clock.Clock, met *liveMetrics) *boards {
+func newBoards(reads boardReads, labels labeller, clk clock.Clock, met *calendarMetrics) *boards {
 	return &boards{reads: reads, labels: labels, clock: clk, met: met, wake: make(chan struct{}, 1), known: map[scheduling.TenantID]*board{}}
 }
 
@@ -103,6 +106,34 @@ type board struct {
 type boardRow struct {
 	key      rowKey
 	sessions []*seats // by day and start
+}
+
+// calendarMetrics count what the comparison with the database found.
+type calendarMetrics struct {
+	behind      prometheus.Counter
+	differences prometheus.Counter
+}
+
+func newCalendarMetrics(reg prometheus.Registerer) *calendarMetrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "xinglin_scheduling_calendar_" + name, Help: help})
+	}
+	m := &calendarMetrics{
+		behind:      counter("behind_total", "Sessions of the calendar that the comparison with the database found behind: their signal was lost."),
+		differences: counter("differences_total", "Sessions of the calendar that differed from the database at the same version: a fault, the calendar was read anew."),
+	}
+	if reg != nil {
+		reg.MustRegister(m.behind, m.differences)
+	}
+	return m
+}
+
+// nudge wakes a loop; one wake is enough for many changes.
+func nudge(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // touch notes that a session changed, or the plan.
@@ -336,7 +367,7 @@ func (b *boards) follow(ctx context.Context, v *board) {
 		v.mu.Unlock()
 		return
 	}
-	all, dirty := v.all, keys(v.dirty)
+	all, dirty := v.all, slices.Collect(maps.Keys(v.dirty))
 	clear(v.dirty)
 	v.reading, v.behind = v.behind, time.Time{}
 	v.mu.Unlock()
@@ -344,7 +375,7 @@ func (b *boards) follow(ctx context.Context, v *board) {
 	if all {
 		err = b.reload(ctx, v)
 	}
-	for _, ids := range cut(dirty, maxAsked) {
+	for ids := range slices.Chunk(dirty, maxAsked) {
 		found, failed := b.reads.seatsOf(ctx, v.tenant, ids)
 		v.mu.Lock()
 		if failed != nil { // the comparison, a second later, tries again

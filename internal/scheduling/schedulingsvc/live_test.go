@@ -15,6 +15,7 @@ import (
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/module"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/seatview"
 	"xinglin/internal/testkit"
 	"xinglin/internal/testkit/apitest"
 	"xinglin/internal/testkit/dbtest"
@@ -92,12 +93,12 @@ func TestOtherProcess(t *testing.T) {
 		sch := near.on("2026-03-04")
 		s := listen(t, near, apitest.New(t, near.m.Routes), sch.ID.String())
 		s.until(40)
-		q := calendarQuery{from: day("2026-03-04"), to: day("2026-03-04")}
+		q := seatview.Query{From: day("2026-03-04"), To: day("2026-03-04")}
 		shows := func(n int) {
 			t.Helper()
 			eventually(t, fmt.Sprintf("the calendar with %d", n), func() bool {
 				r, err := near.s.calendar(context.Background(), near.tenant, q)
-				return err == nil && strings.Contains(string(r.body), fmt.Sprintf(`"days":"o","remaining":[%d]`, n))
+				return err == nil && strings.Contains(string(r.Body), fmt.Sprintf(`"days":"o","remaining":[%d]`, n))
 			})
 		}
 		shows(40)

@@ -44,7 +44,7 @@ func TestCodes(t *testing.T) {
 			}
 		}
 	}
-	if n != 27 {
+	if n != 28 {
 		t.Errorf("%d codes", n)
 	}
 }

@@ -44,7 +44,7 @@ func TestCodes(t *testing.T) {
 			}
 		}
 	}
-	if n != 34 {
+	if n != 35 {
 		t.Errorf("%d codes", n)
 	}
 }

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/fanout"
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/scheduling"
 )
@@ -25,36 +26,39 @@ func (s *Service) getLive(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	reader, err := s.live.watch(httpx.TenantOf(r.Context()), ids) // before the first look, so that no change falls between
+	reader, err := s.live.Watch(httpx.TenantOf(r.Context()), recast[id.Any](ids)) // before the first look, so that no change falls between
+	if errors.Is(err, fanout.ErrBusy) {
+		return scheduling.ErrLiveBusy.After(5 * time.Second)
+	}
 	if err != nil {
 		return err
 	}
-	known := positions(r.Header.Get("Last-Event-ID"), len(ids))
-	any, err := s.live.look(r.Context(), reader)
+	known := fanout.Positions(r.Header.Get("Last-Event-ID"), len(ids))
+	any, err := reader.Look(r.Context())
 	if err == nil && !any {
 		err = scheduling.ErrNotFound.New()
 	}
 	if err != nil {
-		reader.close()
+		reader.Close()
 		return err
 	}
 	d, ok, err := httpx.Detach(w, r)
 	switch {
 	case err != nil: // the answer has begun: the reader is gone
-		reader.close()
+		reader.Close()
 		return nil
 	case ok:
-		reader.begin(d, known)
+		reader.Begin(d, known)
 		return nil
 	}
-	defer reader.close()
+	defer reader.Close()
 	sse, err := httpx.NewSSE(w)
 	if err != nil {
 		return nil
 	}
 	l := &attached{events: make(chan []byte, 1), end: make(chan struct{})}
 	defer l.leave()
-	reader.begin(l, known)
+	reader.Begin(l, known)
 	for {
 		select {
 		case <-r.Context().Done():
@@ -80,7 +84,7 @@ var errLeft = errors.New("the reader has left")
 
 func (l *attached) leave() { l.once.Do(func() { close(l.end) }) }
 
-// Send implements line.
+// Send implements fanout.Line.
 func (l *attached) Send(events []byte) (bool, error) {
 	if l.Gone() {
 		return false, errLeft
@@ -93,10 +97,10 @@ func (l *attached) Send(events []byte) (bool, error) {
 	}
 }
 
-// Flush implements line.
+// Flush implements fanout.Line.
 func (l *attached) Flush() (bool, error) { return len(l.events) == 0, nil }
 
-// Gone implements line.
+// Gone implements fanout.Line.
 func (l *attached) Gone() bool {
 	select {
 	case <-l.end:
@@ -106,7 +110,7 @@ func (l *attached) Gone() bool {
 	}
 }
 
-// Close implements line.
+// Close implements fanout.Line.
 func (l *attached) Close() { l.leave() }
 
 // liveIDs reads the list of sessions.
@@ -126,21 +130,4 @@ func liveIDs(text string) ([]scheduleID, error) {
 		}
 	}
 	return out, nil
-}
-
-// positions reads Last-Event-ID, the versions of n sessions; nil when it is not ours.
-func positions(text string, n int) []int64 {
-	parts := strings.Split(text, ".")
-	if len(parts) != n || len(text) > n*14 {
-		return nil
-	}
-	out := make([]int64, n)
-	for i, p := range parts {
-		v, err := strconv.ParseInt(p, 36, 64)
-		if err != nil || v < 0 {
-			return nil
-		}
-		out[i] = v
-	}
-	return out
 }

@@ -78,7 +78,7 @@ func (b ruleBody) rule() (v scheduling.RotaRule, err error) {
 	return v, nil
 }
 
-// minuteOf reads HH:MM; the pattern has been checked, the bounds are checkDuty's.
+// minuteOf reads HH:MM; the pattern has been checked, the bounds are rotaplan's.
 func minuteOf(s string) scheduling.Minute {
 	var h, m int
 	if _, err := fmt.Sscanf(s, "%d:%d", &h, &m); err != nil {

@@ -13,6 +13,7 @@ import (
 	"xinglin/internal/kernel/money"
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/seatview"
 )
 
 type scheduleBody struct {
@@ -124,18 +125,18 @@ func (s *Service) getSlots(ctx context.Context, in *idIn) (*out[list[slotBody]],
 // seats that are left, from..to in order.
 func (s *Service) getCalendar(w http.ResponseWriter, r *http.Request) error {
 	in, now := r.URL.Query(), s.base.Clock.Now()
-	var q calendarQuery
+	var q seatview.Query
 	var err error
-	if q.from, err = optionalDate("from", in.Get("from"), clock.DateOf(now)); err != nil {
+	if q.From, err = optionalDate("from", in.Get("from"), clock.DateOf(now)); err != nil {
 		return err
 	}
-	if q.to, err = optionalDate("to", in.Get("to"), q.from.Add(maxQueryDays-1)); err != nil {
+	if q.To, err = optionalDate("to", in.Get("to"), q.From.Add(maxQueryDays-1)); err != nil {
 		return err
 	}
-	if q.campus, err = optional[directory.Campus](in.Get("campus_id")); err != nil {
+	if q.Campus, err = optional[directory.Campus](in.Get("campus_id")); err != nil {
 		return err
 	}
-	if q.department, err = optional[directory.Department](in.Get("department_id")); err != nil {
+	if q.Department, err = optional[directory.Department](in.Get("department_id")); err != nil {
 		return err
 	}
 	reply, err := s.calendar(r.Context(), httpx.TenantOf(r.Context()), q)
@@ -146,15 +147,15 @@ func (s *Service) getCalendar(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-cache")
 	h.Set("Vary", "Accept-Encoding")
-	h.Set("ETag", reply.etag)
-	if r.Header.Get("If-None-Match") == reply.etag {
+	h.Set("ETag", reply.ETag)
+	if r.Header.Get("If-None-Match") == reply.ETag {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	body := reply.body
+	body := reply.Body
 	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		h.Set("Content-Encoding", "gzip")
-		body = reply.gz()
+		body = reply.Gzip()
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body) // a reader that left needs no answer

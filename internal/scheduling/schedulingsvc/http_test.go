@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/fanout"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/testkit/apitest"
 )
@@ -313,9 +315,12 @@ func TestLive(t *testing.T) {
 		many := strings.TrimSuffix(strings.Repeat(id.Random[scheduling.Schedule]().String()+",", 51), ",")
 		h.Do(apitest.Nobody(w.tenant), "GET", "/schedules/live?ids="+many, nil).Refused(t, 422, "scheduling.input")
 		h.Do(apitest.Nobody(apitest.Other), "GET", "/schedules/live?ids="+sch.ID.String(), nil).Refused(t, 404, "scheduling.not_found")
-		w.s.live.mu.Lock()
-		w.s.live.streams += maxStreams
-		w.s.live.mu.Unlock()
+		for full := false; !full; { // streams that never begin
+			_, err := w.s.live.Watch(w.tenant, []fanout.Item{fanout.Item(sch.ID)})
+			if full = err != nil; full && !errors.Is(err, fanout.ErrBusy) {
+				t.Fatal(err)
+			}
+		}
 		if r := h.Do(apitest.Nobody(w.tenant), "GET", "/schedules/live?ids="+sch.ID.String(), nil).Refused(t, 503, "scheduling.live_busy"); r.Header.Get("Retry-After") == "" {
 			t.Error("no Retry-After")
 		}

@@ -10,6 +10,7 @@ import (
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/page"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/rotafile"
 )
 
 // Import loads a rota file, all or nothing.
@@ -22,19 +23,19 @@ func (s *Service) Import(ctx context.Context, r scheduling.ImportRequest) (sched
 	if r.From == 0 {
 		r.From = today
 	}
-	plan, sink, err := parseRota(r.File, importOptions{From: r.From, Calendar: s.cal})
+	plan, sink, err := rotafile.Read(r.File, rotafile.Options{From: r.From, Calendar: s.cal})
 	if err != nil {
 		return scheduling.ImportReport{DryRun: r.DryRun}, err
 	}
 	in := &importing{s: s, tenant: who.Tenant, plan: plan, sink: sink, elsewhere: map[string]scheduling.PractitionerID{}}
 	out := scheduling.ImportReport{Encoding: plan.Encoding, Rows: plan.Rows, DryRun: r.DryRun}
-	if sink.total == 0 {
+	if sink.Total == 0 {
 		if err := in.tryPlaces(ctx); err != nil {
 			return out, err
 		}
 	}
-	if sink.total > 0 {
-		out.Errors, out.ErrorCount = sink.rows, sink.total
+	if sink.Total > 0 {
+		out.Errors, out.ErrorCount = sink.Rows, sink.Total
 		return out, scheduling.ErrImportRows.With(details(sink)...)
 	}
 	if !r.DryRun {
@@ -47,9 +48,9 @@ func (s *Service) Import(ctx context.Context, r scheduling.ImportRequest) (sched
 }
 
 // details name the first bad rows for callers that see the refusal only.
-func details(sink *errorSink) []fault.Detail {
+func details(sink *rotafile.RowErrors) []fault.Detail {
 	var out []fault.Detail
-	for _, e := range sink.rows[:min(len(sink.rows), 20)] {
+	for _, e := range sink.Rows[:min(len(sink.Rows), 20)] {
 		out = append(out, fault.Detail{Path: fmt.Sprintf("line %d %s", e.Line, e.Column), Code: scheduling.ErrImportRows.Name, Message: e.ReasonZH + " / " + e.ReasonEN})
 	}
 	return out
@@ -59,8 +60,8 @@ func details(sink *errorSink) []fault.Detail {
 type importing struct {
 	s         *Service
 	tenant    scheduling.TenantID
-	plan      importPlan
-	sink      *errorSink
+	plan      rotafile.Plan
+	sink      *rotafile.RowErrors
 	placed    directory.Placed
 	elsewhere map[string]scheduling.PractitionerID // doctors that only the directory knows a department of, by licence
 }
@@ -72,14 +73,14 @@ func (in *importing) roster() directory.Roster {
 		r.Departments = append(r.Departments, directory.RosterDepartment{Campus: d.Campus, Name: d.Name})
 	}
 	for _, d := range in.plan.Doctors {
-		if d.Department != (importDepartment{}) {
+		if d.Department != (rotafile.Department{}) {
 			r.Doctors = append(r.Doctors, rosterDoctor(d))
 		}
 	}
 	return r
 }
 
-func rosterDoctor(d importDoctor) directory.RosterDoctor {
+func rosterDoctor(d rotafile.Doctor) directory.RosterDoctor {
 	return directory.RosterDoctor{Licence: d.Licence, Name: d.Name, Title: d.Title, Campus: d.Department.Campus, Department: d.Department.Name}
 }
 
@@ -94,7 +95,7 @@ func (in *importing) tryPlaces(ctx context.Context) error {
 		return in.nameTaken(ctx)
 	}
 	for _, d := range in.plan.Doctors {
-		if d.Department == (importDepartment{}) {
+		if d.Department == (rotafile.Department{}) {
 			if err := in.lookUp(ctx, d); err != nil {
 				return err
 			}
@@ -106,13 +107,13 @@ func (in *importing) tryPlaces(ctx context.Context) error {
 // nameTaken finds every doctor whose licence the directory knows under another name.
 func (in *importing) nameTaken(ctx context.Context) error {
 	for _, d := range in.plan.Doctors {
-		if d.Department == (importDepartment{}) {
+		if d.Department == (rotafile.Department{}) {
 			continue
 		}
 		_, err := in.s.dir.Place(ctx, directory.Roster{Doctors: []directory.RosterDoctor{rosterDoctor(d)}}, true)
 		switch {
 		case errors.Is(err, directory.ErrLicenceTaken):
-			in.sink.add(d.Line, headings[colLicence][0], "该执业证号在机构名录中属于另一位医师", "in the directory this licence belongs to another practitioner")
+			in.sink.Add(d.Line, rotafile.LicenceHeading, "该执业证号在机构名录中属于另一位医师", "in the directory this licence belongs to another practitioner")
 		case err != nil:
 			return err
 		}
@@ -121,7 +122,7 @@ func (in *importing) nameTaken(ctx context.Context) error {
 }
 
 // lookUp finds a doctor whom the file knows from leave or changed seats alone.
-func (in *importing) lookUp(ctx context.Context, d importDoctor) error {
+func (in *importing) lookUp(ctx context.Context, d rotafile.Doctor) error {
 	found, err := in.s.dir.Practitioners(ctx, in.tenant, directory.Query{Text: d.Name, Page: page.Request{Limit: page.MaxLimit}})
 	if err != nil {
 		return err
@@ -132,7 +133,7 @@ func (in *importing) lookUp(ctx context.Context, d importDoctor) error {
 			return nil
 		}
 	}
-	in.sink.add(d.Line, headings[colDoctor][0], "该医生既无出诊行，也不在机构名录中", "the doctor has no duty in the file and is not in the directory")
+	in.sink.Add(d.Line, rotafile.DoctorHeading, "该医生既无出诊行，也不在机构名录中", "the doctor has no duty in the file and is not in the directory")
 	return nil
 }
 
@@ -152,12 +153,12 @@ func (in *importing) countPlaces(out *scheduling.ImportReport) {
 // rows puts the directory's ids into the plan.
 func (in *importing) rows(from clock.Date, policy string) imported {
 	out := imported{From: from, Policy: policy}
-	duty := func(d scheduling.Duty, licence string, dept importDepartment) scheduling.Duty {
+	duty := func(d scheduling.Duty, licence string, dept rotafile.Department) scheduling.Duty {
 		d.Practitioner = in.placed.Doctors[licence]
 		if d.Practitioner.IsZero() {
 			d.Practitioner = in.elsewhere[licence]
 		}
-		if dept != (importDepartment{}) {
+		if dept != (rotafile.Department{}) {
 			d.Campus = in.placed.Campuses[dept.Campus]
 			d.Department = in.placed.Departments[directory.RosterDepartmentKey{Campus: dept.Campus, Name: dept.Name}]
 		}

@@ -83,7 +83,12 @@ func TestImport(t *testing.T) {
 	})
 }
 
-const oneRow = head + sound
+// The rows of a small file.
+const (
+	head   = "院区,科室,医生,执业证号,职称,星期/日期,时段,号别,号源数,每号分钟,挂号费,开始时间,起始日期,结束日期,类型\n"
+	sound  = "本部,内科,张三,110310000000001,主任医师,周一,上午,专家,20,12,50,8:00,2026-03-01,2026-05-31,出诊\n"
+	oneRow = head + sound
+)
 
 // TestImportChange: another fee in the file changes the rule and the sessions that nobody
 // has booked; a sold session stays as it was sold. Leave stops a session.

@@ -8,6 +8,7 @@ import (
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/page"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/rotaplan"
 )
 
 // overlapDays is how far ahead a rule is compared with the doctor's others.
@@ -52,7 +53,7 @@ func (s *Service) saveRota(ctx context.Context, action string, r scheduling.Rota
 			return r, err
 		}
 	}
-	if err := checkRule(r); err != nil {
+	if err := rotaplan.CheckRule(r); err != nil {
 		return r, err
 	}
 	if err := s.placed(ctx, who.Tenant, r.Duty); err != nil {
@@ -98,7 +99,7 @@ func (s *Service) fitsIn(r scheduling.RotaRule, rules []scheduling.RotaRule, exc
 			theirs = append(theirs, e)
 		}
 	}
-	_, conflicts, err := planRota(own, theirs, s.cal, from, to)
+	_, conflicts, err := rotaplan.Plan(own, theirs, s.cal, from, to)
 	if err != nil {
 		return err
 	}
@@ -112,7 +113,7 @@ func (s *Service) fitsIn(r scheduling.RotaRule, rules []scheduling.RotaRule, exc
 
 // previewRota shows the sessions that a rule would make beside what is planned, at most
 // 92 days.
-func (s *Service) previewRota(ctx context.Context, r scheduling.RotaRule, from, to clock.Date) ([]scheduling.PlannedSchedule, []planConflict, error) {
+func (s *Service) previewRota(ctx context.Context, r scheduling.RotaRule, from, to clock.Date) ([]scheduling.PlannedSchedule, []rotaplan.Conflict, error) {
 	who, _, err := s.may(ctx, "scheduling.preview_rota", "Rota")
 	if err != nil {
 		return nil, nil, err
@@ -120,7 +121,7 @@ func (s *Service) previewRota(ctx context.Context, r scheduling.RotaRule, from, 
 	if to < from || int(to-from) >= 92 {
 		return nil, nil, scheduling.ErrInput.At("to", "from..to within 92 days")
 	}
-	if err := checkRule(r); err != nil {
+	if err := rotaplan.CheckRule(r); err != nil {
 		return nil, nil, err
 	}
 	if err := s.placed(ctx, who.Tenant, r.Duty); err != nil {
@@ -139,7 +140,7 @@ func (s *Service) previewRota(ctx context.Context, r scheduling.RotaRule, from, 
 			own = append(own, v)
 		}
 	}
-	all, conflicts, err := planRota(append(own, r), exceptions, s.cal, from, to)
+	all, conflicts, err := rotaplan.Plan(append(own, r), exceptions, s.cal, from, to)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -159,7 +160,7 @@ func (s *Service) ExtendRota(ctx context.Context, through clock.Date) (schedulin
 		return scheduling.ExtendReport{}, err
 	}
 	today := clock.DateOf(s.base.Clock.Now())
-	if int(through-today) >= maxPlanDays {
+	if int(through-today) >= rotaplan.MaxDays {
 		return scheduling.ExtendReport{}, scheduling.ErrInput.At("through", "at most 400 days ahead")
 	}
 	m, err := s.store.extend(ctx, who.Tenant, s.cal, today, through, policy)

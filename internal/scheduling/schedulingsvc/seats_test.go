@@ -22,6 +22,7 @@ import (
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/platform/module"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/seatview"
 	"xinglin/internal/testkit/apitest"
 )
 
@@ -36,13 +37,13 @@ type calendarBody struct {
 	} `json:"items"`
 }
 
-func (w *world) calendar(q calendarQuery) (out calendarBody) {
+func (w *world) calendar(q seatview.Query) (out calendarBody) {
 	w.t.Helper()
 	r, err := w.s.calendar(context.Background(), w.tenant, q)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := json.Unmarshal(r.body, &out); err != nil {
+	if err := json.Unmarshal(r.Body, &out); err != nil {
 		w.t.Fatal(err)
 	}
 	return out
@@ -58,6 +59,11 @@ func (w *world) start() (stop func()) {
 	return stop
 }
 
+// letters are what the calendar shows of a session.
+var letters = map[scheduling.ScheduleState]byte{
+	scheduling.ScheduleEnded: 'e', scheduling.ScheduleHalted: 's', scheduling.SchedulePlanned: 'p', scheduling.ScheduleFull: 'f', scheduling.ScheduleOpen: 'o',
+}
+
 // TestCalendarIsTheDatabase: after random bookings, returns, stops of sessions, new rules
 // and restarts of the machines, the calendar is what the database says.
 func TestCalendarIsTheDatabase(t *testing.T) {
@@ -65,7 +71,7 @@ func TestCalendarIsTheDatabase(t *testing.T) {
 		w.rota(0, 4, 60)
 		stop := w.start()
 		defer func() { stop() }()
-		q := calendarQuery{from: day("2026-03-02"), to: day("2026-03-12")}
+		q := seatview.Query{From: day("2026-03-02"), To: day("2026-03-12")}
 		w.calendar(q)
 		type visit struct {
 			who auth.Principal
@@ -98,21 +104,21 @@ func TestCalendarIsTheDatabase(t *testing.T) {
 				}
 			}
 			want := func() string {
-				all, err := w.s.Schedules(context.Background(), w.tenant, scheduling.ScheduleQuery{Practitioner: w.doctor, From: q.from, To: q.to})
+				all, err := w.s.Schedules(context.Background(), w.tenant, scheduling.ScheduleQuery{Practitioner: w.doctor, From: q.From, To: q.To})
 				if err != nil {
 					rt.Fatal(err)
 				}
-				out := make([]string, q.to-q.from+1)
+				out := make([]string, q.To-q.From+1)
 				for _, v := range all {
-					out[v.Date-q.from] = fmt.Sprintf("%c%d", dayLetter[v.State], v.Remaining)
+					out[v.Date-q.From] = fmt.Sprintf("%c%d", letters[v.State], v.Remaining)
 				}
 				return strings.Join(out, " ")
 			}
 			got := func() string {
 				c := w.calendar(q)
-				out := make([]string, q.to-q.from+1)
+				out := make([]string, q.To-q.From+1)
 				for i, n := range c.Items[0].Remaining {
-					if c.Items[0].Days[i] != dayNone {
+					if c.Items[0].Days[i] != '.' {
 						out[i] = fmt.Sprintf("%c%d", c.Items[0].Days[i], n)
 					}
 				}
@@ -138,7 +144,7 @@ func TestCalendarFindsFaults(t *testing.T) {
 		w.rota(0, 4, 60)
 		stop := w.start()
 		defer stop()
-		q := calendarQuery{from: day("2026-03-04"), to: day("2026-03-04")}
+		q := seatview.Query{From: day("2026-03-04"), To: day("2026-03-04")}
 		left := func(n int) func() bool {
 			return func() bool { return slices.Equal(w.calendar(q).Items[0].Remaining, []int{n}) }
 		}
@@ -149,20 +155,28 @@ func TestCalendarFindsFaults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		wrong, err := w.s.store.seatsOf(context.Background(), w.tenant, []scheduleID{w.on("2026-03-04").ID})
+		if err != nil || len(wrong) != 1 {
+			t.Fatal(wrong, err)
+		}
+		wrong[0].Remaining = 99
 		v.mu.Lock()
-		v.sessions[w.on("2026-03-04").ID].remaining = 99
-		v.generation++
+		v.view.Apply(wrong)
 		v.mu.Unlock()
-		if behind, differ, err := w.s.boards.check(context.Background(), v, q.from, q.to); behind != 0 || differ != 1 || err != nil {
+		if !left(99)() {
+			t.Fatal("the wrong number does not show")
+		}
+		if behind, differ, err := w.s.boards.check(context.Background(), v, q.From, q.To); behind != 0 || differ != 1 || err != nil {
 			t.Errorf("%d behind, %d differ, %v", behind, differ, err)
 		}
 		eventually(t, "made good and read anew", func() bool {
 			v.mu.RLock()
-			defer v.mu.RUnlock()
-			return !v.all && v.reading.IsZero() && v.sessions[w.on("2026-03-04").ID].remaining == 4
+			settled := !v.all && v.reading.IsZero()
+			v.mu.RUnlock()
+			return settled && left(4)()
 		})
-		w.plant(`UPDATE slot SET booked = booked + 1, version = version + 1 WHERE capacity > booked AND schedule_id = (SELECT id FROM schedule WHERE day = ` + fmt.Sprint(int(q.from)) + ` LIMIT 1)`)
-		if behind, differ, err := w.s.boards.check(context.Background(), v, q.from, q.to); behind+differ != 1 || differ != 0 || err != nil {
+		w.plant(`UPDATE slot SET booked = booked + 1, version = version + 1 WHERE capacity > booked AND schedule_id = (SELECT id FROM schedule WHERE day = ` + fmt.Sprint(int(q.From)) + ` LIMIT 1)`)
+		if behind, differ, err := w.s.boards.check(context.Background(), v, q.From, q.To); behind+differ != 1 || differ != 0 || err != nil {
 			t.Errorf("%d behind, %d differ, %v", behind, differ, err)
 		}
 		if left(4)() {
@@ -223,42 +237,42 @@ func hospital(doctors, days int) (*boards, *boardMemory) {
 	m := &boardMemory{}
 	today := clock.DateOf(time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC))
 	for range doctors {
-		k := rowKey{id.Random[directory.Campus](), id.Random[directory.Department](), id.Random[directory.Practitioner]()}
+		k := seatview.Row{Campus: id.Random[directory.Campus](), Department: id.Random[directory.Department](), Practitioner: id.Random[directory.Practitioner]()}
 		for d := range days {
 			for s := range 2 {
 				at := today.Add(d).At(8*60 + s*300)
-				m.all = append(m.all, seats{
-					id: someSession(), day: today.Add(d), row: k, starts: at.UnixMicro(), ends: at.Add(4 * time.Hour).UnixMicro(),
-					released: today.Add(d - 14).At(480).UnixMicro(), version: 1, remaining: 40,
+				m.all = append(m.all, seatview.Session{
+					ID: someSession(), Day: today.Add(d), Row: k, Starts: at.UnixMicro(), Ends: at.Add(4 * time.Hour).UnixMicro(),
+					Released: today.Add(d - 14).At(480).UnixMicro(), Version: 1, Remaining: 40,
 				})
 			}
 		}
 	}
-	return newBoards(m, m.names, clock.NewManual(time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC)), newLiveMetrics(nil)), m
+	return newBoards(m, m.names, clock.NewManual(time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC)), newCalendarMetrics(nil)), m
 }
 
 // boardMemory is a database in memory.
 type boardMemory struct {
 	mu  sync.Mutex
-	all []seats
+	all []seatview.Session
 }
 
-func (m *boardMemory) seatsOn(_ context.Context, _ scheduling.TenantID, from, to clock.Date, _ int) (out []seats, err error) {
+func (m *boardMemory) seatsOn(_ context.Context, _ scheduling.TenantID, from, to clock.Date, _ int) (out []seatview.Session, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, s := range m.all {
-		if s.day >= from && s.day <= to {
+		if s.Day >= from && s.Day <= to {
 			out = append(out, s)
 		}
 	}
 	return out, nil
 }
 
-func (m *boardMemory) seatsOf(_ context.Context, _ scheduling.TenantID, ids []scheduleID) (out []seats, err error) {
+func (m *boardMemory) seatsOf(_ context.Context, _ scheduling.TenantID, ids []scheduleID) (out []seatview.Session, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, s := range m.all {
-		if slices.Contains(ids, s.id) {
+		if slices.Contains(ids, s.ID) {
 			out = append(out, s)
 		}
 	}
@@ -285,9 +299,9 @@ func (m *boardMemory) names(_ context.Context, _ scheduling.TenantID, ids nameID
 func (m *boardMemory) book(b *boards, i int) {
 	m.mu.Lock()
 	s := &m.all[i%len(m.all)]
-	s.version++
-	s.remaining = (s.remaining + 39) % 40
-	k := s.id
+	s.Version++
+	s.Remaining = (s.Remaining + 39) % 40
+	k := s.ID
 	m.mu.Unlock()
 	b.touch(apitest.Main, k)
 }
@@ -314,7 +328,7 @@ func BenchmarkCalendar(b *testing.B) {
 	})
 	defer running.Wait()
 	defer cancel()
-	q := calendarQuery{from: day("2026-03-02"), to: day("2026-03-31")}
+	q := seatview.Query{From: day("2026-03-02"), To: day("2026-03-31")}
 	h := apitest.New(b, func(a *httpx.API) {
 		httpx.Handle(a, httpx.Op{ID: "scheduling.read_calendar", Method: http.MethodGet, Path: "/schedules/calendar", Public: true}, s.getCalendar)
 	})
@@ -328,7 +342,7 @@ func BenchmarkCalendar(b *testing.B) {
 			if err != nil {
 				return 0, err
 			}
-			return len(r.body), nil
+			return len(r.Body), nil
 		}},
 		{"http", func() (int, error) {
 			r, err := http.NewRequestWithContext(ctx, "GET", srv.URL+"/api/v1/schedules/calendar?from=2026-03-02&to=2026-03-31", nil)

@@ -1,16 +1,18 @@
 package schedulingsvc
 
 import (
-	"bytes"
-	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/seatview"
 )
 
 // The calendar shows a whole hospital: the sessions of the coming days with their free
@@ -26,37 +28,14 @@ const (
 	boardIdle    = 10 * time.Minute
 	boardTrust   = 5 * time.Second // how long changes may wait for the database before the calendar is refused
 	boardReading = 10 * time.Second
-	labelTime    = time.Minute
 	maxBoards    = 32      // tenants in memory
 	maxHeld      = 200_000 // sessions of one tenant in memory, about 40 MB
 )
 
-// rowKey is a line of the calendar: a doctor at a department.
-type rowKey struct {
-	campus       scheduling.CampusID
-	department   scheduling.DepartmentID
-	practitioner scheduling.PractitionerID
-}
-
-// seats is one session in memory. Instants are microseconds since 1970.
-type seats struct {
-	id                     scheduleID
-	day                    clock.Date
-	row                    rowKey
-	starts, ends, released int64
-	stopped                bool
-	version                int64
-	remaining              int
-}
-
-func (v *seats) state(now time.Time) scheduling.ScheduleState {
-	return scheduleState(v.stopped, time.UnixMicro(v.released), time.UnixMicro(v.ends), v.remaining, now)
-}
-
 // boardReads are the calendar's questions to the database.
 type boardReads interface {
-	seatsOf(ctx context.Context, t scheduling.TenantID, ids []scheduleID) ([]seats, error)
-	seatsOn(ctx context.Context, t scheduling.TenantID, from, to clock.Date, limit int) ([]seats, error)
+	seatsOf(ctx context.Context, t scheduling.TenantID, ids []scheduleID) ([]seatview.Session, error)
+	seatsOn(ctx context.Context, t scheduling.TenantID, from, to clock.Date, limit int) ([]seatview.Session, error)
 }
 
 type labeller func(ctx context.Context, t scheduling.TenantID, ids nameIDs) (names, error)
@@ -66,7 +45,7 @@ type boards struct {
 	reads  boardReads
 	labels labeller
 	clock  clock.Clock
-	met    *liveMetrics
+	met    *calendarMetrics
 	wake   chan struct{}
 
 	mu      sync.Mutex // before any board's
@@ -74,7 +53,7 @@ type boards struct {
 	running bool
 }
 
-func newBoards(reads boardReads, labels labeller, clk clock.Clock, met *liveMetrics) *boards {
+func newBoards(reads boardReads, labels labeller, clk clock.Clock, met *calendarMetrics) *boards {
 	return &boards{reads: reads, labels: labels, clock: clk, met: met, wake: make(chan struct{}, 1), known: map[scheduling.TenantID]*board{}}
 }
 
@@ -83,26 +62,46 @@ type board struct {
 	tenant  scheduling.TenantID
 	filling sync.Mutex // one loads, the rest wait; before mu
 
-	mu         sync.RWMutex
-	full       bool // loaded
-	sessions   map[scheduleID]*seats
-	rows       []boardRow // nil: to be sorted anew
-	generation uint64     // of sessions
-	dirty      map[scheduleID]bool
-	all        bool       // the whole is to be read
-	behind     time.Time  // since when changes wait; zero: none does
-	reading    time.Time  // the same of those that are being read
-	compare    clock.Date // the day that was compared last
-	used       time.Time
+	mu      sync.RWMutex
+	full    bool // loaded
+	view    *seatview.View
+	dirty   map[scheduleID]bool
+	all     bool       // the whole is to be read
+	behind  time.Time  // since when changes wait; zero: none does
+	reading time.Time  // the same of those that are being read
+	compare clock.Date // the day that was compared last
+	used    time.Time
 
-	names   map[rowKey]rowNames
 	namedAt time.Time
-	replies map[calendarQuery]*calendarReply
+	replies map[seatview.Query]*seatview.Reply
 }
 
-type boardRow struct {
-	key      rowKey
-	sessions []*seats // by day and start
+// calendarMetrics count what the comparison with the database found.
+type calendarMetrics struct {
+	behind      prometheus.Counter
+	differences prometheus.Counter
+}
+
+func newCalendarMetrics(reg prometheus.Registerer) *calendarMetrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "xinglin_scheduling_calendar_" + name, Help: help})
+	}
+	m := &calendarMetrics{
+		behind:      counter("behind_total", "Sessions of the calendar that the comparison with the database found behind: their signal was lost."),
+		differences: counter("differences_total", "Sessions of the calendar that differed from the database at the same version: a fault, the calendar was read anew."),
+	}
+	if reg != nil {
+		reg.MustRegister(m.behind, m.differences)
+	}
+	return m
+}
+
+// nudge wakes a loop; one wake is enough for many changes.
+func nudge(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // touch notes that a session changed, or the plan.
@@ -163,7 +162,7 @@ func (b *boards) of(ctx context.Context, t scheduling.TenantID) (*board, error) 
 	b.mu.Lock()
 	v := b.known[t]
 	if v == nil || !b.running {
-		v = &board{tenant: t, sessions: map[scheduleID]*seats{}, dirty: map[scheduleID]bool{}, replies: map[calendarQuery]*calendarReply{}}
+		v = &board{tenant: t, view: seatview.New(), dirty: map[scheduleID]bool{}, replies: map[seatview.Query]*seatview.Reply{}}
 		if b.running {
 			b.makeRoom()
 			b.known[t] = v // before the first read, so that no change falls between
@@ -238,58 +237,10 @@ func (b *boards) reload(ctx context.Context, v *board) error {
 		v.all = true
 		return err
 	}
-	v.apply(found)
-	v.keep(found, from, from, to)
+	v.view.Apply(found)
+	v.view.Keep(found, from, from, to)
 	v.full = true
 	return nil
-}
-
-// apply takes what is newer; under the lock. It tells which sessions were behind and how
-// many differed at the same version.
-func (v *board) apply(found []seats) (behind []scheduleID, differ int) {
-	for i := range found {
-		f := &found[i]
-		old := v.sessions[f.id]
-		switch {
-		case old == nil:
-			v.sessions[f.id] = f
-			v.rows = nil
-		case f.version < old.version, *f == *old:
-			continue
-		default:
-			if f.version == old.version {
-				differ++
-			}
-			if f.row != old.row || f.day != old.day || f.starts != old.starts {
-				v.rows = nil
-			}
-			*old = *f
-		}
-		behind = append(behind, f.id)
-		v.generation++
-	}
-	return behind, differ
-}
-
-// keep drops the sessions of from..to that the database does not have, and the days
-// before today; under the lock.
-func (v *board) keep(found []seats, today, from, to clock.Date) (gone int) {
-	have := make(map[scheduleID]bool, len(found))
-	for i := range found {
-		have[found[i].id] = true
-	}
-	for k, s := range v.sessions {
-		past, missing := s.day < today, s.day >= from && s.day <= to && !have[k]
-		if past || missing {
-			delete(v.sessions, k)
-			v.rows = nil
-			v.generation++
-		}
-		if missing && !past {
-			gone++
-		}
-	}
-	return gone
 }
 
 // run follows the signals until ctx ends.
@@ -336,7 +287,7 @@ func (b *boards) follow(ctx context.Context, v *board) {
 		v.mu.Unlock()
 		return
 	}
-	all, dirty := v.all, keys(v.dirty)
+	all, dirty := v.all, slices.Collect(maps.Keys(v.dirty))
 	clear(v.dirty)
 	v.reading, v.behind = v.behind, time.Time{}
 	v.mu.Unlock()
@@ -344,7 +295,7 @@ func (b *boards) follow(ctx context.Context, v *board) {
 	if all {
 		err = b.reload(ctx, v)
 	}
-	for _, ids := range cut(dirty, maxAsked) {
+	for ids := range slices.Chunk(dirty, maxAsked) {
 		found, failed := b.reads.seatsOf(ctx, v.tenant, ids)
 		v.mu.Lock()
 		if failed != nil { // the comparison, a second later, tries again
@@ -353,7 +304,7 @@ func (b *boards) follow(ctx context.Context, v *board) {
 				v.dirty[k] = true
 			}
 		} else {
-			v.apply(b.within(found))
+			v.view.Apply(b.within(found))
 		}
 		v.mu.Unlock()
 	}
@@ -367,9 +318,9 @@ func (b *boards) follow(ctx context.Context, v *board) {
 }
 
 // within leaves out the days that a calendar does not hold.
-func (b *boards) within(found []seats) []seats {
+func (b *boards) within(found []seatview.Session) []seatview.Session {
 	from, to := b.window()
-	return slices.DeleteFunc(found, func(s seats) bool { return s.day < from || s.day > to })
+	return slices.DeleteFunc(found, func(s seatview.Session) bool { return s.Day < from || s.Day > to })
 }
 
 // look compares the next day with the database, and lets a calendar go that nobody uses.
@@ -413,9 +364,9 @@ func (b *boards) check(ctx context.Context, v *board, from, to clock.Date) (behi
 		return 0, 0, err
 	}
 	v.mu.Lock()
-	late, differ := v.apply(found)
+	late, differ := v.view.Apply(found)
 	today, _ := b.window()
-	differ += v.keep(found, today, from, to)
+	differ += v.view.Keep(found, today, from, to)
 	for _, k := range late {
 		if !v.dirty[k] && !v.all { // else its signal has come and it is about to be read
 			behind++
@@ -440,34 +391,68 @@ func (b *boards) check(ctx context.Context, v *board, from, to clock.Date) (behi
 	return behind, differ, nil
 }
 
-// lines gives the rows, sorted; under the lock.
-func (v *board) lines() []boardRow {
-	if v.rows != nil {
-		return v.rows
+// maxReplies is how many answers of a tenant are kept.
+const maxReplies = 64
+
+// calendar answers from memory.
+func (s *Service) calendar(ctx context.Context, t scheduling.TenantID, q seatview.Query) (*seatview.Reply, error) {
+	from, to := s.boards.window()
+	if q.From < from || q.To > to || q.To < q.From || int(q.To-q.From) >= maxQueryDays {
+		return nil, scheduling.ErrInput.At("to", "from..to within 31 days, from today to 61 days ahead")
 	}
-	place := map[rowKey]int{}
-	v.rows = []boardRow{}
-	for _, s := range v.sessions {
-		i, ok := place[s.row]
-		if !ok {
-			i = len(v.rows)
-			place[s.row] = i
-			v.rows = append(v.rows, boardRow{key: s.row})
-		}
-		v.rows[i].sessions = append(v.rows[i].sessions, s)
+	v, err := s.boards.of(ctx, t)
+	if err != nil {
+		return nil, err
 	}
-	slices.SortFunc(v.rows, func(a, b boardRow) int {
-		x, y := a.key, b.key
-		if n := bytes.Compare(x.campus[:], y.campus[:]); n != 0 {
-			return n
-		}
-		if n := bytes.Compare(x.department[:], y.department[:]); n != 0 {
-			return n
-		}
-		return bytes.Compare(x.practitioner[:], y.practitioner[:])
-	})
-	for _, r := range v.rows {
-		slices.SortFunc(r.sessions, func(a, b *seats) int { return cmp.Compare(a.starts, b.starts) })
+	now := s.base.Clock.Now()
+	v.mu.RLock()
+	r := v.replies[q]
+	fresh := v.view.Fresh(r, now)
+	v.mu.RUnlock()
+	if fresh {
+		return r, nil
 	}
-	return v.rows
+	if err := s.boards.name(ctx, v); err != nil {
+		return nil, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if r = v.replies[q]; v.view.Fresh(r, now) {
+		return r, nil
+	}
+	r = v.view.Write(q, now)
+	if len(v.replies) >= maxReplies {
+		clear(v.replies)
+	}
+	v.replies[q] = r
+	return r, nil
+}
+
+// name asks the directory for the names of the rows, once a minute or when there are new ones.
+func (b *boards) name(ctx context.Context, v *board) error {
+	v.mu.Lock()
+	rows, missing := v.view.Rows()
+	old := clock.Mono().Sub(v.namedAt) > seatview.NameTime
+	v.mu.Unlock()
+	if !missing && !old {
+		return nil
+	}
+	ids := newNameIDs()
+	for _, r := range rows {
+		ids.add(r.Practitioner, r.Department, r.Campus)
+	}
+	l, err := b.labels(ctx, v.tenant, ids)
+	if err != nil {
+		return err
+	}
+	out := make(map[seatview.Row]seatview.Names, len(rows))
+	for _, r := range rows {
+		p := l.Practitioners[r.Practitioner]
+		out[r] = seatview.Names{Practitioner: p.Name, Title: p.Title, Department: l.Departments[r.Department].Name, Campus: l.Campuses[r.Campus].Name}
+	}
+	v.mu.Lock()
+	v.view.Name(out)
+	v.namedAt = clock.Mono()
+	v.mu.Unlock()
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"xinglin/internal/payment"
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/calendar"
+	"xinglin/internal/platform/fanout"
 	"xinglin/internal/platform/module"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/tenant"
@@ -32,9 +33,9 @@ type Service struct {
 	close    func() // ends the seller's writers
 	marks    *marks
 	kept     *sessions
-	live     *hub
+	live     *fanout.Hub
 	boards   *boards
-	told     *teller
+	told     *fanout.Teller
 	pick     pick
 	lots     lots // lotteries: the witness and what is read often
 }

@@ -152,21 +152,6 @@ func holdExpiry(r scheduling.BookingRules, now, slotEnd time.Time) time.Time {
 	return t
 }
 
-// scheduleState derives what a schedule shows.
-func scheduleState(stopped bool, releasedAt, endsAt time.Time, remaining int, now time.Time) scheduling.ScheduleState {
-	switch {
-	case stopped:
-		return scheduling.ScheduleHalted
-	case !now.Before(endsAt):
-		return scheduling.ScheduleEnded
-	case now.Before(releasedAt):
-		return scheduling.SchedulePlanned
-	case remaining <= 0:
-		return scheduling.ScheduleFull
-	}
-	return scheduling.ScheduleOpen
-}
-
 // slotState derives what a slot shows: few is the last seat of several, or a fifth.
 func slotState(schedule scheduling.ScheduleState, startsAt time.Time, remaining, capacity int, now time.Time) scheduling.SlotState {
 	switch {

@@ -10,6 +10,7 @@ import (
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/money"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/seatview"
 )
 
 var allStates = []scheduling.State{"", scheduling.Pending, scheduling.Booked, scheduling.Arrived, scheduling.Fulfilled, scheduling.Cancelled, scheduling.NoShow}
@@ -165,7 +166,7 @@ func TestDerivedStates(t *testing.T) {
 		{true, 5, rel, scheduling.ScheduleHalted, scheduling.SlotClosed},
 		{true, 5, end, scheduling.ScheduleHalted, scheduling.SlotClosed},
 	} {
-		s := scheduleState(x.stopped, rel, end, x.remaining, x.now)
+		s := seatview.State(x.stopped, rel, end, x.remaining, x.now)
 		if slot := slotState(s, start, x.remaining, 5, x.now); s != x.want || slot != x.slot {
 			t.Errorf("%+v: %s %s", x, s, slot)
 		}

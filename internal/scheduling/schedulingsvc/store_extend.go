@@ -14,6 +14,7 @@ import (
 	"xinglin/internal/platform/outbox"
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/rotaplan"
 )
 
 // extendDays is how many days one transaction makes, so that patients who book beside
@@ -56,7 +57,7 @@ func (s store) extendIn(ctx context.Context, tx db.Tx, cal *calendar.Calendar, f
 	if err != nil {
 		return m, err
 	}
-	planned, conflicts, err := planRota(rules, exceptions, cal, from, to)
+	planned, conflicts, err := rotaplan.Plan(rules, exceptions, cal, from, to)
 	if err != nil {
 		return m, err
 	}

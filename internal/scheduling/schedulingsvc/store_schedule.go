@@ -7,6 +7,7 @@ import (
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/seatview"
 )
 
 const scheduleColumns = `id, day, session, campus_id, department_id, practitioner_id, class, fee_fen, starts_at, ends_at, location, released_at, stopped, capacity, updated_at, version, lottery_s`
@@ -32,7 +33,7 @@ func scanSchedule(r db.Row, v *scheduleRow, more ...any) error {
 
 // shown is the schedule as callers see it now.
 func (v scheduleRow) shown(now time.Time) scheduling.Schedule {
-	v.Schedule.State = scheduleState(v.Stopped, v.ReleasedAt, v.EndsAt, v.Remaining, now)
+	v.Schedule.State = seatview.State(v.Stopped, v.ReleasedAt, v.EndsAt, v.Remaining, now)
 	return v.Schedule
 }
 
@@ -89,7 +90,7 @@ func (s store) slots(ctx context.Context, t scheduling.TenantID, schedule id.ID[
 		for _, l := range out {
 			v.Remaining += l.Remaining
 		}
-		state := scheduleState(v.Stopped, v.ReleasedAt, v.EndsAt, v.Remaining, now)
+		state := seatview.State(v.Stopped, v.ReleasedAt, v.EndsAt, v.Remaining, now)
 		for i := range out {
 			out[i].State = slotState(state, out[i].StartsAt, out[i].Remaining, out[i].Capacity, now)
 		}

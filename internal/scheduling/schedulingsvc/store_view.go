@@ -8,6 +8,7 @@ import (
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/seatview"
 )
 
 // Reads of the live counts and of the calendar. A session's live version is the sum of
@@ -119,15 +120,12 @@ const viewColumns = `s.id, s.day, s.campus_id, s.department_id, s.practitioner_i
 
 const viewGroup = ` GROUP BY s.id, s.day, s.campus_id, s.department_id, s.practitioner_id, s.starts_at, s.ends_at, s.released_at, s.stopped, s.version`
 
-func scanSeats(r db.Rows, v *seats) error {
-	var starts, ends, released int64
-	err := r.Scan(&v.id, &v.day, &v.row.campus, &v.row.department, &v.row.practitioner, &starts, &ends, &released, &v.stopped, &v.version, &v.remaining)
-	v.starts, v.ends, v.released = starts, ends, released
-	return err
+func scanSeats(r db.Rows, v *seatview.Session) error {
+	return r.Scan(&v.ID, &v.Day, &v.Row.Campus, &v.Row.Department, &v.Row.Practitioner, &v.Starts, &v.Ends, &v.Released, &v.Stopped, &v.Version, &v.Remaining)
 }
 
 // seatsOf reads sessions for the calendar, at most maxAsked.
-func (s store) seatsOf(ctx context.Context, t scheduling.TenantID, ids []scheduleID) (out []seats, err error) {
+func (s store) seatsOf(ctx context.Context, t scheduling.TenantID, ids []scheduleID) (out []seatview.Session, err error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -141,7 +139,7 @@ func (s store) seatsOf(ctx context.Context, t scheduling.TenantID, ids []schedul
 }
 
 // seatsOn reads the sessions of from..to for the calendar, at most limit.
-func (s store) seatsOn(ctx context.Context, t scheduling.TenantID, from, to clock.Date, limit int) (out []seats, err error) {
+func (s store) seatsOn(ctx context.Context, t scheduling.TenantID, from, to clock.Date, limit int) (out []seatview.Session, err error) {
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT `+viewColumns+` WHERE s.tenant_id = $1 AND s.day >= $2 AND s.day <= $3`+viewGroup+` LIMIT $4`, t, from, to, limit)
 		out, err = db.Collect(rows, err, scanSeats)

@@ -18,6 +18,7 @@ import (
 	"xinglin/internal/kernel/page"
 	"xinglin/internal/patient"
 	"xinglin/internal/payment"
+	"xinglin/internal/platform/calendar"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/job"
 	"xinglin/internal/platform/module"
@@ -27,6 +28,8 @@ import (
 	"xinglin/internal/testkit/apitest"
 	"xinglin/internal/testkit/dbtest"
 )
+
+var cal = calendar.Embedded()
 
 // world is one process of the context with the other contexts played by fakes that keep
 // the contracts.

@@ -1,4 +1,4 @@
-package schedulingsvc
+package rotaplan
 
 import (
 	"errors"
@@ -17,6 +17,14 @@ import (
 
 var cal = calendar.Embedded()
 
+func day(s string) clock.Date {
+	d, err := clock.ParseDate(s)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
 func practitioner(n byte) (v scheduling.PractitionerID) { v[15] = n; return }
 
 func morning(doctor byte, seats int) scheduling.Duty {
@@ -24,7 +32,7 @@ func morning(doctor byte, seats int) scheduling.Duty {
 }
 
 func rule(doctor, ident byte, from string, days ...time.Weekday) scheduling.RotaRule {
-	return scheduling.RotaRule{ID: id.ID[scheduling.RotaRule]{15: ident}, Duty: morning(doctor, 30), Recurrence: weekly(days...), From: day(from)}
+	return scheduling.RotaRule{ID: id.ID[scheduling.RotaRule]{15: ident}, Duty: morning(doctor, 30), Recurrence: Weekly(days...), From: day(from)}
 }
 
 func dates(ps []scheduling.PlannedSchedule) (out []string) {
@@ -46,9 +54,9 @@ func TestPlanHolidays(t *testing.T) {
 		// 14 Feb stands for Friday the 20th, 28 Feb for Monday the 23rd.
 		"make-up as the workday": {func(r *scheduling.RotaRule) { r.MakeUp = scheduling.MakeUpWorkday }, "2026-02-13", "2026-03-02", []string{"2026-02-13", "2026-02-14", "2026-02-27", "2026-02-28", "2026-03-02"}},
 		"make-up as its own day": {func(r *scheduling.RotaRule) {
-			r.Recurrence, r.MakeUp = weekly(time.Saturday), scheduling.MakeUpOwn
+			r.Recurrence, r.MakeUp = Weekly(time.Saturday), scheduling.MakeUpOwn
 		}, "2026-02-07", "2026-02-28", []string{"2026-02-07", "2026-02-14", "2026-02-28"}},
-		"a Saturday rule rests on a make-up Saturday": {func(r *scheduling.RotaRule) { r.Recurrence = weekly(time.Saturday) }, "2026-02-07", "2026-02-28", []string{"2026-02-07"}},
+		"a Saturday rule rests on a make-up Saturday": {func(r *scheduling.RotaRule) { r.Recurrence = Weekly(time.Saturday) }, "2026-02-07", "2026-02-28", []string{"2026-02-07"}},
 		"validity": {func(r *scheduling.RotaRule) { r.From, r.To = day("2026-03-03"), day("2026-03-09") }, "2026-03-01", "2026-03-31", []string{"2026-03-06", "2026-03-09"}},
 		"every second week": {func(r *scheduling.RotaRule) {
 			r.Recurrence = "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO"
@@ -64,7 +72,7 @@ func TestPlanHolidays(t *testing.T) {
 		if x.change != nil {
 			x.change(&r)
 		}
-		got, clash, err := planRota([]scheduling.RotaRule{r}, nil, cal, day(x.from), day(x.to))
+		got, clash, err := Plan([]scheduling.RotaRule{r}, nil, cal, day(x.from), day(x.to))
 		if err != nil || len(clash) > 0 {
 			t.Errorf("%s: %v %v", name, err, clash)
 		}
@@ -84,7 +92,7 @@ func TestPlanExceptions(t *testing.T) {
 	leave := scheduling.Duty{Practitioner: practitioner(1)}
 	leavePM := scheduling.Duty{Practitioner: practitioner(1), Session: scheduling.Afternoon}
 	less := scheduling.Duty{Practitioner: practitioner(1), Session: scheduling.Morning, Seats: 7}
-	got, clash, err := planRota([]scheduling.RotaRule{r}, []scheduling.Exception{
+	got, clash, err := Plan([]scheduling.RotaRule{r}, []scheduling.Exception{
 		ex(1, scheduling.Leave, "2026-03-03", "2026-03-04", leave),
 		ex(2, scheduling.Leave, "2026-03-09", "2026-03-09", leavePM), // he has no afternoon
 		ex(3, scheduling.Seats, "2026-03-10", "2026-03-10", less),
@@ -102,7 +110,7 @@ func TestPlanExceptions(t *testing.T) {
 	if got[1].Duty.Session != scheduling.Afternoon || got[3].Duty.Seats != 7 || got[4].Duty.Seats != 5 || got[4].Exception[15] != 5 || got[0].Rule[15] != 1 {
 		t.Errorf("%+v", got)
 	}
-	made, _, err := planRota(nil, []scheduling.Exception{ex(6, scheduling.MakeUp, "2026-05-09", "2026-05-09", morning(1, 5))}, cal, day("2026-05-01"), day("2026-05-31"))
+	made, _, err := Plan(nil, []scheduling.Exception{ex(6, scheduling.MakeUp, "2026-05-09", "2026-05-09", morning(1, 5))}, cal, day("2026-05-01"), day("2026-05-31"))
 	if err != nil || len(made) != 1 {
 		t.Errorf("on the make-up day: %v %v", made, err)
 	}
@@ -114,7 +122,7 @@ func TestPlanConflicts(t *testing.T) {
 	noon := rule(1, 3, "2026-03-01", time.Monday)
 	noon.Duty.Session, noon.Duty.Start, noon.Duty.End = scheduling.Afternoon, hm(12, 0), hm(14, 0)
 	other := rule(2, 4, "2026-03-01", time.Monday)
-	got, clash, err := planRota([]scheduling.RotaRule{a, b, noon, other}, nil, cal, day("2026-03-02"), day("2026-03-02"))
+	got, clash, err := Plan([]scheduling.RotaRule{a, b, noon, other}, nil, cal, day("2026-03-02"), day("2026-03-02"))
 	if err != nil || len(got) != 3 || len(clash) != 1 || clash[0].Left.Rule[15] != 2 || clash[0].Kept.Rule[15] != 1 {
 		t.Fatalf("%v %v %v", got, clash, err)
 	}
@@ -122,7 +130,7 @@ func TestPlanConflicts(t *testing.T) {
 
 func TestRuleRefusals(t *testing.T) {
 	ok := rule(1, 1, "2026-03-01", time.Monday)
-	if err := checkRule(ok); err != nil {
+	if err := CheckRule(ok); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*scheduling.RotaRule){
@@ -155,11 +163,11 @@ func TestRuleRefusals(t *testing.T) {
 	} {
 		r := ok
 		change(&r)
-		_, _, err := planRota([]scheduling.RotaRule{r}, nil, cal, day("2026-03-02"), day("2026-03-08"))
+		_, _, err := Plan([]scheduling.RotaRule{r}, nil, cal, day("2026-03-02"), day("2026-03-08"))
 		if !errors.Is(err, scheduling.ErrRotaInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if path, _ := why(err); path == "" {
+		if path, _ := Reason(err); path == "" {
 			t.Errorf("%s: the refusal names no field", name)
 		}
 	}
@@ -171,11 +179,11 @@ func TestRuleRefusals(t *testing.T) {
 		{Kind: scheduling.Extra, From: 20000, To: 20000},
 		{Kind: scheduling.Leave, From: 20000, To: 20000, Duty: scheduling.Duty{Session: "x"}},
 	} {
-		if err := checkException(e); !errors.Is(err, scheduling.ErrRotaInvalid) {
+		if err := CheckException(e); !errors.Is(err, scheduling.ErrRotaInvalid) {
 			t.Errorf("%+v: %v", e, err)
 		}
 	}
-	if _, _, err := planRota(nil, nil, cal, 20000, 20400); err == nil {
+	if _, _, err := Plan(nil, nil, cal, 20000, 20400); err == nil {
 		t.Error("more than 400 days")
 	}
 }
@@ -184,13 +192,13 @@ func TestRuleRefusals(t *testing.T) {
 // other within the hours, none is empty or over the bitmap, the fullest come first.
 func TestCutSlots(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		d := morning(1, rapid.IntRange(1, maxSeats).Draw(t, "seats"))
+		d := morning(1, rapid.IntRange(1, MaxSeats).Draw(t, "seats"))
 		d.SlotMinutes = rapid.IntRange(1, 240).Draw(t, "minutes")
-		if checkDuty(d) != nil {
+		if CheckDuty(d) != nil {
 			return // too dense to be a duty
 		}
 		on := day("2026-03-02")
-		slots := cutSlots(on, d)
+		slots := Cut(on, d)
 		sum, next := 0, on.At(int(d.Start))
 		for i, s := range slots {
 			if s.First != sum+1 || s.Capacity < 1 || s.Capacity > scheduling.MaxSlotSeats || !s.StartsAt.Equal(next) {
@@ -234,13 +242,13 @@ func TestPlanProperties(t *testing.T) {
 			})
 		}
 		last := first.Add(45)
-		whole, _, err := planRota(rules, exs, cal, first, last)
+		whole, _, err := Plan(rules, exs, cal, first, last)
 		if err != nil {
 			t.Fatal(err)
 		}
 		cut := first.Add(rapid.IntRange(0, 44).Draw(t, "cut"))
-		a, _, _ := planRota(rules, exs, cal, first, cut)
-		b, _, _ := planRota(rules, exs, cal, cut+1, last)
+		a, _, _ := Plan(rules, exs, cal, first, cut)
+		b, _, _ := Plan(rules, exs, cal, cut+1, last)
 		if d := cmp.Diff(whole, append(a, b...)); d != "" {
 			t.Fatalf("two parts differ: %s", d)
 		}

@@ -1,4 +1,4 @@
-package schedulingsvc
+package rotafile
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/platform/calendar"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/rotaplan"
 )
 
 // maxDoctorRows bounds the rows of one doctor, since each is compared with each.
@@ -17,7 +18,7 @@ type claim struct {
 	line     int
 	kind     rowKind
 	licence  string
-	dept     importDepartment
+	dept     Department
 	duty     scheduling.Duty
 	weekdays uint8      // bits by time.Weekday; 0 = the days from..to
 	from, to clock.Date // to 0 = open
@@ -86,7 +87,7 @@ func clash(a, b claim, all []claim, cal *calendar.Calendar) (c column, zh, en st
 	}
 	switch {
 	case a.works() && b.works():
-		if overlap(a.duty, b.duty) && meet(a, b, all, cal) {
+		if rotaplan.Overlap(a.duty, b.duty) && meet(a, b, all, cal) {
 			return colSession, fmt.Sprintf("该医生在第 %d 行的同一时间已有出诊", a.line), fmt.Sprintf("the doctor already works at that time by line %d", a.line), true
 		}
 	case a.kind == rowSeats && b.kind == rowSeats:

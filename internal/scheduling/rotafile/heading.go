@@ -1,4 +1,4 @@
-package schedulingsvc
+package rotafile
 
 import (
 	"strings"
@@ -59,6 +59,12 @@ var headings = map[column][]string{
 	colHoliday:    {"节假日", "holiday", "法定节假日"},
 	colMakeUp:     {"补班日", "makeup", "调休上班日"},
 }
+
+// The headings that name a doctor, for refusals that only the directory can give.
+var (
+	DoctorHeading  = headings[colDoctor][0]
+	LicenceHeading = headings[colLicence][0]
+)
 
 // columnOf maps a normalised heading to its column.
 var columnOf = func() map[string]column {

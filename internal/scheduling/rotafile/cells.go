@@ -1,4 +1,4 @@
-package schedulingsvc
+package rotafile
 
 import (
 	"regexp"
@@ -10,6 +10,7 @@ import (
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/rotaplan"
 )
 
 // word normalises a cell that is looked up in a table.
@@ -58,7 +59,7 @@ func readDate(s string) (clock.Date, bool) {
 	}
 	iso := m[1] + "-" + pad(m[2]) + "-" + pad(m[3])
 	d, err := clock.ParseDate(iso)
-	return d, err == nil && d >= earliest
+	return d, err == nil && d >= rotaplan.Earliest
 }
 
 func pad(s string) string {
@@ -81,7 +82,7 @@ func readClock(s string) (scheduling.Minute, bool) {
 	if m[2] != "" {
 		minute, _ = strconv.Atoi(m[2])
 	}
-	return hm(h, minute), h < 24 && minute < 60
+	return scheduling.Minute(h*60 + minute), h < 24 && minute < 60
 }
 
 // readHours reads a start and an optional end in one cell: 8:00-12:00.

@@ -1,4 +1,4 @@
-package schedulingsvc
+package rotafile
 
 import (
 	"bytes"
@@ -18,19 +18,19 @@ import (
 
 // Limits of a rota file.
 const (
-	maxImportBytes = 16 << 20
-	maxImportRows  = 50_000
-	maxImportCols  = 64
-	maxHeadingRow  = 10 // a title may stand above the headings
+	maxBytes      = 16 << 20
+	maxRows       = 50_000
+	maxColumns    = 64
+	maxHeadingRow = 10 // a title may stand above the headings
 )
 
 // readAll reads a bounded file.
 func readAll(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxImportBytes+1))
+	b, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
 	if err != nil {
 		return nil, scheduling.ErrImportUnreadable.Wrap(err)
 	}
-	if len(b) > maxImportBytes {
+	if len(b) > maxBytes {
 		return nil, scheduling.ErrImportTooLarge.New()
 	}
 	return b, nil
@@ -74,7 +74,7 @@ type record struct {
 
 // records reads comma- or tab-separated lines. A line with broken quotes goes to the
 // sink and the reading goes on; empty lines are left out.
-func records(text string, sink *errorSink) ([]record, error) {
+func records(text string, sink *RowErrors) ([]record, error) {
 	r := csv.NewReader(strings.NewReader(text))
 	r.FieldsPerRecord = -1
 	r.ReuseRecord = true
@@ -89,8 +89,8 @@ func records(text string, sink *errorSink) ([]record, error) {
 		}
 		var pe *csv.ParseError
 		if errors.As(err, &pe) {
-			sink.add(pe.StartLine, "", "引号不成对", "the quotes do not pair")
-			if sink.total > maxImportRows {
+			sink.Add(pe.StartLine, "", "引号不成对", "the quotes do not pair")
+			if sink.Total > maxRows {
 				return nil, scheduling.ErrImportTooLarge.New()
 			}
 			continue
@@ -105,15 +105,15 @@ func records(text string, sink *errorSink) ([]record, error) {
 		if len(cells) == 0 {
 			continue
 		}
-		if len(cells) > maxImportCols {
-			sink.add(line, "", "列数过多", "too many columns")
+		if len(cells) > maxColumns {
+			sink.Add(line, "", "列数过多", "too many columns")
 			continue
 		}
 		rec := record{line: line, cells: make([]string, len(cells))}
 		for i, c := range cells {
 			rec.cells[i] = clean(c)
 		}
-		if out = append(out, rec); len(out) > maxImportRows+maxHeadingRow {
+		if out = append(out, rec); len(out) > maxRows+maxHeadingRow {
 			return nil, scheduling.ErrImportTooLarge.New()
 		}
 	}
@@ -135,17 +135,19 @@ func clean(s string) string {
 	return strings.Join(strings.Fields(s), " ")
 }
 
-// errorSink gathers bad rows: the first 200 and the count of all.
-type errorSink struct {
-	rows  []scheduling.RowError
-	total int
+// RowErrors gathers bad rows: the first 200 and the count of all.
+type RowErrors struct {
+	Rows  []scheduling.RowError
+	Total int
 }
 
 const maxShownErrors = 200
 
-func (s *errorSink) add(line int, column, zh, en string) {
-	s.total++
-	if len(s.rows) < maxShownErrors {
-		s.rows = append(s.rows, scheduling.RowError{Line: line, Column: column, ReasonZH: zh, ReasonEN: en})
+// Add notes a bad row. column is the heading as the file writes it, empty for the whole
+// line; the reasons are Chinese and English and quote at most 24 characters of a cell.
+func (s *RowErrors) Add(line int, column, zh, en string) {
+	s.Total++
+	if len(s.Rows) < maxShownErrors {
+		s.Rows = append(s.Rows, scheduling.RowError{Line: line, Column: column, ReasonZH: zh, ReasonEN: en})
 	}
 }

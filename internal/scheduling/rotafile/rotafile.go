@@ -1,4 +1,7 @@
-package schedulingsvc
+// Package rotafile reads a hospital's own rota file: its encoding, headings, cells and
+// rows, and what of it cannot all be true. It looks nothing up and stores nothing; the
+// plan names places and people as the file does (README.md of scheduling has the form).
+package rotafile
 
 import (
 	"cmp"
@@ -12,104 +15,108 @@ import (
 	"xinglin/internal/kernel/money"
 	"xinglin/internal/platform/calendar"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/rotaplan"
 )
 
 // licenceForm is the usual form of a 医师执业证书编码: 15 digits. A hospital whose
 // certificates look otherwise configures its own pattern.
 var licenceForm = regexp.MustCompile(`^\d{15}$`)
 
-// importOptions are what the reading of a rota file depends on beside the file.
-type importOptions struct {
+// Options are what the reading of a rota file depends on beside the file.
+type Options struct {
 	From     clock.Date // the first day of rules that name none
 	Calendar *calendar.Calendar
 	Licence  *regexp.Regexp // nil: licenceForm
 }
 
-// importPlan is what a rota file says, in the order of the file. Duties carry no ids
-// yet: rows name the campus, department and doctor that the store looks up or makes.
-type importPlan struct {
+// Plan is what a rota file says, in the order of the file. Duties carry no ids
+// yet: rows name the campus, department and doctor, for the caller to look up or make.
+type Plan struct {
 	Encoding    string
 	Rows        int
 	Campuses    []string
-	Departments []importDepartment
-	Doctors     []importDoctor
-	Rules       []importRule
-	Exceptions  []importException
+	Departments []Department
+	Doctors     []Doctor
+	Rules       []Rule
+	Exceptions  []Exception
 }
 
-type importDepartment struct{ Campus, Name string }
+// Department is a department of a campus, by their names.
+type Department struct{ Campus, Name string }
 
-// importDoctor is a doctor by licence number. Department is where the first duty is;
+// Doctor is a doctor by licence number. Department is where the first duty is;
 // it is empty when the file knows the doctor from leave alone.
-type importDoctor struct {
+type Doctor struct {
 	Licence, Name, Title string
-	Department           importDepartment
+	Department           Department
 	Line                 int
 }
 
-type importRule struct {
+// Rule is a weekly row.
+type Rule struct {
 	Line       int
 	Licence    string
-	Department importDepartment
+	Department Department
 	Rule       scheduling.RotaRule
 }
 
-type importException struct {
+// Exception is a row about single days.
+type Exception struct {
 	Line       int
 	Licence    string
-	Department importDepartment // empty for leave and changed seats
+	Department Department // empty for leave and changed seats
 	Exception  scheduling.Exception
 }
 
-// parseRota reads a rota file. Bad rows come back by line (the first 200 and the count
+// Read reads a rota file. Bad rows come back by line (the first 200 and the count
 // of all) and then the plan must not be used; err is for a file that cannot be read at all.
-func parseRota(r io.Reader, opt importOptions) (importPlan, *errorSink, error) {
-	sink := &errorSink{}
+func Read(r io.Reader, opt Options) (Plan, *RowErrors, error) {
+	sink := &RowErrors{}
 	b, err := readAll(r)
 	if err != nil {
-		return importPlan{}, sink, err
+		return Plan{}, sink, err
 	}
 	text, encoding, err := decodeText(b)
 	if err != nil {
-		return importPlan{}, sink, err
+		return Plan{}, sink, err
 	}
 	recs, err := records(text, sink)
 	if err != nil {
-		return importPlan{}, sink, err
+		return Plan{}, sink, err
 	}
 	head, rows, err := findHeader(recs)
 	if err != nil {
-		return importPlan{}, sink, err
+		return Plan{}, sink, err
 	}
-	if len(rows) > maxImportRows {
-		return importPlan{}, sink, scheduling.ErrImportTooLarge.New()
+	if len(rows) > maxRows {
+		return Plan{}, sink, scheduling.ErrImportTooLarge.New()
 	}
-	if len(rows) == 0 && sink.total == 0 {
-		return importPlan{}, sink, unreadable("表头下没有数据行", "no rows below the headings")
+	if len(rows) == 0 && sink.Total == 0 {
+		return Plan{}, sink, unreadable("表头下没有数据行", "no rows below the headings")
 	}
 	if opt.Licence == nil {
 		opt.Licence = licenceForm
 	}
 	g := gatherer{
-		plan: importPlan{Encoding: encoding, Rows: len(rows)}, head: head, opt: opt, sink: sink,
-		campuses: map[string]bool{}, departments: map[importDepartment]bool{}, doctors: map[string]int{},
+		plan: Plan{Encoding: encoding, Rows: len(rows)}, head: head, opt: opt, sink: sink,
+		campuses: map[string]bool{}, departments: map[Department]bool{}, doctors: map[string]int{},
 	}
 	for _, rec := range rows {
 		g.row(rec)
 	}
-	findClashes(g.claims, opt.Calendar, func(line int, c column, zh, en string) { sink.add(line, head.label(c), zh, en) })
-	slices.SortStableFunc(sink.rows, func(a, b scheduling.RowError) int { return cmp.Compare(a.Line, b.Line) })
+	findClashes(g.claims, opt.Calendar, func(line int, c column, zh, en string) { sink.Add(line, head.label(c), zh, en) })
+	slices.SortStableFunc(sink.Rows, func(a, b scheduling.RowError) int { return cmp.Compare(a.Line, b.Line) })
 	return g.plan, sink, nil
 }
 
 // gatherer turns rows into the plan.
 type gatherer struct {
-	plan        importPlan
+	plan        Plan
 	head        header
-	opt         importOptions
-	sink        *errorSink
+	opt         Options
+	sink        *RowErrors
 	campuses    map[string]bool
-	departments map[importDepartment]bool
+	departments map[Department]bool
 	doctors     map[string]int // licence -> index in plan.Doctors
 	claims      []claim
 }
@@ -124,13 +131,13 @@ func (g *gatherer) row(rec record) {
 	doctor := r.doctor()
 	when := r.when(kind)
 	var duty scheduling.Duty
-	var dept importDepartment
+	var dept Department
 	switch kind {
 	case rowLeave:
 		duty.Session = r.anySession()
 	case rowSeats:
 		duty.Session = r.anySession()
-		duty.Seats = r.number(colSeats, 1, maxSeats, "个", "号", "人")
+		duty.Seats = r.number(colSeats, 1, rotaplan.MaxSeats, "个", "号", "人")
 	default:
 		dept = r.department()
 		duty = r.duty()
@@ -151,17 +158,17 @@ func (g *gatherer) row(rec record) {
 }
 
 // keep adds a sound row to the plan and to the claims on the doctor's time.
-func (g *gatherer) keep(line int, kind rowKind, licence string, dept importDepartment, duty scheduling.Duty, w when, h scheduling.HolidayPolicy, m scheduling.MakeUpPolicy) {
+func (g *gatherer) keep(line int, kind rowKind, licence string, dept Department, duty scheduling.Duty, w when, h scheduling.HolidayPolicy, m scheduling.MakeUpPolicy) {
 	c := claim{line: line, kind: kind, licence: licence, dept: dept, duty: duty, from: w.from, to: w.to, holidays: h, makeUp: m}
 	if kind == rowDuty && len(w.weekdays) > 0 {
 		for _, d := range w.weekdays {
 			c.weekdays |= 1 << d
 		}
-		rule := scheduling.RotaRule{Duty: duty, Recurrence: weekly(w.weekdays...), From: w.from, To: w.to, Holidays: h, MakeUp: m}
-		g.plan.Rules = append(g.plan.Rules, importRule{Line: line, Licence: licence, Department: dept, Rule: rule})
+		rule := scheduling.RotaRule{Duty: duty, Recurrence: rotaplan.Weekly(w.weekdays...), From: w.from, To: w.to, Holidays: h, MakeUp: m}
+		g.plan.Rules = append(g.plan.Rules, Rule{Line: line, Licence: licence, Department: dept, Rule: rule})
 	} else {
 		e := scheduling.Exception{Kind: exceptionKinds[kind], From: w.from, To: w.to, Duty: duty}
-		g.plan.Exceptions = append(g.plan.Exceptions, importException{Line: line, Licence: licence, Department: dept, Exception: e})
+		g.plan.Exceptions = append(g.plan.Exceptions, Exception{Line: line, Licence: licence, Department: dept, Exception: e})
 	}
 	g.claims = append(g.claims, c)
 }
@@ -172,7 +179,7 @@ var exceptionKinds = map[rowKind]scheduling.ExceptionKind{
 }
 
 // meet checks the doctor against the rows before: one licence, one name and title.
-func (g *gatherer) meet(r *rowReader, d importDoctor) {
+func (g *gatherer) meet(r *rowReader, d Doctor) {
 	i, known := g.doctors[d.Licence]
 	if !known {
 		g.doctors[d.Licence] = len(g.plan.Doctors)
@@ -189,12 +196,12 @@ func (g *gatherer) meet(r *rowReader, d importDoctor) {
 		return
 	}
 	k.Title = cmp.Or(k.Title, d.Title)
-	if k.Department == (importDepartment{}) {
+	if k.Department == (Department{}) {
 		k.Department = d.Department
 	}
 }
 
-func (g *gatherer) note(d importDepartment) {
+func (g *gatherer) note(d Department) {
 	if !g.campuses[d.Campus] {
 		g.campuses[d.Campus] = true
 		g.plan.Campuses = append(g.plan.Campuses, d.Campus)
@@ -214,7 +221,7 @@ type rowReader struct {
 
 func (r *rowReader) bad(c column, zh, en string) {
 	r.failed = true
-	r.g.sink.add(r.rec.line, r.g.head.label(c), zh, en)
+	r.g.sink.Add(r.rec.line, r.g.head.label(c), zh, en)
 }
 
 func (r *rowReader) cell(c column) string {
@@ -254,8 +261,8 @@ func pickWord[T any](r *rowReader, c column, words map[string]T) T {
 	return v
 }
 
-func (r *rowReader) doctor() importDoctor {
-	d := importDoctor{Name: personName(r.text(colDoctor, true, 40)), Title: r.text(colTitle, false, 40), Line: r.rec.line}
+func (r *rowReader) doctor() Doctor {
+	d := Doctor{Name: personName(r.text(colDoctor, true, 40)), Title: r.text(colTitle, false, 40), Line: r.rec.line}
 	d.Licence = word(r.text(colLicence, true, 40))
 	if d.Licence != "" && !r.g.opt.Licence.MatchString(d.Licence) {
 		r.bad(colLicence, fmt.Sprintf("“%s”不符合执业证书编码的格式（15 位数字）", clip(d.Licence)), fmt.Sprintf("%q does not have the form of a licence number (15 digits)", clip(d.Licence)))
@@ -263,8 +270,8 @@ func (r *rowReader) doctor() importDoctor {
 	return d
 }
 
-func (r *rowReader) department() importDepartment {
-	return importDepartment{Campus: r.text(colCampus, true, 60), Name: r.text(colDepartment, true, 60)}
+func (r *rowReader) department() Department {
+	return Department{Campus: r.text(colCampus, true, 60), Name: r.text(colDepartment, true, 60)}
 }
 
 // anySession reads a session where empty or 全天 means all of the day.
@@ -275,7 +282,7 @@ func (r *rowReader) anySession() scheduling.Session {
 	return pickWord(r, colSession, sessionWords)
 }
 
-// dutyColumns name the column of each part that checkDuty refuses.
+// dutyColumns name the column of each part that rotaplan.CheckDuty refuses.
 var dutyColumns = map[string]column{
 	"session": colSession, "class": colClass, "seats": colSeats, "fee": colFee, "start": colStart, "slot_minutes": colSlot,
 }
@@ -284,13 +291,13 @@ func (r *rowReader) duty() scheduling.Duty {
 	d := scheduling.Duty{
 		Session:     pickWord(r, colSession, sessionWords),
 		Class:       pickWord(r, colClass, classWords),
-		Seats:       r.number(colSeats, 1, maxSeats, "个", "号", "人"),
+		Seats:       r.number(colSeats, 1, rotaplan.MaxSeats, "个", "号", "人"),
 		SlotMinutes: r.number(colSlot, 1, 480, "分钟", "分", "min"),
 		Fee:         r.fee(),
 		Location:    r.text(colLocation, false, 60),
 		Remark:      r.text(colRemark, false, 200),
 	}
-	hours := sessionHours[d.Session]
+	hours := rotaplan.Hours[d.Session]
 	d.Start, d.End = hours.Start, hours.End
 	if s := r.cell(colStart); s != "" {
 		start, end, ok := readHours(s)
@@ -312,8 +319,8 @@ func (r *rowReader) duty() scheduling.Duty {
 	if r.failed {
 		return d
 	}
-	if err := checkDuty(d); err != nil {
-		path, en := why(err)
+	if err := rotaplan.CheckDuty(d); err != nil {
+		path, en := rotaplan.Reason(err)
 		zh := map[string]string{
 			"start":        fmt.Sprintf("%s-%s 不在该时段允许的 %s-%s 内", d.Start, d.End, hours.Min, hours.Max),
 			"slot_minutes": "每号分钟超过了整个时段",
@@ -333,8 +340,8 @@ func (r *rowReader) fee() money.Fen {
 		s = string([]rune(s)[:n-1])
 	}
 	f, err := money.Parse(s)
-	if err != nil || f < 0 || f > maxFee {
-		r.bad(colFee, fmt.Sprintf("“%s”应为 0 到 %s 元的金额", clip(r.cell(colFee)), money.Fen(maxFee)), fmt.Sprintf("%q: want an amount from 0 to %s yuan", clip(r.cell(colFee)), money.Fen(maxFee)))
+	if err != nil || f < 0 || f > rotaplan.MaxFee {
+		r.bad(colFee, fmt.Sprintf("“%s”应为 0 到 %s 元的金额", clip(r.cell(colFee)), money.Fen(rotaplan.MaxFee)), fmt.Sprintf("%q: want an amount from 0 to %s yuan", clip(r.cell(colFee)), money.Fen(rotaplan.MaxFee)))
 	}
 	return f
 }
@@ -364,8 +371,8 @@ func (r *rowReader) when(kind rowKind) when {
 	case kind == rowDuty && len(days) > 0:
 		return when{weekdays: days, from: cmp.Or(from, r.g.opt.From), to: r.openEnd(from, to)}
 	case (kind == rowLeave || kind == rowSeats) && len(days) == 0 && from != 0 && to != 0:
-		if int(to-from) >= maxPlanDays {
-			r.bad(colTo, fmt.Sprintf("最多 %d 天", maxPlanDays), fmt.Sprintf("at most %d days", maxPlanDays))
+		if int(to-from) >= rotaplan.MaxDays {
+			r.bad(colTo, fmt.Sprintf("最多 %d 天", rotaplan.MaxDays), fmt.Sprintf("at most %d days", rotaplan.MaxDays))
 		}
 		return when{from: from, to: to}
 	case kind == rowDuty:

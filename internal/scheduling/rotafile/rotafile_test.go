@@ -1,4 +1,4 @@
-package schedulingsvc
+package rotafile
 
 import (
 	"bytes"
@@ -16,20 +16,32 @@ import (
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/fault"
+	"xinglin/internal/platform/calendar"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/rotagen"
+	"xinglin/internal/scheduling/rotaplan"
 )
+
+var cal = calendar.Embedded()
+
+func day(s string) clock.Date {
+	d, err := clock.ParseDate(s)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
 
 const head = "院区,科室,医生,执业证号,职称,星期/日期,时段,号别,号源数,每号分钟,挂号费,开始时间,起始日期,结束日期,类型\n"
 
 const sound = "本部,内科,张三,110310000000001,主任医师,周一,上午,专家,20,12,50,8:00,2026-03-01,2026-05-31,出诊\n"
 
-func parse(t *testing.T, s string) (importPlan, *errorSink, error) {
+func parse(t *testing.T, s string) (Plan, *RowErrors, error) {
 	t.Helper()
-	return parseRota(strings.NewReader(s), importOptions{From: day("2026-03-01"), Calendar: cal})
+	return Read(strings.NewReader(s), Options{From: day("2026-03-01"), Calendar: cal})
 }
 
-func TestImportPlan(t *testing.T) {
+func TestPlan(t *testing.T) {
 	plan, sink, err := parse(t, head+sound+
 		"东院,儿科,李 四,110310000000002,主治医师,周一、周三,下午,普通号,30个,7分钟,¥25.50,14：00-17：30,2026/3/1,长期,\n"+
 		",,张三,110310000000001,,2026年3月9日,全天,,,,,,,,停诊\n"+
@@ -37,14 +49,14 @@ func TestImportPlan(t *testing.T) {
 		"本部,内科,张三,110310000000001,主任医师,2026-03-07,上午,特需,8,30,300元,,,,加诊\n"+
 		"本部,内科,张三,110310000000001,主任医师,20260509,下午,专家,10,15,免费,,,,补班\n"+
 		",,李四,110310000000002,,2026-03-04,下午,,12,,,,,,调整\n")
-	if err != nil || sink.total != 0 {
-		t.Fatal(err, sink.rows)
+	if err != nil || sink.Total != 0 {
+		t.Fatal(err, sink.Rows)
 	}
 	if plan.Rows != 7 || plan.Encoding != "utf-8" || !slices.Equal(plan.Campuses, []string{"本部", "东院"}) || len(plan.Departments) != 2 {
 		t.Errorf("%+v", plan)
 	}
-	if d := cmp.Diff([]importDoctor{
-		{"110310000000001", "张三", "主任医师", importDepartment{"本部", "内科"}, 2}, {"110310000000002", "李四", "主治医师", importDepartment{"东院", "儿科"}, 3},
+	if d := cmp.Diff([]Doctor{
+		{"110310000000001", "张三", "主任医师", Department{"本部", "内科"}, 2}, {"110310000000002", "李四", "主治医师", Department{"东院", "儿科"}, 3},
 	}, plan.Doctors); d != "" {
 		t.Error(d)
 	}
@@ -52,7 +64,7 @@ func TestImportPlan(t *testing.T) {
 		t.Fatalf("%+v", plan.Rules)
 	}
 	if d := cmp.Diff(scheduling.RotaRule{Recurrence: "FREQ=WEEKLY;BYDAY=MO,WE", From: day("2026-03-01"), Duty: scheduling.Duty{
-		Session: scheduling.Afternoon, Class: scheduling.Ordinary, Seats: 30, SlotMinutes: 7, Fee: 2550, Start: hm(14, 0), End: hm(17, 30),
+		Session: scheduling.Afternoon, Class: scheduling.Ordinary, Seats: 30, SlotMinutes: 7, Fee: 2550, Start: 14 * 60, End: 17*60 + 30,
 	}}, plan.Rules[1].Rule); d != "" {
 		t.Error(d)
 	}
@@ -72,14 +84,14 @@ func TestImportPlan(t *testing.T) {
 	}
 }
 
-func TestImportHeadings(t *testing.T) {
+func TestHeadings(t *testing.T) {
 	english := "Fee\tSlot minutes\tSeats\tClass\tSession\tWeekday\tLicence_No\tDoctor\tDepartment\tCampus\n50\t12\t20\texpert\tAM\tMon, Wed\t110310000000001\tZhang San\tMedicine\tMain\n"
 	plan, sink, err := parse(t, english)
-	if err != nil || sink.total != 0 || plan.Rules[0].Rule.Recurrence != "FREQ=WEEKLY;BYDAY=MO,WE" || plan.Doctors[0].Name != "Zhang San" || plan.Rules[0].Rule.From != day("2026-03-01") {
+	if err != nil || sink.Total != 0 || plan.Rules[0].Rule.Recurrence != "FREQ=WEEKLY;BYDAY=MO,WE" || plan.Doctors[0].Name != "Zhang San" || plan.Rules[0].Rule.From != day("2026-03-01") {
 		t.Errorf("english, tabs, other order: %v %+v %+v", err, sink, plan)
 	}
 	titled := "某医院门诊出诊表,,,\n\n,,\n" + strings.Replace(head, "挂号费", "挂号费（元）", 1) + ",,,,\n" + sound
-	if plan, sink, err := parse(t, titled); err != nil || sink.total != 0 || len(plan.Rules) != 1 || plan.Rules[0].Line != 6 {
+	if plan, sink, err := parse(t, titled); err != nil || sink.Total != 0 || len(plan.Rules) != 1 || plan.Rules[0].Line != 6 {
 		t.Errorf("title above, empty lines: %v %+v %+v", err, sink, plan)
 	}
 	for name, s := range map[string]string{
@@ -94,7 +106,7 @@ func TestImportHeadings(t *testing.T) {
 	}
 }
 
-func TestImportEncodings(t *testing.T) {
+func TestEncodings(t *testing.T) {
 	gbk, err := simplifiedchinese.GBK.NewEncoder().String(head + sound)
 	if err != nil {
 		t.Fatal(err)
@@ -107,8 +119,8 @@ func TestImportEncodings(t *testing.T) {
 	for enc, s := range map[string]string{"utf-8": head + sound, "utf-8-bom": "\ufeff" + head + sound, "gbk": gbk, "utf-16": u16, "utf-8 ": strings.ReplaceAll(head+sound, "\n", "\r\n")} {
 		plan, sink, err := parse(t, s)
 		want.Encoding = strings.TrimSpace(enc)
-		if err != nil || sink.total != 0 {
-			t.Errorf("%s: %v %v", enc, err, sink.rows)
+		if err != nil || sink.Total != 0 {
+			t.Errorf("%s: %v %v", enc, err, sink.Rows)
 		}
 		if d := cmp.Diff(want, plan); d != "" {
 			t.Errorf("%s: %s", enc, d)
@@ -116,8 +128,8 @@ func TestImportEncodings(t *testing.T) {
 	}
 }
 
-// TestImportBadRows changes one cell of a sound row and wants it named.
-func TestImportBadRows(t *testing.T) {
+// TestBadRows changes one cell of a sound row and wants it named.
+func TestBadRows(t *testing.T) {
 	cells := strings.Split(strings.TrimSpace(sound), ",")
 	names := strings.Split(strings.TrimSpace(head), ",")
 	for _, x := range []struct {
@@ -169,13 +181,13 @@ func TestImportBadRows(t *testing.T) {
 		if x.col == "起始日期" && x.cell == "2026-06-01" {
 			want = "结束日期"
 		}
-		if err != nil || sink.total == 0 || sink.rows[0].Line != 3 || sink.rows[0].Column != want || sink.rows[0].ReasonZH == "" || sink.rows[0].ReasonEN == "" {
-			t.Errorf("%s %q: %v %+v", x.col, x.cell, err, sink.rows)
+		if err != nil || sink.Total == 0 || sink.Rows[0].Line != 3 || sink.Rows[0].Column != want || sink.Rows[0].ReasonZH == "" || sink.Rows[0].ReasonEN == "" {
+			t.Errorf("%s %q: %v %+v", x.col, x.cell, err, sink.Rows)
 		}
 	}
 }
 
-func TestImportClashes(t *testing.T) {
+func TestClashes(t *testing.T) {
 	row := func(edit ...string) string { return strings.NewReplacer(edit...).Replace(sound) }
 	for name, x := range map[string]struct {
 		rows string
@@ -204,41 +216,41 @@ func TestImportClashes(t *testing.T) {
 		"hours meet":               {row("上午", "下午", "8:00", "12:00-13:00", "12,50", "5,50") + row("8:00", "9:00-12:30", "周一", "周二") + row("上午", "下午", "8:00", "12:00-15:00", "周一", "周二"), "时段"},
 	} {
 		_, sink, err := parse(t, head+sound+x.rows)
-		if err != nil || (x.col == "") != (sink.total == 0) || (x.col != "" && (sink.total != 1 || sink.rows[0].Column != x.col)) {
-			t.Errorf("%s: %v %+v", name, err, sink.rows)
+		if err != nil || (x.col == "") != (sink.Total == 0) || (x.col != "" && (sink.Total != 1 || sink.Rows[0].Column != x.col)) {
+			t.Errorf("%s: %v %+v", name, err, sink.Rows)
 		}
 	}
 }
 
-func TestImportDayAndDateColumns(t *testing.T) {
+func TestDayAndDateColumns(t *testing.T) {
 	h := strings.Replace(head, "星期/日期", "星期,日期", 1)
 	for cells, ok := range map[string]bool{"周一,2026-03-09": true, "周二,2026-03-09": false, ",2026-03-09": true, "周一,": true, ",": false} {
 		_, sink, err := parse(t, h+strings.Replace(sound, "周一", cells, 1))
-		if err != nil || (sink.total == 0) != ok {
-			t.Errorf("%q: %v %+v", cells, err, sink.rows)
+		if err != nil || (sink.Total == 0) != ok {
+			t.Errorf("%q: %v %+v", cells, err, sink.Rows)
 		}
 	}
 }
 
-func TestImportLimits(t *testing.T) {
+func TestLimits(t *testing.T) {
 	bad := strings.Replace(sound, "专家", "名医", 1)
 	_, sink, err := parse(t, head+strings.Repeat(bad, 450))
-	if err != nil || sink.total != 450 || len(sink.rows) != 200 || sink.rows[199].Line != 201 {
-		t.Errorf("%v %d of %d", err, len(sink.rows), sink.total)
+	if err != nil || sink.Total != 450 || len(sink.Rows) != 200 || sink.Rows[199].Line != 201 {
+		t.Errorf("%v %d of %d", err, len(sink.Rows), sink.Total)
 	}
-	for name, s := range map[string]string{"rows": head + strings.Repeat("a,b\n", maxImportRows+1), "bytes": head + strings.Repeat("x", maxImportBytes), "quotes": head + strings.Repeat("a\"b\n", maxImportRows+2)} {
+	for name, s := range map[string]string{"rows": head + strings.Repeat("a,b\n", maxRows+1), "bytes": head + strings.Repeat("x", maxBytes), "quotes": head + strings.Repeat("a\"b\n", maxRows+2)} {
 		if _, _, err := parse(t, s); !errors.Is(err, scheduling.ErrImportTooLarge) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	_, sink, err = parse(t, head+"\"本部\"x,内科\n"+sound+strings.Repeat(",", 70)+"x\n")
-	if err != nil || sink.total != 2 || sink.rows[0].Line != 2 || sink.rows[1].Line != 4 {
+	if err != nil || sink.Total != 2 || sink.Rows[0].Line != 2 || sink.Rows[1].Line != 4 {
 		t.Errorf("broken quotes and columns: %v %+v", err, sink)
 	}
 	own := regexp.MustCompile(`^Y\d+$`)
-	_, sink, err = parseRota(strings.NewReader(head+strings.Replace(sound, "110310000000001", "y77", 1)), importOptions{From: day("2026-03-01"), Calendar: cal, Licence: own})
-	if err != nil || sink.total != 1 {
-		t.Errorf("own pattern is for the number as cleaned: %v %+v", err, sink.rows)
+	_, sink, err = Read(strings.NewReader(head+strings.Replace(sound, "110310000000001", "y77", 1)), Options{From: day("2026-03-01"), Calendar: cal, Licence: own})
+	if err != nil || sink.Total != 1 {
+		t.Errorf("own pattern is for the number as cleaned: %v %+v", err, sink.Rows)
 	}
 }
 
@@ -281,9 +293,9 @@ func TestGeneratedRota(t *testing.T) {
 			if _, err := rotagen.Write(&b, rotagen.Options{Seed: 1, From: day(from), Rows: 2000, GBK: gbk}); err != nil {
 				t.Fatal(err)
 			}
-			plan, sink, err := parseRota(&b, importOptions{From: day(from), Calendar: cal})
-			if err != nil || sink.total != 0 {
-				t.Fatalf("%v %+v", err, sink.rows)
+			plan, sink, err := Read(&b, Options{From: day(from), Calendar: cal})
+			if err != nil || sink.Total != 0 {
+				t.Fatalf("%v %+v", err, sink.Rows)
 			}
 			if plan.Rows != 2000 || len(plan.Campuses) != rotagen.Campuses || len(plan.Departments) != rotagen.Departments || len(plan.Doctors) != rotagen.Doctors || (plan.Encoding == "gbk") != gbk {
 				t.Fatalf("%d rows, %v, %d departments, %d doctors, %s", plan.Rows, plan.Campuses, len(plan.Departments), len(plan.Doctors), plan.Encoding)
@@ -302,7 +314,7 @@ func TestGeneratedRota(t *testing.T) {
 }
 
 // planAll plans a quarter of an import with invented ids and counts its exceptions.
-func planAll(t *testing.T, plan importPlan, from string) map[scheduling.ExceptionKind]int {
+func planAll(t *testing.T, plan Plan, from string) map[scheduling.ExceptionKind]int {
 	t.Helper()
 	who := map[string]scheduling.PractitionerID{}
 	for i, d := range plan.Doctors {
@@ -322,7 +334,7 @@ func planAll(t *testing.T, plan importPlan, from string) map[scheduling.Exceptio
 		kinds[e.Exception.Kind]++
 		exs = append(exs, e.Exception)
 	}
-	planned, clash, err := planRota(rules, exs, cal, day(from), day(from).Add(90))
+	planned, clash, err := rotaplan.Plan(rules, exs, cal, day(from), day(from).Add(90))
 	if err != nil || len(clash) != 0 || len(planned) < 1000 {
 		t.Fatalf("%d planned, %d conflicts, %v", len(planned), len(clash), err)
 	}
@@ -337,12 +349,12 @@ func TestPlantedErrors(t *testing.T) {
 		if err != nil || len(planted) != 7 {
 			t.Fatal(err, planted)
 		}
-		_, sink, err := parseRota(&b, importOptions{From: day("2026-01-05"), Calendar: cal})
+		_, sink, err := Read(&b, Options{From: day("2026-01-05"), Calendar: cal})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got, want []string
-		for _, e := range sink.rows {
+		for _, e := range sink.Rows {
 			got = append(got, fmt.Sprintf("%d %s", e.Line, e.Column))
 		}
 		for _, p := range planted {
@@ -354,7 +366,7 @@ func TestPlantedErrors(t *testing.T) {
 	}
 }
 
-func FuzzParseRota(f *testing.F) {
+func FuzzRead(f *testing.F) {
 	f.Add([]byte(head + sound))
 	f.Add([]byte(head + strings.ReplaceAll(sound, ",", "\t")))
 	f.Add([]byte("\ufeff" + head + "\"x\n" + sound))
@@ -363,21 +375,21 @@ func FuzzParseRota(f *testing.F) {
 	}
 	f.Add([]byte("\xff\xfe\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		plan, sink, err := parseRota(bytes.NewReader(b), importOptions{From: 20513, Calendar: cal})
+		plan, sink, err := Read(bytes.NewReader(b), Options{From: 20513, Calendar: cal})
 		if err != nil && fault.Of(err) == nil {
 			t.Fatalf("not a fault: %v", err)
 		}
-		if err != nil || sink.total > 0 {
+		if err != nil || sink.Total > 0 {
 			return
 		}
 		for _, r := range plan.Rules { // what passes can be planned
-			if err := checkRule(r.Rule); err != nil {
+			if err := rotaplan.CheckRule(r.Rule); err != nil {
 				t.Fatalf("line %d: %v", r.Line, err)
 			}
-			cutSlots(20513, r.Rule.Duty)
+			rotaplan.Cut(20513, r.Rule.Duty)
 		}
 		for _, e := range plan.Exceptions {
-			if err := checkException(e.Exception); err != nil {
+			if err := rotaplan.CheckException(e.Exception); err != nil {
 				t.Fatalf("line %d: %v", e.Line, err)
 			}
 		}

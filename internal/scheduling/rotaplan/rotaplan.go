@@ -1,4 +1,7 @@
-package schedulingsvc
+// Package rotaplan lays rota rules and exceptions over the calendar and cuts the sessions
+// into slots; it also says which rules, exceptions and duties can be planned at all. The
+// outcome depends on the arguments alone: whoever stores it is scheduling's behaviour.
+package rotaplan
 
 import (
 	"cmp"
@@ -18,44 +21,47 @@ import (
 
 // Limits of a rota.
 const (
-	maxPlanDays = 400
-	maxSeats    = 500
-	maxFee      = 500_000 // fen
+	MaxDays  = 400     // of one plan, and of one exception
+	MaxSeats = 500     // of a session
+	MaxFee   = 500_000 // fen
 	// swapReach is how far the workday that a make-up day stands for may lie from it.
 	swapReach = 40
 	maxRRule  = 200 // characters
 )
 
-// earliest bounds how far back a rule may start, so that counting from it stays cheap.
-var earliest = clock.NewDate(2000, time.January, 1)
+// Earliest bounds how far back a rule may start, so that counting from it stays cheap.
+var Earliest = clock.NewDate(2000, time.January, 1)
 
-// sessionHours are the bounds and usual hours of each session.
-var sessionHours = map[scheduling.Session]struct{ Min, Start, End, Max scheduling.Minute }{
+// Hours are the bounds and usual hours of each session.
+var Hours = map[scheduling.Session]struct{ Min, Start, End, Max scheduling.Minute }{
 	scheduling.Morning:   {hm(5, 0), hm(8, 0), hm(12, 0), hm(13, 30)},
 	scheduling.Afternoon: {hm(12, 0), hm(14, 0), hm(17, 30), hm(19, 0)},
 	scheduling.Evening:   {hm(17, 0), hm(18, 0), hm(21, 0), hm(23, 59)},
 }
 
+// hm is a time of day.
+func hm(h, m int) scheduling.Minute { return scheduling.Minute(h*60 + m) }
+
 // sessionOrder sorts sessions as the day goes.
 var sessionOrder = map[scheduling.Session]int{scheduling.Morning: 0, scheduling.Afternoon: 1, scheduling.Evening: 2}
 
-// planConflict is a session that was left out because the doctor is planned already.
-type planConflict struct {
+// Conflict is a session that was left out because the doctor is planned already.
+type Conflict struct {
 	Left scheduling.PlannedSchedule
 	Kept scheduling.PlannedSchedule
 }
 
-// planRota lays rules and exceptions over the calendar and cuts the sessions from..to
+// Plan lays rules and exceptions over the calendar and cuts the sessions from..to
 // (both included, at most 400 days) into slots. The outcome depends on the arguments
 // alone. Extra and make-up sessions win over rules; among equals the earlier in the
 // list wins and the other is reported. It refuses invalid rules and exceptions.
-func planRota(rules []scheduling.RotaRule, exceptions []scheduling.Exception, cal *calendar.Calendar, from, to clock.Date) ([]scheduling.PlannedSchedule, []planConflict, error) {
-	if from > to || int(to-from) >= maxPlanDays {
-		return nil, nil, scheduling.ErrInput.At("to", fmt.Sprintf("from..to within %d days", maxPlanDays))
+func Plan(rules []scheduling.RotaRule, exceptions []scheduling.Exception, cal *calendar.Calendar, from, to clock.Date) ([]scheduling.PlannedSchedule, []Conflict, error) {
+	if from > to || int(to-from) >= MaxDays {
+		return nil, nil, scheduling.ErrInput.At("to", fmt.Sprintf("from..to within %d days", MaxDays))
 	}
 	p := newPlanner(exceptions)
 	for i, e := range exceptions {
-		if err := checkException(e); err != nil {
+		if err := CheckException(e); err != nil {
 			return nil, nil, fmt.Errorf("exception %d: %w", i, err)
 		}
 		if e.Kind != scheduling.Extra && e.Kind != scheduling.MakeUp {
@@ -94,7 +100,7 @@ type planner struct {
 	changes   map[scheduling.PractitionerID][]scheduling.Exception
 	byDay     map[doctorDay][]int
 	out       []scheduling.PlannedSchedule
-	conflicts []planConflict
+	conflicts []Conflict
 }
 
 type doctorDay struct {
@@ -135,14 +141,14 @@ func (p *planner) seats(duty scheduling.Duty, d clock.Date) int {
 }
 
 func (p *planner) add(s scheduling.PlannedSchedule) {
-	s.Slots = cutSlots(s.Date, s.Duty)
+	s.Slots = Cut(s.Date, s.Duty)
 	s.StartsAt = s.Slots[0].StartsAt
 	s.EndsAt = s.Slots[len(s.Slots)-1].EndsAt
 	key := doctorDay{s.Duty.Practitioner, s.Date}
 	for _, i := range p.byDay[key] {
-		if overlap(p.out[i].Duty, s.Duty) {
+		if Overlap(p.out[i].Duty, s.Duty) {
 			if s.Exception.IsZero() == p.out[i].Exception.IsZero() {
-				p.conflicts = append(p.conflicts, planConflict{Left: s, Kept: p.out[i]})
+				p.conflicts = append(p.conflicts, Conflict{Left: s, Kept: p.out[i]})
 			}
 			return // an extra session was added before the rules: it wins silently
 		}
@@ -151,17 +157,17 @@ func (p *planner) add(s scheduling.PlannedSchedule) {
 	p.out = append(p.out, s)
 }
 
-// overlap reports whether one doctor cannot do both duties on one day: the same
+// Overlap reports whether one doctor cannot do both duties on one day: the same
 // session, or hours that meet.
-func overlap(a, b scheduling.Duty) bool {
+func Overlap(a, b scheduling.Duty) bool {
 	return a.Session == b.Session || a.Start < b.End && b.Start < a.End
 }
 
-// cutSlots cuts a duty into slots of SlotMinutes and spreads the seats: each slot gets
+// Cut cuts a duty into slots of SlotMinutes and spreads the seats: each slot gets
 // its even share, the remainder goes to the earliest; with fewer seats than slots the
 // doctor starts on time and ends early. Seats are preserved in sum, no slot is empty,
 // numbers run on through the session.
-func cutSlots(day clock.Date, d scheduling.Duty) []scheduling.PlannedSlot {
+func Cut(day clock.Date, d scheduling.Duty) []scheduling.PlannedSlot {
 	n := max(1, min(slotCount(d), d.Seats))
 	share, rest := d.Seats/n, d.Seats%n
 	out := make([]scheduling.PlannedSlot, n)
@@ -183,7 +189,7 @@ func slotCount(d scheduling.Duty) int { return int(d.End-d.Start) / d.SlotMinute
 
 // ruleDays are the days from..to on which a rule works, ascending.
 func ruleDays(r scheduling.RotaRule, cal *calendar.Calendar, from, to clock.Date) ([]clock.Date, error) {
-	if err := checkRule(r); err != nil {
+	if err := CheckRule(r); err != nil {
 		return nil, err
 	}
 	occurs, err := occurrences(r, from.Add(-swapReach), to.Add(swapReach))
@@ -281,8 +287,8 @@ func parseRecurrence(text string) (*rrule.ROption, error) {
 	return opt, nil
 }
 
-// weekly is the recurrence of some weekdays, in the order of the week.
-func weekly(days ...time.Weekday) string {
+// Weekly is the recurrence of some weekdays, in the order of the week.
+func Weekly(days ...time.Weekday) string {
 	names := [...]string{"SU", "MO", "TU", "WE", "TH", "FR", "SA"}
 	ds := slices.Clone(days)
 	slices.SortFunc(ds, func(a, b time.Weekday) int { return cmp.Compare((a+6)%7, (b+6)%7) })
@@ -293,57 +299,57 @@ func weekly(days ...time.Weekday) string {
 	return "FREQ=WEEKLY;BYDAY=" + strings.Join(parts, ",")
 }
 
-// checkRule refuses a rule that cannot be planned.
-func checkRule(r scheduling.RotaRule) error {
+// CheckRule refuses a rule that cannot be planned.
+func CheckRule(r scheduling.RotaRule) error {
 	if _, err := parseRecurrence(r.Recurrence); err != nil {
 		return err
 	}
 	switch {
-	case r.From < earliest || (r.To != 0 && r.To < r.From):
+	case r.From < Earliest || (r.To != 0 && r.To < r.From):
 		return scheduling.ErrRotaInvalid.At("from", "from 2000-01-01 on, not after to")
 	case r.Holidays != scheduling.HolidayRest && r.Holidays != scheduling.HolidayWork:
 		return scheduling.ErrRotaInvalid.At("holidays", "empty or work")
 	case r.MakeUp != scheduling.MakeUpRest && r.MakeUp != scheduling.MakeUpWorkday && r.MakeUp != scheduling.MakeUpOwn:
 		return scheduling.ErrRotaInvalid.At("makeup", "empty, workday or own")
 	}
-	return checkDuty(r.Duty)
+	return CheckDuty(r.Duty)
 }
 
-// checkException refuses an exception that cannot be laid over the rota.
-func checkException(e scheduling.Exception) error {
-	if e.From < earliest || e.To < e.From || int(e.To-e.From) >= maxPlanDays {
-		return scheduling.ErrRotaInvalid.At("from", fmt.Sprintf("from..to within %d days", maxPlanDays))
+// CheckException refuses an exception that cannot be laid over the rota.
+func CheckException(e scheduling.Exception) error {
+	if e.From < Earliest || e.To < e.From || int(e.To-e.From) >= MaxDays {
+		return scheduling.ErrRotaInvalid.At("from", fmt.Sprintf("from..to within %d days", MaxDays))
 	}
-	if _, ok := sessionHours[e.Duty.Session]; !ok && e.Duty.Session != "" {
+	if _, ok := Hours[e.Duty.Session]; !ok && e.Duty.Session != "" {
 		return scheduling.ErrRotaInvalid.At("session", "morning, afternoon, evening")
 	}
 	switch e.Kind {
 	case scheduling.Leave:
 		return nil
 	case scheduling.Seats:
-		if e.Duty.Seats < 1 || e.Duty.Seats > maxSeats {
+		if e.Duty.Seats < 1 || e.Duty.Seats > MaxSeats {
 			return scheduling.ErrRotaInvalid.At("seats", "1..500")
 		}
 		return nil
 	case scheduling.Extra, scheduling.MakeUp:
-		return checkDuty(e.Duty)
+		return CheckDuty(e.Duty)
 	}
 	return scheduling.ErrRotaInvalid.At("kind", "leave, extra, makeup, seats")
 }
 
-// checkDuty refuses a duty that cannot be cut into slots.
-func checkDuty(d scheduling.Duty) error {
+// CheckDuty refuses a duty that cannot be cut into slots.
+func CheckDuty(d scheduling.Duty) error {
 	var bad []fault.Detail
 	need := func(ok bool, path, why string) {
 		if !ok {
 			bad = append(bad, fault.Detail{Path: path, Code: scheduling.ErrRotaInvalid.Name, Message: why})
 		}
 	}
-	h, known := sessionHours[d.Session]
+	h, known := Hours[d.Session]
 	need(known, "session", "morning, afternoon, evening")
 	need(slices.Contains([]scheduling.Class{scheduling.Ordinary, scheduling.Expert, scheduling.Special}, d.Class), "class", "ordinary, expert, special")
-	need(d.Seats >= 1 && d.Seats <= maxSeats, "seats", "1..500")
-	need(d.Fee >= 0 && d.Fee <= maxFee, "fee", "0..5000.00")
+	need(d.Seats >= 1 && d.Seats <= MaxSeats, "seats", "1..500")
+	need(d.Fee >= 0 && d.Fee <= MaxFee, "fee", "0..5000.00")
 	need(!known || (d.Start >= h.Min && d.Start < d.End && d.End <= h.Max), "start", fmt.Sprintf("within %s-%s", h.Min, h.Max))
 	fits := d.Start < d.End && d.SlotMinutes >= 1 && d.SlotMinutes <= int(d.End-d.Start)
 	need(fits, "slot_minutes", "1 minute to the whole session")
@@ -356,8 +362,8 @@ func checkDuty(d scheduling.Duty) error {
 	return nil
 }
 
-// why is the first reason in a refusal, for import rows.
-func why(err error) (path, message string) {
+// Reason is the first detail of a refusal: the part of the duty and what is wrong with it.
+func Reason(err error) (path, message string) {
 	var f *fault.Error
 	if errors.As(err, &f) && len(f.Details) > 0 {
 		return f.Details[0].Path, f.Details[0].Message

@@ -79,7 +79,7 @@ func (c *benchServeCmd) Run(ctx context.Context) error {
 	}()
 	return app.ServeBench(ctx, config.Serve{
 		Data: c.Data, DB: c.DB, Keys: c.Keys, NATS: c.NATS, Listen: c.Listen, Private: c.Private, Modules: []string{"all"}, Algorithm: "aes-256-gcm",
-		RatePerAddress: 1e9, Inside: 512, DBConns: 24, LogLevel: "warn",
+		RatePerAddress: 1e9, RatePerAccount: 1e9, Connections: 16384, PerAddress: 16384, Inside: 512, DBConns: 24, LogLevel: "warn",
 	}, app.Bench{Peer: c.Peer, Redis: c.Redis, Slow: c.Slow, Machines: c.Machines}, os.Stdout, os.Stderr)
 }
 

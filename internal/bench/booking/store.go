@@ -11,6 +11,7 @@ import (
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/outbox"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/tenant"
 )
@@ -232,7 +233,11 @@ func events(ctx context.Context, tx db.Tx, since time.Time) (map[id.ID[schedulin
 		var es []struct {
 			Appointment id.ID[scheduling.Appointment] `json:"appointment"`
 		}
-		if err := json.Unmarshal(p, &es); err != nil {
+		text, err := outbox.Unpack(p)
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(text, &es); err != nil {
 			return nil, err
 		}
 		for _, e := range es {

@@ -12,6 +12,7 @@ import (
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/notify"
 	"xinglin/internal/platform/authz"
+	"xinglin/internal/platform/batch"
 	"xinglin/internal/platform/config"
 	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/module"
@@ -40,6 +41,7 @@ type Service struct {
 	notices notify.Service
 	demo    bool
 	cache   *cache
+	asked   *batch.Combiner[identity.TenantID, tokenAsk, liveSession] // many requests' sessions in one read
 	hashes  *hasher
 }
 
@@ -49,11 +51,13 @@ var (
 )
 
 func newService(base module.Base, tenants tenant.Service, notices notify.Service) *Service {
-	return &Service{
+	s := &Service{
 		store: store{base.DB}, clock: base.Clock, authz: base.Authz, crypt: base.Crypt, log: base.Log,
 		signals: base.Signals, tenants: tenants, notices: notices, demo: base.Demo,
 		cache: newCache(clock.Mono), hashes: newHasher(),
 	}
+	s.asked = batch.New(batch.Options{Name: "identity.authenticate", Max: maxAsked, Log: base.Log, Metrics: base.Batches}, s.store.sessionsOf(s.now))
+	return s
 }
 
 // now is the instant in whole microseconds, as columns keep it.

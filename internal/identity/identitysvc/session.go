@@ -90,10 +90,11 @@ func (s *Service) authenticate(ctx context.Context, t identity.TenantID, kind to
 		return c.principal, nil
 	}
 	read := s.cache.mono()
-	found, until, err := s.store.sessionOf(ctx, t, kind, k.hash[:], now)
+	live, err := s.asked.Do(ctx, t, uint64(k.hash[0]), tokenAsk{kind, k.hash})
 	if err != nil {
 		return auth.Principal{}, err
 	}
+	found, until := live.session, live.until
 	if now.Sub(found.lastSeen) >= seenEvery {
 		_, idle := lasts(found.kind)
 		if err := s.store.seen(ctx, t, found.id, now, earlier(now.Add(idle), found.expires), now.Add(-seenEvery)); err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"xinglin/internal/identity"
 	"xinglin/internal/kernel/auth"
+	"xinglin/internal/platform/batch"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/trail"
 )
@@ -72,28 +73,76 @@ func crowd(ctx context.Context, tx db.Tx, a identity.AccountID) error {
 	return revocation(ctx, tx, a, gone...)
 }
 
-// sessionOf finds the live session of a token, with its account's rights:
-// identity.session_ended. until is when the token ends at the latest.
-func (s store) sessionOf(ctx context.Context, t identity.TenantID, kind tokenKind, hash []byte, now time.Time) (out session, until time.Time, err error) {
-	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		err := tx.QueryRow(ctx, `SELECT s.id, s.account_id, a.kind, s.factors, s.last_seen_at, s.expires_at, k.expires_at
-			FROM token k
-			JOIN session s ON s.tenant_id = k.tenant_id AND s.id = k.session_id
-			JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
-			WHERE k.tenant_id = $1 AND k.hash = $2 AND k.kind = $3 AND k.used_at IS NULL AND k.expires_at > $4
-				AND s.ended_at IS NULL AND s.expires_at > $4 AND s.idle_at > $4 AND a.state = 'active'`,
-			t, hash, string(kind), now.UnixMicro()).
-			Scan(&out.id, &out.account, &out.kind, &out.factors, db.Instant(&out.lastSeen), db.Instant(&out.expires), db.Instant(&until))
-		if err != nil {
+// tokenAsk is a token that a request shows.
+type tokenAsk struct {
+	kind tokenKind
+	hash [32]byte
+}
+
+// liveSession is a session with its account's rights; until is when the token ends at the latest.
+type liveSession struct {
+	session
+	until time.Time
+}
+
+// maxAsked is how many tokens one read takes.
+const maxAsked = 128
+
+// sessionsOf finds the live sessions of tokens in one read: identity.session_ended for
+// the others. What waits for a session at 8:00 is the whole town.
+func (s store) sessionsOf(now func() time.Time) batch.Work[identity.TenantID, tokenAsk, liveSession] {
+	return func(ctx context.Context, t identity.TenantID, asks []tokenAsk) (out []batch.Result[liveSession], err error) {
+		var found map[tokenAsk]liveSession
+		err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
+			found, err = sessionsIn(ctx, tx, asks, now())
 			return err
+		})
+		out = make([]batch.Result[liveSession], len(asks))
+		for i, a := range asks {
+			v, ok := found[a]
+			if out[i].Out = v; !ok {
+				out[i].Err = identity.ErrSession.New()
+			}
 		}
-		out.grants, err = grantsOf(ctx, tx, out.account)
+		return out, err
+	}
+}
+
+func sessionsIn(ctx context.Context, tx db.Tx, asks []tokenAsk, now time.Time) (map[tokenAsk]liveSession, error) {
+	args := []any{tx.Tenant(), now.UnixMicro()}
+	for _, a := range asks {
+		args = append(args, a.hash[:])
+	}
+	for n := len(asks); n&(n-1) != 0; n++ { // few texts
+		args = append(args, asks[0].hash[:])
+	}
+	rows, err := tx.Query(ctx, `SELECT k.hash, k.kind, s.id, s.account_id, a.kind, s.factors, s.last_seen_at, s.expires_at, k.expires_at
+		FROM token k
+		JOIN session s ON s.tenant_id = k.tenant_id AND s.id = k.session_id
+		JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
+		WHERE k.tenant_id = $1 AND k.hash IN (`+db.In(3, len(args)-2)+`) AND k.used_at IS NULL AND k.expires_at > $2
+			AND s.ended_at IS NULL AND s.expires_at > $2 AND s.idle_at > $2 AND a.state = 'active'`, args...)
+	type line struct {
+		ask tokenAsk
+		liveSession
+	}
+	lines, err := db.Collect(rows, err, func(r db.Rows, v *line) error {
+		var hash []byte
+		err := r.Scan(&hash, (*string)(&v.ask.kind), &v.id, &v.account, &v.kind, &v.factors, db.Instant(&v.lastSeen), db.Instant(&v.expires), db.Instant(&v.until))
+		copy(v.ask.hash[:], hash)
+		v.until = earlier(v.until, v.expires)
 		return err
 	})
-	if missing(err) {
-		return session{}, until, identity.ErrSession.New()
+	found := make(map[tokenAsk]liveSession, len(lines))
+	for _, v := range lines {
+		if v.kind != auth.Patient { // persons have no grants
+			if v.grants, err = grantsOf(ctx, tx, v.account); err != nil {
+				return nil, err
+			}
+		}
+		found[v.ask] = v.liveSession
 	}
-	return out, earlier(until, out.expires), err
+	return found, err
 }
 
 // seen moves the idle end on, at most once each seenEvery over all processes.

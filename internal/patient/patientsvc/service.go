@@ -16,13 +16,14 @@ import (
 
 // Service implements patient.Service.
 type Service struct {
-	clock    clock.Clock
-	authz    *authz.Engine
-	crypt    *crypt.Ring
-	accounts identity.Service
-	verifier Verifier
-	store    store
-	bookers  *bookers
+	clock      clock.Clock
+	authz      *authz.Engine
+	crypt      *crypt.Ring
+	accounts   identity.Service
+	verifier   Verifier
+	store      store
+	bookers    *bookers
+	askBookers *askBookers
 }
 
 // Bounds. The tables' CHECKs hold those of persons, entries, tries and checks too: a

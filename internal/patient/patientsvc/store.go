@@ -96,6 +96,42 @@ func (s store) linked(ctx context.Context, t patient.TenantID, a accountID, p pa
 	return v, err
 }
 
+// linkedMany is linked for many at once; what is not linked is left out. An account has
+// few links, so all of its links are read.
+func (s store) linkedMany(ctx context.Context, t patient.TenantID, asks []linkAsk) (found map[linkAsk]linked, err error) {
+	args := []any{t}
+	wanted := make(map[linkAsk]bool, len(asks))
+	for _, a := range asks {
+		args = append(args, a.account)
+		wanted[a] = true
+	}
+	for n := len(asks); n&(n-1) != 0; n++ { // few texts
+		args = append(args, asks[0].account)
+	}
+	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		found = make(map[linkAsk]linked, len(asks))
+		rows, err := tx.Query(ctx, `SELECT `+columns+`, l.relationship, l.account_id FROM link l
+			JOIN patient p ON p.tenant_id = l.tenant_id AND p.id = l.patient_id
+			WHERE l.tenant_id = $1 AND l.account_id IN (`+db.In(2, len(args)-1)+`) AND l.state = 'active' AND p.shredded_at IS NULL`, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var v linked
+			var a accountID
+			if err := rows.Scan(append(v.fields(), &v.rel, &a)...); err != nil {
+				return err
+			}
+			if k := (linkAsk{a, v.id}); wanted[k] {
+				found[k] = v
+			}
+		}
+		return rows.Err()
+	})
+	return found, err
+}
+
 // family lists the persons of an account, oneself first.
 func (s store) family(ctx context.Context, t patient.TenantID, a accountID) (out []linked, err error) {
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {

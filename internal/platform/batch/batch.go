@@ -76,24 +76,23 @@ type item[In, Out any] struct {
 	done  chan Result[Out] // buffered: a writer never waits for a client
 }
 
-// writer takes what waits. Scopes take turns, so one tenant's rush does not starve the others.
+// writer takes what waits; it lives while something does. Scopes take turns, so one
+// tenant's rush does not starve the others.
 type writer[Scope comparable, In, Out any] struct {
 	mu      sync.Mutex
-	wake    chan struct{}
+	busy    bool // its goroutine runs
 	waiting map[Scope][]*item[In, Out]
 	turns   []Scope // scopes with waiting items, each once
 	count   int
 	closed  bool
 }
 
-// New starts the writers. Close ends them.
+// New makes a combiner. Nothing runs until something waits.
 func New[Scope comparable, In, Out any](opt Options, work Work[Scope, In, Out]) *Combiner[Scope, In, Out] {
 	opt = opt.filled()
 	c := &Combiner[Scope, In, Out]{opt: opt, work: work, ends: make(chan struct{})}
 	for range opt.Writers {
-		w := &writer[Scope, In, Out]{wake: make(chan struct{}, 1), waiting: map[Scope][]*item[In, Out]{}}
-		c.writers = append(c.writers, w)
-		c.running.Go(func() { c.run(w) })
+		c.writers = append(c.writers, &writer[Scope, In, Out]{waiting: map[Scope][]*item[In, Out]{}})
 	}
 	return c
 }
@@ -140,7 +139,7 @@ func (c *Combiner[Scope, In, Out]) Close() {
 func (c *Combiner[Scope, In, Out]) Do(ctx context.Context, scope Scope, hash uint64, in In) (Out, error) {
 	it := &item[In, Out]{in: in, since: clock.Mono(), done: make(chan Result[Out], 1)}
 	w := c.writers[hash%uint64(len(c.writers))]
-	if !w.put(scope, c.opt.Queue, it) {
+	if !c.put(w, scope, c.opt.Queue, it) {
 		c.opt.Metrics.refused(c.opt.Name)
 		var none Out
 		return none, ErrBusy.After(time.Second + rand.N(time.Second))
@@ -154,10 +153,10 @@ func (c *Combiner[Scope, In, Out]) Do(ctx context.Context, scope Scope, hash uin
 	}
 }
 
-func (w *writer[Scope, In, Out]) put(scope Scope, bound int, items ...*item[In, Out]) bool {
+func (c *Combiner[Scope, In, Out]) put(w *writer[Scope, In, Out], scope Scope, bound int, items ...*item[In, Out]) bool {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.closed || w.count+len(items) > bound {
-		w.mu.Unlock()
 		return false
 	}
 	if len(w.waiting[scope]) == 0 {
@@ -165,19 +164,20 @@ func (w *writer[Scope, In, Out]) put(scope Scope, bound int, items ...*item[In, 
 	}
 	w.waiting[scope] = append(w.waiting[scope], items...)
 	w.count += len(items)
-	w.mu.Unlock()
-	select {
-	case w.wake <- struct{}{}:
-	default:
+	if !w.busy {
+		w.busy = true
+		c.running.Go(func() { c.run(w) })
 	}
 	return true
 }
 
-// take gives the next scope's items, at most limit; none when nothing waits.
+// take gives the next scope's items, at most limit; none when nothing waits, and then the
+// writer ends.
 func (w *writer[Scope, In, Out]) take(limit int) (scope Scope, out []*item[In, Out]) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.turns) == 0 {
+		w.busy = false
 		return scope, nil
 	}
 	scope, w.turns = w.turns[0], w.turns[1:]
@@ -197,18 +197,10 @@ func (w *writer[Scope, In, Out]) take(limit int) (scope Scope, out []*item[In, O
 func (c *Combiner[Scope, In, Out]) run(w *writer[Scope, In, Out]) {
 	for {
 		scope, items := w.take(c.opt.Max)
-		if len(items) > 0 {
-			c.batch(w, scope, c.fresh(items))
-			continue
+		if len(items) == 0 {
+			return
 		}
-		select {
-		case <-w.wake:
-		case <-c.ends:
-			if scope, items = w.take(c.opt.Max); len(items) == 0 {
-				return
-			}
-			c.batch(w, scope, c.fresh(items))
-		}
+		c.batch(w, scope, c.fresh(items))
 	}
 }
 
@@ -305,7 +297,7 @@ func (c *Combiner[Scope, In, Out]) answer(w *writer[Scope, In, Out], scope Scope
 		}
 		it.done <- r
 	}
-	if len(again) > 0 && !w.put(scope, c.opt.Queue+len(again), again...) { // they had their places already
+	if len(again) > 0 && !c.put(w, scope, c.opt.Queue+len(again), again...) { // they had their places already
 		for _, it := range again {
 			it.done <- Result[Out]{Err: ErrBusy.After(time.Second)}
 		}

@@ -584,7 +584,7 @@ func TestLotteryCrash(t *testing.T) {
 		if _, rep := w.verified(l, lottery.Trust{WitnessKey: seen.Key()}); rep.Won != 8 || rep.Lost != 12 {
 			t.Errorf("%+v", rep)
 		}
-		if n := w.number(`SELECT COUNT(*) FROM hold WHERE tenant_id = $1`, w.tenant); n != 8 {
+		if n := w.number(`SELECT COUNT(*) FROM appointment WHERE tenant_id = $1 AND state = 'pending'`, w.tenant); n != 8 {
 			t.Errorf("%d holds", n)
 		}
 		w.due()

@@ -621,3 +621,53 @@ func TestSQLiteFiles(t *testing.T) {
 		t.Errorf("files %v, %v", entries, err)
 	}
 }
+
+// TestPipeline: the statements of a pipeline run in order with their results; what is put
+// off to the end is committed with the rest, or nothing is.
+func TestPipeline(t *testing.T) {
+	dbtest.Each(t, shelf, func(t *testing.T, srv *db.Server) {
+		d, ctx := open(t, srv, "shelf"), ctxOf(t)
+		err := d.Write(ctx, tenantA, func(ctx context.Context, tx db.Tx) error {
+			if err := add(ctx, tx, tenantA, "a"); err != nil {
+				return err
+			}
+			var seen []int64
+			p := &db.Pipeline{}
+			number := db.Each(func(r db.Rows) error {
+				var n int64
+				err := r.Scan(&n)
+				seen = append(seen, n)
+				return err
+			})
+			p.Query(number, `SELECT COUNT(*) FROM thing WHERE tenant_id = $1`, tenantA)
+			p.Exec(`DELETE FROM thing WHERE tenant_id = $1`, tenantA)
+			p.Query(number, `SELECT COUNT(*) FROM thing WHERE tenant_id = $1`, tenantA)
+			if err := tx.Send(ctx, p); err != nil {
+				return err
+			}
+			if len(seen) != 2 || seen[0] != 1 || seen[1] != 0 {
+				t.Errorf("seen %v", seen)
+			}
+			if err := add(ctx, tx, tenantA, "b"); err != nil {
+				return err
+			}
+			tx.Last(`DELETE FROM thing WHERE tenant_id = $1`, tenantA)
+			return add(ctx, tx, tenantA, "c") // before what was put off
+		})
+		if err != nil || count(t, d, tenantA) != 0 {
+			t.Errorf("%v, %d rows", err, count(t, d, tenantA))
+		}
+		hooks := 0
+		err = d.Write(ctx, tenantA, func(ctx context.Context, tx db.Tx) error {
+			tx.OnCommit(func() { hooks++ })
+			tx.Last(`INSERT INTO nowhere (tenant_id) VALUES ($1)`, tenantA)
+			return add(ctx, tx, tenantA, "d")
+		})
+		if err == nil || hooks != 0 || count(t, d, tenantA) != 0 {
+			t.Errorf("a statement put off failed: %v, %d hooks, %d rows", err, hooks, count(t, d, tenantA))
+		}
+		if err := d.Write(ctx, tenantA, func(ctx context.Context, tx db.Tx) error { return add(ctx, tx, tenantA, "e") }); err != nil {
+			t.Errorf("the connection is of no use afterwards: %v", err)
+		}
+	})
+}

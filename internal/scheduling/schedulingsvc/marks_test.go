@@ -28,8 +28,7 @@ func TestMarks(t *testing.T) {
 	booked := asking(full)
 	now := &mark{full: map[id.ID[scheduling.Slot]]bool{full: true}, keys: map[id.ID[scheduling.Appointment]]bool{booked.Request.ID: true}}
 	m := newMarks(func(context.Context, scheduleKey) (*mark, error) {
-		v := *now
-		return &mark{sold: v.sold, full: v.full, keys: v.keys}, nil
+		return &mark{sold: now.sold, full: now.full, keys: now.keys}, nil
 	})
 	var gone, back int
 	m.gone, m.back = func(scheduleKey) { gone++ }, func(scheduleKey) { back++ }

@@ -151,7 +151,7 @@ func (s *Service) await(ctx context.Context, tenant payment.TenantID, pid paymen
 		case <-tick.C:
 		}
 		p, err := s.store.get(ctx, s.base.DB, tenant, pid)
-		if err == nil || !errors.Is(err, payment.ErrNotFound) {
+		if err == nil || ctx.Err() == nil && !errors.Is(err, payment.ErrNotFound) {
 			return p, err
 		}
 	}

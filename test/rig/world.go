@@ -239,7 +239,7 @@ func (w *World) Flags() []string {
 	flags := slices.Concat(w.Where(), []string{
 		"--wechat-account", w.account, "--sms-url", w.sms.URL(), "--sms-key-id", "test", "--sms-key", "file:" + filepath.Join(w.Dir, "sms.key"),
 		"--realname-url", w.names.URL(), "--realname-key-id", "test", "--realname-key", "file:" + filepath.Join(w.Dir, "sms.key"),
-		"--trust-proxy", "--rate-per-address", "100000", "--rate-per-account", "100", "--log-level", "warn",
+		"--trust-proxy", "--rate-per-address", "100000", "--rate-per-account", "30", "--log-level", "warn",
 	})
 	if w.Engine == Postgres {
 		flags = append(flags, "--nats", w.NATS)

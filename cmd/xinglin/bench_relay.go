@@ -39,7 +39,7 @@ func (c *benchRelayCmd) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	rep := relayReport{Bench: "relay", How: "outbox rows claimed, published as atomic batches to the broker in this process (sync always), marked; filling is not timed"}
 	for _, e := range c.Engines {
-		o := relay.Options{Dir: dir, Rounds: c.Rounds, Seconds: time.Duration(c.Seconds) * time.Second}
+		o := relay.Options{Dir: dir, Rounds: c.Rounds, Each: time.Duration(c.Seconds) * time.Second}
 		var got []relay.Result
 		if e == "sqlite" {
 			got, err = relay.SQLite(ctx, o)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/platform/db"
@@ -135,6 +134,3 @@ func (r *run) channel(ctx context.Context, faults map[string]any) error {
 	_, err := r.wire.must(ctx, call{base: r.site.payURL, method: http.MethodPost, path: "/sim/faults", body: faults}, nil)
 	return err
 }
-
-// plain is an id in text without its dashes, as `LOWER(HEX(id))` gives it.
-func plainID(s string) string { return strings.ReplaceAll(s, "-", "") }

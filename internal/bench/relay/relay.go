@@ -44,9 +44,9 @@ var (
 
 // Options of one run.
 type Options struct {
-	Dir     string        // for the broker's and SQLite's files; they are removed
-	Rounds  int           // of each variant; the first is dropped when there are more than one
-	Seconds time.Duration // of relaying in each round
+	Dir    string        // for the broker's and SQLite's files; they are removed
+	Rounds int           // of each variant; the first is dropped when there are more than one
+	Each   time.Duration // of relaying in each round
 }
 
 // Spread is a median with the least and the most of the rounds.
@@ -94,7 +94,7 @@ func Run(ctx context.Context, srv *db.Server, o Options) ([]Result, error) {
 	for _, each := range []int{Batched, 1} {
 		var rounds []round
 		for n := range o.Rounds {
-			r, err := measure(ctx, d, filepath.Join(o.Dir, fmt.Sprintf("broker-%s-%d-%d", srv.Engine(), each, n)), each, o.Seconds)
+			r, err := measure(ctx, d, filepath.Join(o.Dir, fmt.Sprintf("broker-%s-%d-%d", srv.Engine(), each, n)), each, o.Each)
 			if err != nil {
 				return out, fmt.Errorf("%s, %d events a row: %w", srv.Engine(), each, err)
 			}

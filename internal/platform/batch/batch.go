@@ -35,9 +35,9 @@ type Result[Out any] struct {
 	Err error
 }
 
-// Again marks a Result.Err that is tried once more in a later batch, at most Options.Tries
+// ErrAgain marks a Result.Err that is tried once more in a later batch, at most Options.Tries
 // times: a rival stood in the way that is gone now.
-var Again = errors.New("batch: again") //nolint:errname // reads as a word: return batch.Again
+var ErrAgain = errors.New("batch: again")
 
 // Work runs one batch in one transaction and returns a result for each item, in order.
 // Items are of one scope (a tenant). ctx has the batch's own deadline and no client's.
@@ -288,7 +288,7 @@ func (c *Combiner[Scope, In, Out]) answer(w *writer[Scope, In, Out], scope Scope
 	var again []*item[In, Out]
 	for i, it := range items {
 		r := results[i]
-		if errors.Is(r.Err, Again) {
+		if errors.Is(r.Err, ErrAgain) {
 			if it.tries++; it.tries < c.opt.Tries {
 				again = append(again, it)
 				continue

@@ -212,7 +212,7 @@ func TestLostConnection(t *testing.T) {
 		case ins[0] == 1 && n < 3:
 			return nil, lost.New()
 		case ins[0] == 2:
-			return results{{Err: batch.Again}}, nil
+			return results{{Err: batch.ErrAgain}}, nil
 		case ins[0] == 3:
 			return nil, lost.New()
 		}

@@ -89,7 +89,7 @@ func (p oneByOne) hold(ctx context.Context, t scheduling.TenantID, h *holding) (
 		switch {
 		case err != nil:
 			return appointmentRow{}, false, err
-		case r.Err == batch.Again: //nolint:errorlint // it is never wrapped
+		case r.Err == batch.ErrAgain: //nolint:errorlint // it is never wrapped
 			continue
 		}
 		return r.Out.row, r.Out.hit, r.Err

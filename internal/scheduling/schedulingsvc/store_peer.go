@@ -171,7 +171,7 @@ func (b *bid) orNoSeat(ctx context.Context, tx db.Tx) error {
 	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM slot WHERE tenant_id = $1 AND schedule_id = $2 AND taken <> full_mask AND starts_at > $3)`,
 		tx.Tenant(), b.h.Request.Schedule, tx.Now().UnixMicro()).Scan(&free)
 	if free {
-		b.err = batch.Again
+		b.err = batch.ErrAgain
 	}
 	return err
 }

@@ -242,7 +242,7 @@ func explain(ctx context.Context, tx db.Tx, v *sale) (back map[id.ID[scheduling.
 		case busy[b]:
 			b.state, b.err = bidRefused, scheduling.ErrLimitReached.New()
 		case dropped:
-			b.state, b.err = bidRefused, batch.Again
+			b.state, b.err = bidRefused, batch.ErrAgain
 		}
 		if dropped {
 			v.takeBack(b)

@@ -21,7 +21,7 @@ func TestCompliance(t *testing.T) {
 	for _, m := range file.FindAllStringSubmatch(string(b), -1) {
 		where := m[1]
 		if !strings.Contains(where, "/") { // in the table of the registration rules
-			where = path.Join("internal/scheduling/schedulingsvc", where)
+			where = path.Join("internal/scheduling/bookingrules", where)
 		}
 		src, err := os.ReadFile("../../" + where)
 		if err != nil {

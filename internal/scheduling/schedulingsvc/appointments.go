@@ -10,11 +10,12 @@ import (
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 )
 
 // shown adds what depends on the moment.
 func (s *Service) shown(a scheduling.Appointment) scheduling.Appointment {
-	a.Cancellable = cancellable(cancelFacts{State: a.State, Settlement: a.Settlement, Fee: a.Fee, Cutoff: a.CancelBefore}, s.base.Clock.Now())
+	a.Cancellable = bookingrules.Cancellable(bookingrules.CancelFacts{State: a.State, Settlement: a.Settlement, Fee: a.Fee, Cutoff: a.CancelBefore}, s.base.Clock.Now())
 	return a
 }
 

@@ -15,6 +15,7 @@ import (
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 )
 
 // keyDrift is how far a key's time may be from ours: keys that lie together in time lie
@@ -92,7 +93,7 @@ func (s *Service) hold(ctx context.Context, r scheduling.HoldRequest) (out held,
 	if err = allowed(h, booker, now); err != nil {
 		return s.knownOr(ctx, who.Tenant, h, err)
 	}
-	obs.SetNumber(ctx, regNo(r.ID, sess.Date))
+	obs.SetNumber(ctx, bookingrules.RegNo(r.ID, sess.Date))
 	v, hit, err := s.seats.hold(ctx, who.Tenant, h)
 	if err != nil {
 		return out, err
@@ -169,22 +170,22 @@ func allowed(h *holding, b patient.Booker, now time.Time) error {
 	if !h.Request.Any {
 		start = sch.slot(h.Request.Slot).StartsAt
 	}
-	err := bookable(*h.Rules, bookFacts{Day: sch.Date, SlotStart: start, ReleasedAt: sch.ReleasedAt, Stopped: sch.Stopped}, now)
+	err := bookingrules.Bookable(*h.Rules, bookingrules.SlotFacts{Day: sch.Date, SlotStart: start, ReleasedAt: sch.ReleasedAt, Stopped: sch.Stopped}, now)
 	if err != nil {
 		return err
 	}
-	return checkAge(h.Rules.Age, b.Birth, b.Birth != 0, sch.Date, sch.paediatric)
+	return bookingrules.CheckAge(h.Rules.Age, b.Birth, b.Birth != 0, sch.Date, sch.paediatric)
 }
 
 // suspended refuses a person who missed or gave back too many visits.
 func suspended(r *scheduling.BookingRules, past incidents, today clock.Date) error {
-	until, blocked := blockedUntil(r.NoShow, past.missed, today)
+	until, blocked := bookingrules.BlockedUntil(r.NoShow, past.missed, today)
 	for _, a := range r.Returns {
 		days := past.returned
 		if a.SameDay {
 			days = past.returnedSameDay
 		}
-		if u, hit := blockedUntil(a, days, today); hit && u > until {
+		if u, hit := bookingrules.BlockedUntil(a, days, today); hit && u > until {
 			until, blocked = u, true
 		}
 	}

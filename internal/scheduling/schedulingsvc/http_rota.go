@@ -12,6 +12,7 @@ import (
 	"xinglin/internal/kernel/page"
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 )
 
 // ruleBody is what a rule says.
@@ -84,7 +85,7 @@ func minuteOf(s string) scheduling.Minute {
 	if _, err := fmt.Sscanf(s, "%d:%d", &h, &m); err != nil {
 		return -1
 	}
-	return hm(h, m)
+	return scheduling.Minute(h*60 + m)
 }
 
 type listRotasIn struct {
@@ -249,8 +250,8 @@ func (s *Service) getRules(ctx context.Context, _ *struct{}) (*tagged[rulesBody]
 
 func rulesOut(r scheduling.BookingRules, version int64) *tagged[rulesBody] {
 	b := rulesBody{Values: r, Version: version}
-	for _, p := range presets {
-		v, _ := preset(p.Name)
+	for _, p := range bookingrules.Presets {
+		v, _ := bookingrules.Preset(p.Name)
 		b.Presets = append(b.Presets, presetBody{p.Name, p.ZH, p.EN, v})
 	}
 	return &tagged[rulesBody]{httpx.ETag(version), b}
@@ -269,7 +270,7 @@ func (s *Service) putRules(ctx context.Context, in *putRulesIn) (*tagged[rulesBo
 	if err != nil {
 		return nil, err
 	}
-	r, known := preset(in.Body.Preset)
+	r, known := bookingrules.Preset(in.Body.Preset)
 	if !known {
 		return nil, scheduling.ErrRulesInvalid.At("preset", "unknown")
 	}

@@ -15,6 +15,7 @@ import (
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/fanout"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 	"xinglin/internal/testkit/apitest"
 )
 
@@ -192,7 +193,7 @@ func TestRulesRoutes(t *testing.T) {
 		p, _ := w.person()
 		h.Do(p, "GET", "/booking-rules", nil).Refused(t, 403, "authz.denied")
 		r := h.Do(w.operator, "GET", "/booking-rules", nil).Want(t, 200).Map(t)
-		if r["version"] != float64(0) || len(r["presets"].([]any)) != len(presets) {
+		if r["version"] != float64(0) || len(r["presets"].([]any)) != len(bookingrules.Presets) {
 			t.Fatalf("%v", r)
 		}
 		h.Do(p, "PUT", "/booking-rules", map[string]any{"preset": "early"}, apitest.IfMatch(0)).Refused(t, 403, "authz.denied")

@@ -17,6 +17,7 @@ import (
 	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/state"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 	"xinglin/internal/scheduling/lottery"
 )
 
@@ -235,7 +236,7 @@ func (s *Service) mayWin(ctx context.Context, t scheduling.TenantID, o entryOffe
 	if err != nil {
 		return err
 	}
-	return checkAge(o.Rules.Age, b.Birth, b.Birth != 0, sch.Date, kept.paediatric)
+	return bookingrules.CheckAge(o.Rules.Age, b.Birth, b.Birth != 0, sch.Date, kept.paediatric)
 }
 
 // nonceSize is the size of what hides an entry in the public list, in bytes.

@@ -10,6 +10,7 @@ import (
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/batch"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 )
 
 // Peers are other ways to take a seat, which `xinglin bench` measures beside the
@@ -128,7 +129,7 @@ func (m *memorySeats) hold(_ context.Context, _ scheduling.TenantID, h *holding)
 		found, _ = m.sessions.LoadOrStore(h.Session.ID, make(memorySession, len(h.Session.slots)))
 	}
 	taken := found.(memorySession)
-	limit := memoryLimit{h.Session.Date, h.Request.Patient, scopeOf(h.Rules.Limit, h.Session.scheduleRow)}
+	limit := memoryLimit{h.Session.Date, h.Request.Patient, bookingrules.Scope(h.Rules.Limit, h.Session.Schedule)}
 	if _, busy := m.limits.LoadOrStore(limit, true); busy {
 		return appointmentRow{}, false, scheduling.ErrLimitReached.New()
 	}
@@ -137,7 +138,7 @@ func (m *memorySeats) hold(_ context.Context, _ scheduling.TenantID, h *holding)
 		if !h.Request.Any && slot.ID != h.Request.Slot {
 			continue
 		}
-		if bit := takeAtomically(&taken[i], fullMask(slot.Capacity)); bit != 0 {
+		if bit := takeAtomically(&taken[i], bookingrules.FullMask(slot.Capacity)); bit != 0 {
 			b := bid{h: h, tray: &tray{slot: slot}, bit: bit}
 			v := b.appointment(&till{session: h.Session}, m.clock.Now())
 			m.sold.Store(v.ID, v)
@@ -152,7 +153,7 @@ func (m *memorySeats) hold(_ context.Context, _ scheduling.TenantID, h *holding)
 func takeAtomically(taken *atomic.Int64, full int64) int64 {
 	for {
 		was := taken.Load()
-		after, bit, ok := takeSeat(was, full)
+		after, bit, ok := bookingrules.TakeSeat(was, full)
 		if !ok {
 			return 0
 		}
@@ -166,7 +167,7 @@ func takeAtomically(taken *atomic.Int64, full int64) int64 {
 func echoed(r scheduling.HoldRequest, now time.Time) scheduling.Appointment {
 	day := clock.DateOf(now).Add(3)
 	return scheduling.Appointment{
-		ID: r.ID, RegNo: regNo(r.ID, day), Patient: r.Patient, Schedule: id.As[scheduling.Schedule](r.ID), Slot: id.As[scheduling.Slot](r.ID), Date: day, Session: scheduling.Morning,
+		ID: r.ID, RegNo: bookingrules.RegNo(r.ID, day), Patient: r.Patient, Schedule: id.As[scheduling.Schedule](r.ID), Slot: id.As[scheduling.Slot](r.ID), Date: day, Session: scheduling.Morning,
 		StartsAt: day.At(8 * 60), EndsAt: day.At(9 * 60), Department: scheduling.DepartmentID(r.ID), Practitioner: scheduling.PractitionerID(r.ID), Class: scheduling.Ordinary,
 		Location: "门诊楼3层", Number: 18, State: scheduling.Booked, CancelBefore: day.At(0), Cancellable: true, Version: 1, CreatedAt: now,
 	}

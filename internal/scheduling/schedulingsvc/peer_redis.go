@@ -13,6 +13,7 @@ import (
 	"xinglin/internal/platform/batch"
 	"xinglin/internal/platform/resp"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 )
 
 // redisSeats is the way of flash sales: a Lua script decides in Redis, whose log is
@@ -66,7 +67,7 @@ func (r *redisSeats) hold(ctx context.Context, t scheduling.TenantID, h *holding
 	if !ok || err1 != nil || err2 != nil || i < 0 || i >= len(h.Session.slots) {
 		return appointmentRow{}, false, fmt.Errorf("redis answers %q", answer)
 	}
-	got := takenSeat{h: h, slot: &h.Session.slots[i], bit: bitOf(n)}
+	got := takenSeat{h: h, slot: &h.Session.slots[i], bit: bookingrules.BitOf(n)}
 	if r.combine != nil {
 		v, err := r.combine.Do(ctx, t, writerOf(h), got)
 		return v.row, v.hit, err
@@ -104,7 +105,7 @@ func (r *redisSeats) ask(ctx context.Context, t scheduling.TenantID, h *holding)
 	}
 	args := []string{
 		"EVALSHA", script, "3", "k:" + h.Request.ID.String(),
-		fmt.Sprintf("d:%s:%d:%s:%d", t, h.Session.Date, h.Request.Patient, scopeOf(h.Rules.Limit, h.Session.scheduleRow)),
+		fmt.Sprintf("d:%s:%d:%s:%d", t, h.Session.Date, h.Request.Patient, bookingrules.Scope(h.Rules.Limit, h.Session.Schedule)),
 		"s:" + id.As[id.Any](h.Session.ID).String(), h.Request.ID.String(), strconv.Itoa(from), strconv.Itoa(to),
 	}
 	for i := range h.Session.slots {

@@ -7,6 +7,7 @@ import (
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/payment"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 )
 
 // sale is one batch of requests under the locks of its sessions: what was read there,
@@ -108,14 +109,14 @@ func (s *sale) give(b *bid) error {
 		}
 		start = named.StartsAt
 	}
-	err := bookable(*b.h.Rules, bookFacts{Day: t.Date, SlotStart: start, ReleasedAt: t.released, Stopped: t.stopped}, s.now)
+	err := bookingrules.Bookable(*b.h.Rules, bookingrules.SlotFacts{Day: t.Date, SlotStart: start, ReleasedAt: t.released, Stopped: t.stopped}, s.now)
 	if err != nil {
 		return err
 	}
 	if err := suspended(b.h.Rules, s.past[b.h.Request.Patient], clock.DateOf(s.now)); err != nil {
 		return err
 	}
-	if err := checkCaps(b.h.Rules.Caps, t.Date, s.days[b.h.Request.Patient]); err != nil {
+	if err := bookingrules.CheckCaps(b.h.Rules.Caps, t.Date, s.days[b.h.Request.Patient]); err != nil {
 		return err
 	}
 	free := t.Fee == 0
@@ -123,7 +124,7 @@ func (s *sale) give(b *bid) error {
 		if !b.h.Request.Any && y.slot.ID != b.h.Request.Slot || b.h.Request.Any && !y.slot.StartsAt.After(s.now) {
 			continue
 		}
-		after, bit, ok := takeSeat(y.taken, fullMask(y.slot.Capacity))
+		after, bit, ok := bookingrules.TakeSeat(y.taken, bookingrules.FullMask(y.slot.Capacity))
 		if !ok {
 			continue
 		}
@@ -179,12 +180,12 @@ func (s *sale) reopen(back map[id.ID[scheduling.Schedule]]bool) bool {
 func (b *bid) appointment(t *till, now time.Time) appointmentRow {
 	h, slot := b.h, b.tray.slot
 	v := appointmentRow{
-		AnySlot: h.Request.Any, Scope: scopeOf(h.Rules.Limit, t.scheduleRow), PerAccount: h.Rules.Limit.Per == scheduling.PerAccount,
-		Seat: numberOf(slot.First, seatOf(b.bit)),
+		AnySlot: h.Request.Any, Scope: bookingrules.Scope(h.Rules.Limit, t.Schedule), PerAccount: h.Rules.Limit.Per == scheduling.PerAccount,
+		Seat: bookingrules.NumberOf(slot.First, bookingrules.SeatOf(b.bit)),
 		Appointment: scheduling.Appointment{
-			ID: h.Request.ID, RegNo: regNo(h.Request.ID, t.Date), Account: h.Account, Patient: h.Request.Patient, Schedule: t.ID, Slot: slot.ID, Date: t.Date, Session: t.Session,
+			ID: h.Request.ID, RegNo: bookingrules.RegNo(h.Request.ID, t.Date), Account: h.Account, Patient: h.Request.Patient, Schedule: t.ID, Slot: slot.ID, Date: t.Date, Session: t.Session,
 			StartsAt: slot.StartsAt, EndsAt: slot.EndsAt, Campus: t.Campus, Department: t.Department, Practitioner: t.Practitioner, Class: t.Class,
-			Location: t.Location, Fee: t.Fee, State: firstState(t.Fee), CancelBefore: cancelBefore(h.Rules.Cancel, t.Date, t.Class, slot.StartsAt),
+			Location: t.Location, Fee: t.Fee, State: bookingrules.FirstState(t.Fee), CancelBefore: bookingrules.CancelBefore(h.Rules.Cancel, t.Date, t.Class, slot.StartsAt),
 			Version: 1, CreatedAt: now,
 		},
 	}
@@ -192,7 +193,7 @@ func (b *bid) appointment(t *till, now time.Time) appointmentRow {
 		v.Number = v.Seat
 		return v
 	}
-	v.HoldExpiresAt = holdExpiry(*h.Rules, now, slot.EndsAt)
+	v.HoldExpiresAt = bookingrules.HoldExpiry(*h.Rules, now, slot.EndsAt)
 	v.Payment = id.As[payment.Payment](v.ID)
 	return v
 }

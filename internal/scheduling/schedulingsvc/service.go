@@ -16,6 +16,7 @@ import (
 	"xinglin/internal/platform/fanout"
 	"xinglin/internal/platform/module"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 	"xinglin/internal/tenant"
 )
 
@@ -36,7 +37,7 @@ type Service struct {
 	live     *fanout.Hub
 	boards   *boards
 	told     *fanout.Teller
-	pick     pick
+	pick     bookingrules.Pick
 	lots     lots // lotteries: the witness and what is read often
 }
 
@@ -78,10 +79,10 @@ func (s *Service) Slots(ctx context.Context, t scheduling.TenantID, schedule id.
 		return nil, err
 	}
 	now := s.base.Clock.Now()
-	_, paused := pausedUntil(rules, now)
+	_, paused := bookingrules.PausedUntil(rules, now)
 	for i := range slots {
 		day := clock.DateOf(slots[i].StartsAt)
-		closed := paused || !now.Before(closesAt(rules, day, slots[i].StartsAt))
+		closed := paused || !now.Before(bookingrules.ClosesAt(rules, day, slots[i].StartsAt))
 		if closed && now.Before(slots[i].StartsAt) {
 			slots[i].State = scheduling.SlotClosed
 		}
@@ -105,7 +106,7 @@ func (s *Service) SetRules(ctx context.Context, r scheduling.BookingRules, versi
 	if err != nil {
 		return 0, err
 	}
-	if err := checkRules(r); err != nil {
+	if err := bookingrules.Check(r); err != nil {
 		return 0, err
 	}
 	return s.store.setRules(ctx, who.Tenant, r, version, policy)

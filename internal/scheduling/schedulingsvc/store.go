@@ -12,6 +12,7 @@ import (
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 )
 
 // store is the SQL of the context.
@@ -86,7 +87,7 @@ func (s store) rules(ctx context.Context, t scheduling.TenantID) (r scheduling.B
 func rulesIn(ctx context.Context, tx db.Tx) (r scheduling.BookingRules, version int64, err error) {
 	err = tx.QueryRow(ctx, `SELECT rules, version FROM booking_rules WHERE tenant_id = $1`, tx.Tenant()).Scan(db.JSONInto(&r), &version)
 	if errors.Is(err, db.ErrNoRows) {
-		return defaultRules(), 0, nil
+		return bookingrules.Default(), 0, nil
 	}
 	return r, version, err
 }
@@ -140,7 +141,7 @@ func (s store) releaseAnew(ctx context.Context, tx db.Tx, r scheduling.BookingRu
 	}
 	for _, d := range days {
 		_, err := tx.Exec(ctx, `UPDATE schedule SET released_at = $3, version = version + 1, updated_at = $4 WHERE tenant_id = $1 AND day = $2 AND released_at > $4 AND lottery_s = 0`,
-			tx.Tenant(), d, releasedAt(r, d).UnixMicro(), now.UnixMicro())
+			tx.Tenant(), d, bookingrules.ReleasedAt(r, d).UnixMicro(), now.UnixMicro())
 		if err != nil {
 			return err
 		}

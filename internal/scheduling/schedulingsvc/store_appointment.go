@@ -15,6 +15,7 @@ import (
 	"xinglin/internal/platform/outbox"
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 )
 
 // appointmentRow is an appointment as stored. Seat is the number that belongs to its seat,
@@ -38,7 +39,7 @@ func scanAppointment(r db.Row, v *appointmentRow) error {
 	err := r.Scan(&v.ID, &v.Account, &v.Patient, &v.Schedule, &v.Slot, &v.AnySlot, &v.PerAccount, &v.Scope, &v.Date, (*string)(&v.Session), db.Instant(&v.StartsAt), db.Instant(&v.EndsAt),
 		&v.Campus, &v.Department, &v.Practitioner, (*string)(&v.Class), &v.Location, (*int64)(&v.Fee), &v.Seat, (*string)(&v.State), (*string)(&v.CancelReason),
 		db.Instant(&v.HoldExpiresAt), db.Instant(&v.CancelBefore), (*string)(&v.Settlement), &v.Version, db.Instant(&v.CreatedAt))
-	v.RegNo = regNo(v.ID, v.Date)
+	v.RegNo = bookingrules.RegNo(v.ID, v.Date)
 	if v.Fee > 0 {
 		v.Payment = id.As[payment.Payment](v.ID)
 	}
@@ -75,7 +76,7 @@ func (s store) appointment(ctx context.Context, t scheduling.TenantID, a id.ID[s
 		later, err := db.Collect(rows, err, func(r db.Rows, h *scheduling.Transition) error {
 			return r.Scan((*string)(&h.From), (*string)(&h.To), db.Instant(&h.At), &h.By)
 		})
-		v.History = append([]scheduling.Transition{{To: firstState(v.Fee), At: v.CreatedAt, By: byHold}}, later...)
+		v.History = append([]scheduling.Transition{{To: bookingrules.FirstState(v.Fee), At: v.CreatedAt, By: byHold}}, later...)
 		return err
 	})
 	return v, err
@@ -208,7 +209,7 @@ func (s store) giveBackLater(ctx context.Context, tx db.Tx, v appointmentRow, se
 // freeSeat clears the seat's bit and counts it off.
 func (s store) freeSeat(ctx context.Context, tx db.Tx, v appointmentRow, seat, held, booked int) error {
 	n, err := tx.Exec(ctx, `UPDATE slot SET taken = taken - $3, held = held - $4, booked = booked - $5, version = version + 1 WHERE tenant_id = $1 AND id = $2 AND (taken & $3) <> 0`,
-		tx.Tenant(), v.Slot, bitOf(seat), held, booked)
+		tx.Tenant(), v.Slot, bookingrules.BitOf(seat), held, booked)
 	if err != nil {
 		return err
 	}
@@ -280,7 +281,7 @@ func limited(ctx context.Context, tx db.Tx, l scheduling.LimitScope, v scheduleR
 	var n int
 	err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM appointment WHERE tenant_id = $1 AND day = $2 AND patient_id = $3 AND scope = $4 AND state <> 'cancelled'
 			UNION ALL SELECT 1 AS one FROM appointment WHERE tenant_id = $1 AND day = $2 AND account_id = $5 AND scope = $4 AND per_account AND $6 AND state <> 'cancelled') AS found`,
-		tx.Tenant(), v.Date, p, scopeOf(l, v), a, l.Per == scheduling.PerAccount).Scan(&n)
+		tx.Tenant(), v.Date, p, bookingrules.Scope(l, v.Schedule), a, l.Per == scheduling.PerAccount).Scan(&n)
 	return n > 0, err
 }
 

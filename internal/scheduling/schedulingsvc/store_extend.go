@@ -14,6 +14,7 @@ import (
 	"xinglin/internal/platform/outbox"
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 	"xinglin/internal/scheduling/rotaplan"
 )
 
@@ -155,7 +156,7 @@ func (e *extension) row(p scheduling.PlannedSchedule) scheduleRow {
 	}
 	return scheduleRow{Schedule: scheduling.Schedule{
 		Date: p.Date, Session: d.Session, Campus: d.Campus, Department: d.Department, Practitioner: d.Practitioner, Class: d.Class, Fee: d.Fee,
-		StartsAt: p.StartsAt, EndsAt: p.EndsAt, Location: d.Location, ReleasedAt: releasedAt(e.rules, p.Date), Capacity: seats,
+		StartsAt: p.StartsAt, EndsAt: p.EndsAt, Location: d.Location, ReleasedAt: bookingrules.ReleasedAt(e.rules, p.Date), Capacity: seats,
 	}}
 }
 
@@ -174,7 +175,7 @@ func (e *extension) values(v scheduleRow, p scheduling.PlannedSchedule) []any {
 
 func slotValues(tx db.Tx, schedule id.ID[scheduling.Schedule], sl scheduling.PlannedSlot) []any {
 	return []any{
-		tx.Tenant(), id.New[scheduling.Slot](tx.Now()), schedule, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, 0, 0, int64(0), fullMask(sl.Capacity), int64(1),
+		tx.Tenant(), id.New[scheduling.Slot](tx.Now()), schedule, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, 0, 0, int64(0), bookingrules.FullMask(sl.Capacity), int64(1),
 	}
 }
 
@@ -199,7 +200,7 @@ func (e *extension) change(ctx context.Context, v scheduleRow, p scheduling.Plan
 	var cut [][]any
 	for _, sl := range p.Slots {
 		n, err := e.tx.Exec(ctx, `UPDATE slot SET ends_at = $4, first = $5, capacity = $6, full_mask = $7, version = version + 1 WHERE tenant_id = $1 AND schedule_id = $2 AND starts_at = $3`,
-			e.tx.Tenant(), v.ID, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, fullMask(sl.Capacity))
+			e.tx.Tenant(), v.ID, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, bookingrules.FullMask(sl.Capacity))
 		if err != nil {
 			return false, err
 		}

@@ -9,6 +9,7 @@ import (
 	"xinglin/internal/platform/batch"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 )
 
 // The ways of the field on PostgreSQL. They write the product's rows through the
@@ -86,7 +87,7 @@ func refusedBy(v *sale, b *bid) error {
 	if err := suspended(b.h.Rules, v.past[b.h.Request.Patient], clock.DateOf(v.now)); err != nil {
 		return err
 	}
-	return checkCaps(b.h.Rules.Caps, b.h.Session.Date, v.days[b.h.Request.Patient])
+	return bookingrules.CheckCaps(b.h.Rules.Caps, b.h.Session.Date, v.days[b.h.Request.Patient])
 }
 
 // readPerson adds the person's turn, other visits and past to a pipeline.
@@ -214,8 +215,8 @@ func takeInOne(ctx context.Context, tx db.Tx, v *sale, b *bid) (written bool, er
 			FROM took JOIN unnest($17::uuid[], $18::bigint[], $19::bigint[]) AS w(id, cutoff, expires) ON w.id = took.id
 			ON CONFLICT DO NOTHING RETURNING id)
 		SELECT took.id, took.bit, EXISTS (SELECT 1 FROM made) FROM took`,
-		tx.Tenant(), key, v.now.UnixMicro(), held, booked, h.Request.ID, h.Account, h.Request.Patient, t.ID, scopeOf(rules, t.scheduleRow), int64(t.Fee),
-		tx.Now().UnixMicro(), t.Date, h.Request.Any, rules.Per == scheduling.PerAccount, string(firstState(t.Fee)), slots, cutoffs, expires)
+		tx.Tenant(), key, v.now.UnixMicro(), held, booked, h.Request.ID, h.Account, h.Request.Patient, t.ID, bookingrules.Scope(rules, t.Schedule), int64(t.Fee),
+		tx.Now().UnixMicro(), t.Date, h.Request.Any, rules.Per == scheduling.PerAccount, string(bookingrules.FirstState(t.Fee)), slots, cutoffs, expires)
 	if err := tx.Send(ctx, p); err != nil {
 		return false, err
 	}

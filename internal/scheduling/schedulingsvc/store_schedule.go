@@ -7,6 +7,7 @@ import (
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 	"xinglin/internal/scheduling/seatview"
 )
 
@@ -92,7 +93,7 @@ func (s store) slots(ctx context.Context, t scheduling.TenantID, schedule id.ID[
 		}
 		state := seatview.State(v.Stopped, v.ReleasedAt, v.EndsAt, v.Remaining, now)
 		for i := range out {
-			out[i].State = slotState(state, out[i].StartsAt, out[i].Remaining, out[i].Capacity, now)
+			out[i].State = bookingrules.SlotState(state, out[i].StartsAt, out[i].Remaining, out[i].Capacity, now)
 		}
 		return nil
 	})

@@ -8,6 +8,7 @@ import (
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 )
 
 // readSalePG reads a sale in one round trip. Persons under a cap take turns first, so
@@ -142,7 +143,7 @@ func rivalsPG(ctx context.Context, tx db.Tx, open []*bid) (known map[id.ID[sched
 	for i, b := range open {
 		ids, patients, accounts = append(ids, b.h.Request.ID), append(patients, b.h.Request.Patient), append(accounts, b.h.Account)
 		days, nth = append(days, int32(b.h.Session.Date)), append(nth, int32(i))
-		scopes = append(scopes, scopeOf(b.h.Rules.Limit, b.h.Session.scheduleRow))
+		scopes = append(scopes, bookingrules.Scope(b.h.Rules.Limit, b.h.Session.Schedule))
 		phones = append(phones, b.h.Rules.Limit.Per == scheduling.PerAccount)
 	}
 	p := &db.Pipeline{}

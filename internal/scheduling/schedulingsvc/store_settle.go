@@ -13,6 +13,7 @@ import (
 	"xinglin/internal/platform/outbox"
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 )
 
 // settle gives a confirmed payment its one effect, in the consumer's transaction.
@@ -22,11 +23,11 @@ func (s store) settle(ctx context.Context, tx db.Tx, a id.ID[scheduling.Appointm
 		return err
 	}
 	ctx = obs.WithNumber(ctx, v.RegNo)
-	facts := paidFacts{
+	facts := bookingrules.PaidFacts{
 		State: v.State, Reason: v.CancelReason, Settlement: v.Settlement, Fee: v.Fee, Paid: paid,
 		Stopped: sch.Stopped, Past: !tx.Now().Before(v.StartsAt),
 	}
-	d := decidePaid(facts)
+	d := bookingrules.DecidePaid(facts)
 	if d.Repeat {
 		return nil
 	}
@@ -36,7 +37,7 @@ func (s store) settle(ctx context.Context, tx db.Tx, a id.ID[scheduling.Appointm
 			return err
 		}
 		if !ok {
-			d = refundInstead(facts)
+			d = bookingrules.RefundInstead(facts)
 		}
 	}
 	from := v.State
@@ -118,7 +119,7 @@ func (s store) retake(ctx context.Context, tx db.Tx, v *appointmentRow) (bool, e
 	if err != nil {
 		return false, err
 	}
-	_, bit, ok := takeSeat(taken, full)
+	_, bit, ok := bookingrules.TakeSeat(taken, full)
 	if !ok {
 		return false, nil
 	}
@@ -126,7 +127,7 @@ func (s store) retake(ctx context.Context, tx db.Tx, v *appointmentRow) (bool, e
 	if err == nil && n64 != 1 {
 		return false, errRaced
 	}
-	v.Seat = numberOf(first, seatOf(bit))
+	v.Seat = bookingrules.NumberOf(first, bookingrules.SeatOf(bit))
 	v.Number = v.Seat
 	s.changed(ctx, tx, v.Schedule)
 	return true, err
@@ -203,7 +204,7 @@ func (s store) expire(ctx context.Context, tx db.Tx, a id.ID[scheduling.Appointm
 	if v.State != scheduling.Pending {
 		return nil
 	}
-	if !decideExpire(v.State, v.HoldExpiresAt, tx.Now()) { // the clock was moved
+	if !bookingrules.DecideExpire(v.State, v.HoldExpiresAt, tx.Now()) { // the clock was moved
 		return job.Enqueue(ctx, tx, job.Spec{Kind: jobExpire, Key: a.String(), RunAt: v.HoldExpiresAt, Payload: expiring{[]id.ID[scheduling.Appointment]{a}}, Max: workMax})
 	}
 	from := v.State
@@ -231,7 +232,7 @@ type cancelling struct {
 	scheduling.CancelRequest
 	Rules  scheduling.BookingRules
 	Policy string
-	Pick   pick
+	Pick   bookingrules.Pick
 }
 
 // cancel ends an appointment. One that is cancelled already is the answer as it is.
@@ -248,7 +249,7 @@ func (s store) cancel(ctx context.Context, t scheduling.TenantID, c cancelling) 
 			return scheduling.ErrStale.New()
 		}
 		now := tx.Now()
-		refund, err := decideCancel(cancelFacts{State: v.State, Settlement: v.Settlement, Fee: v.Fee, Cutoff: v.CancelBefore}, c.Reason, now)
+		refund, err := bookingrules.DecideCancel(bookingrules.CancelFacts{State: v.State, Settlement: v.Settlement, Fee: v.Fee, Cutoff: v.CancelBefore}, c.Reason, now)
 		if err != nil {
 			return err
 		}
@@ -256,7 +257,7 @@ func (s store) cancel(ctx context.Context, t scheduling.TenantID, c cancelling) 
 		v.State, v.CancelReason = scheduling.Cancelled, c.Reason
 		at := now
 		if from != scheduling.Pending { // a hold was never sold: its seat is free at once
-			at = seatReturnAt(c.Rules, c.Reason, now, c.Pick)
+			at = bookingrules.SeatReturnAt(c.Rules, c.Reason, now, c.Pick)
 		}
 		if !at.Before(v.StartsAt) {
 			at = now // never wait for a moment when nobody can use it

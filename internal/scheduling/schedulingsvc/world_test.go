@@ -29,6 +29,17 @@ import (
 	"xinglin/internal/testkit/dbtest"
 )
 
+// hm is a time of day.
+func hm(h, m int) scheduling.Minute { return scheduling.Minute(h*60 + m) }
+
+func day(s string) clock.Date {
+	d, err := clock.ParseDate(s)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
 var cal = calendar.Embedded()
 
 // world is one process of the context with the other contexts played by fakes that keep

@@ -1,13 +1,13 @@
-package schedulingsvc
+package bookingrules
 
 import "xinglin/internal/scheduling"
 
 // hm is a time of day.
 func hm(h, m int) scheduling.Minute { return scheduling.Minute(h*60 + m) }
 
-// presets are ready rules made of values that real hospitals publish (RULES 1g). The
+// Presets are ready rules made of values that real hospitals publish (RULES 1g). The
 // first is the default. Numbers marked [M] there need the hospital's own confirmation.
-var presets = []scheduling.Preset{
+var Presets = []scheduling.Preset{
 	{Name: "standard", ZH: "标准：提前七天，七点放号，就诊日零点前可退", EN: "Standard: 7 days ahead at 07:00, cancel before the day", Rules: scheduling.BookingRules{
 		Release: hm(7, 0), FirstDay: 1, LastDay: 7, HoldMinutes: 15,
 		Cancel:     scheduling.CancelRule{Kind: scheduling.CancelUntilMidnight},
@@ -60,9 +60,9 @@ var presets = []scheduling.Preset{
 	}},
 }
 
-// preset finds rules by name; the rules carry the name.
-func preset(name string) (scheduling.BookingRules, bool) {
-	for _, p := range presets {
+// Preset finds rules by name; the rules carry the name.
+func Preset(name string) (scheduling.BookingRules, bool) {
+	for _, p := range Presets {
 		if p.Name == name {
 			r := p.Rules
 			r.Preset = p.Name
@@ -72,8 +72,8 @@ func preset(name string) (scheduling.BookingRules, bool) {
 	return scheduling.BookingRules{}, false
 }
 
-// defaultRules hold until an operator sets others.
-func defaultRules() scheduling.BookingRules {
-	r, _ := preset(presets[0].Name)
+// Default hold until an operator sets others.
+func Default() scheduling.BookingRules {
+	r, _ := Preset(Presets[0].Name)
 	return r
 }

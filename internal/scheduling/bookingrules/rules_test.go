@@ -1,4 +1,4 @@
-package schedulingsvc
+package bookingrules
 
 import (
 	"errors"
@@ -33,12 +33,12 @@ func day(s string) clock.Date {
 func TestPresets(t *testing.T) {
 	seen := map[string]bool{}
 	returns, cuts, ages := map[scheduling.ReturnKind]bool{}, map[scheduling.CancelKind]bool{}, map[scheduling.AgeKind]bool{}
-	for _, p := range presets {
-		r, ok := preset(p.Name)
+	for _, p := range Presets {
+		r, ok := Preset(p.Name)
 		if !ok || r.Preset != p.Name || seen[p.Name] || p.ZH == "" || p.EN == "" {
 			t.Errorf("preset %q", p.Name)
 		}
-		if err := checkRules(r); err != nil {
+		if err := Check(r); err != nil {
 			t.Errorf("%s: %v", p.Name, fault.Of(err).Details)
 		}
 		seen[p.Name], returns[r.SeatReturn.Kind], cuts[r.Cancel.Kind], ages[r.Age.Kind] = true, true, true, true
@@ -46,25 +46,25 @@ func TestPresets(t *testing.T) {
 	if len(returns) != 3 || len(cuts) != 3 || len(ages) != 3 {
 		t.Errorf("each policy of RULES 1g has a preset: %v %v %v", returns, cuts, ages)
 	}
-	if _, ok := preset("nowhere"); ok {
+	if _, ok := Preset("nowhere"); ok {
 		t.Error("unknown preset found")
 	}
 }
 
 func TestRelease(t *testing.T) {
-	early, _ := preset("early")
-	long, _ := preset("long")
+	early, _ := Preset("early")
+	long, _ := Preset("long")
 	d := day("2026-03-20")
-	if got := releasedAt(early, d); !got.Equal(at(t, "2026-03-06 06:00")) {
+	if got := ReleasedAt(early, d); !got.Equal(at(t, "2026-03-06 06:00")) {
 		t.Errorf("released %v", got)
 	}
-	if got := releasedAt(long, d); !got.Equal(at(t, "2026-02-20 00:00")) {
+	if got := ReleasedAt(long, d); !got.Equal(at(t, "2026-02-20 00:00")) {
 		t.Errorf("released %v", got)
 	}
-	if got := nextRelease(early, at(t, "2026-03-06 05:59")); !got.Equal(at(t, "2026-03-06 06:00")) {
+	if got := NextRelease(early, at(t, "2026-03-06 05:59")); !got.Equal(at(t, "2026-03-06 06:00")) {
 		t.Errorf("next %v", got)
 	}
-	if got := nextRelease(early, at(t, "2026-03-06 06:00")); !got.Equal(at(t, "2026-03-07 06:00")) {
+	if got := NextRelease(early, at(t, "2026-03-06 06:00")); !got.Equal(at(t, "2026-03-07 06:00")) {
 		t.Errorf("the release of this instant is not the next: %v", got)
 	}
 	for _, x := range []struct {
@@ -84,13 +84,13 @@ func TestRelease(t *testing.T) {
 		{"long", "2026-03-20 08:59", false, nil},
 		{"long", "2026-03-20 09:00", false, scheduling.ErrSlotPast},
 	} {
-		r, _ := preset(x.preset)
-		err := bookable(r, bookFacts{Day: d, SlotStart: d.At(540), ReleasedAt: releasedAt(r, d), Stopped: x.stopped}, at(t, x.now))
+		r, _ := Preset(x.preset)
+		err := Bookable(r, SlotFacts{Day: d, SlotStart: d.At(540), ReleasedAt: ReleasedAt(r, d), Stopped: x.stopped}, at(t, x.now))
 		if (x.want == nil) != (err == nil) || (x.want != nil && !errors.Is(err, x.want)) {
 			t.Errorf("%s at %s: %v, want %v", x.preset, x.now, err, x.want)
 		}
 	}
-	err := bookable(early, bookFacts{Day: d, SlotStart: d.At(540), ReleasedAt: releasedAt(early, d)}, at(t, "2026-03-06 05:30"))
+	err := Bookable(early, SlotFacts{Day: d, SlotStart: d.At(540), ReleasedAt: ReleasedAt(early, d)}, at(t, "2026-03-06 05:30"))
 	if f := fault.Of(err); f == nil || f.RetryAfter != 30*time.Minute {
 		t.Errorf("told to come again: %+v", f)
 	}
@@ -106,13 +106,13 @@ func TestPause(t *testing.T) {
 		{"2026-03-07 07:00", ""},
 		{"2026-03-07 12:09", "2026-03-07 12:10"},
 	} {
-		until, ok := pausedUntil(over, at(t, x.now))
+		until, ok := PausedUntil(over, at(t, x.now))
 		if ok != (x.until != "") || (ok && !until.Equal(at(t, x.until))) {
 			t.Errorf("%s: %v %v", x.now, until, ok)
 		}
 	}
 	last := scheduling.BookingRules{Pauses: []scheduling.Span{{From: hm(23, 0), To: 1440}}}
-	if until, ok := pausedUntil(last, at(t, "2026-03-06 23:30")); !ok || !until.Equal(at(t, "2026-03-07 00:00")) {
+	if until, ok := PausedUntil(last, at(t, "2026-03-06 23:30")); !ok || !until.Equal(at(t, "2026-03-07 00:00")) {
 		t.Errorf("to the end of the day: %v %v", until, ok)
 	}
 }
@@ -132,8 +132,8 @@ func TestCancelBefore(t *testing.T) {
 		{"long", scheduling.Expert, "2026-03-19 21:00"},
 		{"long", scheduling.Special, "2026-03-19 21:00"},
 	} {
-		r, _ := preset(x.preset)
-		if got := cancelBefore(r.Cancel, d, x.class, start); !got.Equal(at(t, x.want)) {
+		r, _ := Preset(x.preset)
+		if got := CancelBefore(r.Cancel, d, x.class, start); !got.Equal(at(t, x.want)) {
 			t.Errorf("%s %s: %v", x.preset, x.class, got)
 		}
 	}
@@ -142,19 +142,19 @@ func TestCancelBefore(t *testing.T) {
 func TestSeatReturn(t *testing.T) {
 	now := at(t, "2026-03-06 12:00")
 	low, high := func(int) int { return 0 }, func(n int) int { return n - 1 }
-	once, _ := preset("standard")
-	random, _ := preset("early")
-	next, _ := preset("city")
-	if got := seatReturnAt(once, scheduling.ByPatient, now, high); !got.Equal(now) {
+	once, _ := Preset("standard")
+	random, _ := Preset("early")
+	next, _ := Preset("city")
+	if got := SeatReturnAt(once, scheduling.ByPatient, now, high); !got.Equal(now) {
 		t.Errorf("at once: %v", got)
 	}
-	if a, b := seatReturnAt(random, scheduling.ByPatient, now, low), seatReturnAt(random, scheduling.ByPatient, now, high); a.Sub(now) != 5*time.Minute || b.Sub(now) != 30*time.Minute {
+	if a, b := SeatReturnAt(random, scheduling.ByPatient, now, low), SeatReturnAt(random, scheduling.ByPatient, now, high); a.Sub(now) != 5*time.Minute || b.Sub(now) != 30*time.Minute {
 		t.Errorf("random: %v %v", a, b)
 	}
-	if got := seatReturnAt(next, scheduling.ByPatient, now, low); !got.Equal(at(t, "2026-03-07 06:30")) {
+	if got := SeatReturnAt(next, scheduling.ByPatient, now, low); !got.Equal(at(t, "2026-03-07 06:30")) {
 		t.Errorf("next release: %v", got)
 	}
-	if got := seatReturnAt(next, scheduling.ByExpiry, now, low); !got.Equal(now) {
+	if got := SeatReturnAt(next, scheduling.ByExpiry, now, low); !got.Equal(now) {
 		t.Errorf("an expired hold frees its seat at once: %v", got)
 	}
 }
@@ -163,19 +163,19 @@ func TestSeatReturn(t *testing.T) {
 func TestScope(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := scheduling.LimitScope{Doctor: rapid.Bool().Draw(t, "byDoctor"), Session: rapid.Bool().Draw(t, "bySession")}
-		draw := func(n string) (v scheduleRow) {
+		draw := func(n string) (v scheduling.Schedule) {
 			v.Department[15], v.Practitioner[15] = rapid.ByteRange(1, 3).Draw(t, n+" department"), rapid.ByteRange(1, 3).Draw(t, n+" doctor")
 			v.Session = rapid.SampledFrom([]scheduling.Session{scheduling.Morning, scheduling.Evening}).Draw(t, n+" session")
 			return v
 		}
 		a, b := draw("a"), draw("b")
 		same := a.Department == b.Department && (!l.Doctor || a.Practitioner == b.Practitioner) && (!l.Session || a.Session == b.Session)
-		if (scopeOf(l, a) == scopeOf(l, b)) != same {
-			t.Fatalf("%+v %v %v", l, scopeOf(l, a), scopeOf(l, b))
+		if (Scope(l, a) == Scope(l, b)) != same {
+			t.Fatalf("%+v %v %v", l, Scope(l, a), Scope(l, b))
 		}
 	})
 	// Stored for ever: the hash of sixteen zero bytes.
-	if got := scopeOf(scheduling.LimitScope{}, scheduleRow{}); got != -8637869204239850395 {
+	if got := Scope(scheduling.LimitScope{}, scheduling.Schedule{}); got != -8637869204239850395 {
 		t.Errorf("%d", got)
 	}
 }
@@ -197,7 +197,7 @@ func TestCaps(t *testing.T) {
 		"never 4 in 7":        {[]clock.Date{d - 6, d - 5, d + 6}, true},
 		"outside the windows": {[]clock.Date{d - 7, d - 8, d - 9, d + 7}, true},
 	} {
-		if err := checkCaps(caps, d, x.active); (err == nil) != x.ok || (err != nil && !errors.Is(err, scheduling.ErrCapReached)) {
+		if err := CheckCaps(caps, d, x.active); (err == nil) != x.ok || (err != nil && !errors.Is(err, scheduling.ErrCapReached)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -223,7 +223,7 @@ func TestAge(t *testing.T) {
 		{own, dayAfter, true, true, true},
 		{own, dayAfter, true, false, false},
 	} {
-		if err := checkAge(x.rule, x.birth, x.known, visit, x.ped); (err == nil) != x.ok {
+		if err := CheckAge(x.rule, x.birth, x.known, visit, x.ped); (err == nil) != x.ok {
 			t.Errorf("%+v: %v", x, err)
 		}
 	}
@@ -255,7 +255,7 @@ func TestBlockedUntil(t *testing.T) {
 		"an incident to come":   {year, days("2026-01-10", "2026-01-20", "2026-03-01"), "2026-02-01", ""},
 		"december to next year": {month, days("2026-12-01", "2026-12-02", "2026-12-03", "2026-12-31"), "2026-12-31", "2027-01-01"},
 	} {
-		until, ok := blockedUntil(x.rule, x.incidents, day(x.today))
+		until, ok := BlockedUntil(x.rule, x.incidents, day(x.today))
 		if ok != (x.until != "") || (ok && until != day(x.until)) {
 			t.Errorf("%s: %s %v", name, until, ok)
 		}
@@ -286,16 +286,16 @@ func TestCheckRules(t *testing.T) {
 		"returns":          func(r *scheduling.BookingRules) { r.Returns = make([]scheduling.AbuseRule, 5) },
 		"late_minutes":     func(r *scheduling.BookingRules) { r.LateMinutes = -1 },
 	} {
-		r := defaultRules()
+		r := Default()
 		change(&r)
-		f := fault.Of(checkRules(r))
+		f := fault.Of(Check(r))
 		if f == nil || f.Code != scheduling.ErrRulesInvalid || f.Details[0].Path != path {
 			t.Errorf("%s: %+v", path, f)
 		}
 	}
-	r := defaultRules()
+	r := Default()
 	r.Pauses = []scheduling.Span{{From: hm(6, 0), To: hm(7, 30)}}
-	if f := fault.Of(checkRules(r)); f == nil || f.Details[0].Path != "release" {
+	if f := fault.Of(Check(r)); f == nil || f.Details[0].Path != "release" {
 		t.Errorf("a release within a pause: %+v", f)
 	}
 }

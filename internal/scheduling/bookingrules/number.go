@@ -1,4 +1,4 @@
-package schedulingsvc
+package bookingrules
 
 import (
 	"encoding/base32"
@@ -26,43 +26,43 @@ import (
 //
 //	UPDATE slot SET taken = taken & ~$3 WHERE tenant_id = $1 AND id = $2 AND taken & $3 <> 0
 //
-// full_mask is fullMask(capacity), set when the slot is made. A seat that waits for
-// its delayed return keeps its bit. takeSeat and returnSeat are the same arithmetic
+// full_mask is FullMask(capacity), set when the slot is made. A seat that waits for
+// its delayed return keeps its bit. TakeSeat and ReturnSeat are the same arithmetic
 // for tests and batch writers.
 
-// fullMask has a bit for each seat; capacity is 0..MaxSlotSeats.
-func fullMask(capacity int) int64 { return 1<<capacity - 1 }
+// FullMask has a bit for each seat; capacity is 0..MaxSlotSeats.
+func FullMask(capacity int) int64 { return 1<<capacity - 1 }
 
-// takeSeat takes the lowest free seat; ok is false when the slot is full.
-func takeSeat(taken, full int64) (after, bit int64, ok bool) {
+// TakeSeat takes the lowest free seat; ok is false when the slot is full.
+func TakeSeat(taken, full int64) (after, bit int64, ok bool) {
 	if taken == full {
 		return taken, 0, false
 	}
 	return taken | (taken + 1), ^taken & (taken + 1), true
 }
 
-// returnSeat frees a seat; ok is false when it was free already.
-func returnSeat(taken, bit int64) (after int64, ok bool) {
+// ReturnSeat frees a seat; ok is false when it was free already.
+func ReturnSeat(taken, bit int64) (after int64, ok bool) {
 	if taken&bit == 0 {
 		return taken, false
 	}
 	return taken &^ bit, true
 }
 
-// seatOf is the seat index of a bit.
-func seatOf(bit int64) int { return bits.TrailingZeros64(uint64(bit)) }
+// SeatOf is the seat index of a bit.
+func SeatOf(bit int64) int { return bits.TrailingZeros64(uint64(bit)) }
 
-// bitOf is the bit of a seat index.
-func bitOf(seat int) int64 { return 1 << seat }
+// BitOf is the bit of a seat index.
+func BitOf(seat int) int64 { return 1 << seat }
 
-// numberOf is the number within the session of a slot's seat.
-func numberOf(first, seat int) int { return first + seat }
+// NumberOf is the number within the session of a slot's seat.
+func NumberOf(first, seat int) int { return first + seat }
 
 var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
 
-// regNo is the registration number for people: the day of the visit and 40 bits of the
+// RegNo is the registration number for people: the day of the visit and 40 bits of the
 // appointment's random part. The store keeps it unique.
-func regNo(a id.ID[scheduling.Appointment], day clock.Date) string {
+func RegNo(a id.ID[scheduling.Appointment], day clock.Date) string {
 	y, m, d := day.Parts()
 	return fmt.Sprintf("REG-%02d%02d%02d-%s", y%100, int(m), d, crockford.EncodeToString(a[11:]))
 }

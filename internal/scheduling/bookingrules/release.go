@@ -1,4 +1,4 @@
-package schedulingsvc
+package bookingrules
 
 import (
 	"time"
@@ -9,23 +9,23 @@ import (
 
 const dayMinutes = 24 * 60
 
-// releasedAt is when a day's numbers come out: LastDay days before, at the release
+// ReleasedAt is when a day's numbers come out: LastDay days before, at the release
 // minute. A schedule stores it when it is made, so later rules change later days only.
-func releasedAt(r scheduling.BookingRules, day clock.Date) time.Time {
+func ReleasedAt(r scheduling.BookingRules, day clock.Date) time.Time {
 	return day.Add(-r.LastDay).At(int(r.Release))
 }
 
-// closesAt is when online booking of a slot ends: at its start, or, for hospitals
+// ClosesAt is when online booking of a slot ends: at its start, or, for hospitals
 // that sell from tomorrow (or later) only, at the midnight that ends the last such day.
-func closesAt(r scheduling.BookingRules, day clock.Date, slotStart time.Time) time.Time {
+func ClosesAt(r scheduling.BookingRules, day clock.Date, slotStart time.Time) time.Time {
 	if r.FirstDay == 0 {
 		return slotStart
 	}
 	return day.Add(1 - r.FirstDay).At(0)
 }
 
-// nextRelease is the first daily release strictly after now.
-func nextRelease(r scheduling.BookingRules, now time.Time) time.Time {
+// NextRelease is the first daily release strictly after now.
+func NextRelease(r scheduling.BookingRules, now time.Time) time.Time {
 	today := clock.DateOf(now)
 	if t := today.At(int(r.Release)); t.After(now) {
 		return t
@@ -33,8 +33,8 @@ func nextRelease(r scheduling.BookingRules, now time.Time) time.Time {
 	return today.Add(1).At(int(r.Release))
 }
 
-// pausedUntil tells whether booking pauses now and when it goes on.
-func pausedUntil(r scheduling.BookingRules, now time.Time) (time.Time, bool) {
+// PausedUntil tells whether booking pauses now and when it goes on.
+func PausedUntil(r scheduling.BookingRules, now time.Time) (time.Time, bool) {
 	today := clock.DateOf(now)
 	minute := scheduling.Minute(now.Sub(today.At(0)) / time.Minute)
 	for range len(r.Pauses) + 1 { // pauses may touch each other
@@ -62,16 +62,16 @@ func pauseAt(pauses []scheduling.Span, m scheduling.Minute, d clock.Date) (sched
 	return 0, 0, false
 }
 
-// bookFacts are what the clock decides about a slot.
-type bookFacts struct {
+// SlotFacts are what the clock decides about a slot.
+type SlotFacts struct {
 	Day        clock.Date
 	SlotStart  time.Time
 	ReleasedAt time.Time // as the schedule stores it
 	Stopped    bool
 }
 
-// bookable refuses a slot that the clock or a stop does not allow now; nil = go on.
-func bookable(r scheduling.BookingRules, f bookFacts, now time.Time) error {
+// Bookable refuses a slot that the clock or a stop does not allow now; nil = go on.
+func Bookable(r scheduling.BookingRules, f SlotFacts, now time.Time) error {
 	switch {
 	case f.Stopped:
 		return scheduling.ErrScheduleStopped.New()
@@ -79,17 +79,17 @@ func bookable(r scheduling.BookingRules, f bookFacts, now time.Time) error {
 		return scheduling.ErrSlotPast.New()
 	case now.Before(f.ReleasedAt):
 		return scheduling.ErrNotReleased.After(f.ReleasedAt.Sub(now))
-	case !now.Before(closesAt(r, f.Day, f.SlotStart)):
+	case !now.Before(ClosesAt(r, f.Day, f.SlotStart)):
 		return scheduling.ErrWindowClosed.New()
 	}
-	if until, ok := pausedUntil(r, now); ok {
+	if until, ok := PausedUntil(r, now); ok {
 		return scheduling.ErrPaused.After(until.Sub(now))
 	}
 	return nil
 }
 
-// cancelBefore is the patient's last moment to cancel a booking, exclusive.
-func cancelBefore(c scheduling.CancelRule, day clock.Date, class scheduling.Class, slotStart time.Time) time.Time {
+// CancelBefore is the patient's last moment to cancel a booking, exclusive.
+func CancelBefore(c scheduling.CancelRule, day clock.Date, class scheduling.Class, slotStart time.Time) time.Time {
 	switch c.Kind {
 	case scheduling.CancelDayBefore:
 		return day.Add(-1).At(int(c.At))
@@ -103,12 +103,12 @@ func cancelBefore(c scheduling.CancelRule, day clock.Date, class scheduling.Clas
 	return day.At(0)
 }
 
-// pick chooses a number in 0..n-1. The service uses a random source, tests a fixed one.
-type pick func(n int) int
+// Pick chooses a number in 0..n-1. The service uses a random source, tests a fixed one.
+type Pick func(n int) int
 
-// seatReturnAt is when a cancelled seat is free again. An expired hold was never
+// SeatReturnAt is when a cancelled seat is free again. An expired hold was never
 // sold: its seat is free at once under every policy (A2: within 1 s).
-func seatReturnAt(r scheduling.BookingRules, why scheduling.CancelReason, now time.Time, p pick) time.Time {
+func SeatReturnAt(r scheduling.BookingRules, why scheduling.CancelReason, now time.Time, p Pick) time.Time {
 	if why == scheduling.ByExpiry {
 		return now
 	}
@@ -118,7 +118,7 @@ func seatReturnAt(r scheduling.BookingRules, why scheduling.CancelReason, now ti
 		span := (r.SeatReturn.Max - r.SeatReturn.Min) * 60
 		return now.Add(least + time.Duration(p(span+1))*time.Second)
 	case scheduling.ReturnNextRelease:
-		return nextRelease(r, now)
+		return NextRelease(r, now)
 	}
 	return now
 }

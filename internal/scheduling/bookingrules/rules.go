@@ -1,4 +1,8 @@
-package schedulingsvc
+// Package bookingrules decides registration: when numbers come out and go off sale, who may
+// book how often, what a payment, a cancellation or the clock does to an appointment, and
+// which seat has which number. It reads no clock and stores nothing: all that a decision
+// depends on is an argument, and scheduling's behaviour makes it hold.
+package bookingrules
 
 import (
 	"hash/fnv"
@@ -11,10 +15,10 @@ import (
 	"xinglin/internal/scheduling"
 )
 
-// scopeOf is the hash of what may be booked once a day: the department, by the rules also
+// Scope is the hash of what may be booked once a day: the department, by the rules also
 // the doctor and the session. The row has the day and the person beside it. It must be the
 // same in all processes and for ever.
-func scopeOf(l scheduling.LimitScope, v scheduleRow) int64 {
+func Scope(l scheduling.LimitScope, v scheduling.Schedule) int64 {
 	h := fnv.New64a()
 	h.Write(v.Department[:])
 	if l.Doctor {
@@ -26,11 +30,11 @@ func scopeOf(l scheduling.LimitScope, v scheduleRow) int64 {
 	return int64(h.Sum64()) //nolint:gosec // all bits count
 }
 
-// checkCaps refuses a visit on day when it would put more than Max active visits into
+// CheckCaps refuses a visit on day when it would put more than Max active visits into
 // any Days days in a row. active are the days of the person's active appointments
 // within 92 days on either side. The store makes the bookings of one person count one after
 // the other.
-func checkCaps(caps []scheduling.Cap, day clock.Date, active []clock.Date) error {
+func CheckCaps(caps []scheduling.Cap, day clock.Date, active []clock.Date) error {
 	days := append(slices.Clone(active), day)
 	for _, c := range caps {
 		for first := day.Add(1 - c.Days); first <= day; first++ {
@@ -48,9 +52,9 @@ func checkCaps(caps []scheduling.Cap, day clock.Date, active []clock.Date) error
 	return nil
 }
 
-// checkAge refuses by the age on the day of the visit. An unknown birth date (0 with
+// CheckAge refuses by the age on the day of the visit. An unknown birth date (0 with
 // known false) passes: the desk decides.
-func checkAge(a scheduling.AgeRule, birth clock.Date, known bool, visit clock.Date, paediatric bool) error {
+func CheckAge(a scheduling.AgeRule, birth clock.Date, known bool, visit clock.Date, paediatric bool) error {
 	if a.Kind == scheduling.AgeAny || a.Kind == "" || !known {
 		return nil
 	}
@@ -61,9 +65,9 @@ func checkAge(a scheduling.AgeRule, birth clock.Date, known bool, visit clock.Da
 	return nil
 }
 
-// blockedUntil is the day from which a person may book again after incidents
+// BlockedUntil is the day from which a person may book again after incidents
 // (no-shows, or returns) on the given days; ok is false when nothing blocks today.
-func blockedUntil(a scheduling.AbuseRule, incidents []clock.Date, today clock.Date) (until clock.Date, ok bool) {
+func BlockedUntil(a scheduling.AbuseRule, incidents []clock.Date, today clock.Date) (until clock.Date, ok bool) {
 	if a.Count <= 0 {
 		return 0, false
 	}
@@ -101,8 +105,8 @@ func addMonths(d clock.Date, n int) clock.Date {
 	return first.Add(day - 1)
 }
 
-// checkRules refuses rules that cannot work, naming each field.
-func checkRules(r scheduling.BookingRules) error {
+// Check refuses rules that cannot work, naming each field.
+func Check(r scheduling.BookingRules) error {
 	var bad []fault.Detail
 	need := func(ok bool, path, why string) {
 		if !ok {

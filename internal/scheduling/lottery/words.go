@@ -1,6 +1,7 @@
 package lottery
 
 import (
+	"slices"
 	"time"
 
 	"xinglin/internal/kernel/id"
@@ -46,10 +47,49 @@ type Announcement struct {
 	Per       Per
 }
 
+// Check refuses what cannot be announced.
+func (a Announcement) Check() error {
+	switch {
+	case len(a.Schedules) == 0 || len(a.Schedules) > MaxAnnounced:
+		return scheduling.ErrInput.At("schedule_ids", "1 to 200 schedules")
+	case a.Window < MinWindow || a.Window > MaxWindow || a.Window%time.Second != 0:
+		return scheduling.ErrInput.At("window_seconds", "10 to 600")
+	case a.Per != PerPerson && a.Per != PerAccount:
+		return scheduling.ErrInput.At("per", "person, account")
+	}
+	return nil
+}
+
+// Distinct are the schedules, each once, in the order of their ids.
+func (a Announcement) Distinct() []ID {
+	return slices.Compact(slices.SortedFunc(slices.Values(a.Schedules), func(x, y ID) int { return slices.Compare(x[:], y[:]) }))
+}
+
 // EntryRequest enters a person.
 type EntryRequest struct {
 	ID      id.ID[scheduling.Appointment] // the caller's UUIDv7; the appointment has it when the entry wins
 	Lottery ID
 	Patient scheduling.PatientID
 	Wishes  []SlotID // in the order of preference; none: any, the earliest
+}
+
+// Check refuses what no lottery takes. drift is how far the key's time may be from now.
+func (r EntryRequest) Check(now time.Time, drift time.Duration) error {
+	made := r.ID.Time()
+	switch {
+	case made.IsZero() || made.Before(now.Add(-drift)) || made.After(now.Add(drift)):
+		return scheduling.ErrKeyClock.New()
+	case r.Patient.IsZero():
+		return scheduling.ErrInput.At("patient_id", "needed")
+	case len(r.Wishes) > MaxWishes:
+		return scheduling.ErrInput.At("slot_ids", "at most 20")
+	}
+	seen := map[SlotID]bool{}
+	for _, w := range r.Wishes {
+		if seen[w] {
+			return scheduling.ErrInput.At("slot_ids", "each once")
+		}
+		seen[w] = true
+	}
+	return nil
 }

@@ -43,7 +43,7 @@ type lotteryBody struct {
 }
 
 // lotteryOut shows a lottery; what is not fixed yet is left out.
-func lotteryOut(l lotteryRow, now time.Time) lotteryBody {
+func lotteryOut(l lottery.Draw, now time.Time) lotteryBody {
 	b := lotteryBody{
 		ID: l.Lottery, State: string(l.State), Per: string(l.Per), OpensAt: l.OpensAt, ClosesAt: l.ClosesAt, Commitment: hex.EncodeToString(l.Commitment[:]),
 		WitnessKey: hex.EncodeToString(l.WitnessKey), ServerTime: now.UTC(),
@@ -56,7 +56,7 @@ func lotteryOut(l lotteryRow, now time.Time) lotteryBody {
 		seats := lottery.NewAllotter(l.Seats).Left()
 		b.Entries, b.Seats, b.Root, b.SealedAt = &l.Count, &seats, hex.EncodeToString(l.Root[:]), &l.SealedAt
 	}
-	if l.drawn() {
+	if l.Drawn() {
 		witnessed = len(l.Signature) > 0
 		b.Seed, b.Witnessed = hex.EncodeToString(l.Seed), &witnessed
 	}
@@ -141,10 +141,10 @@ type entryBody struct {
 func entryOut(e receipted) entryBody {
 	r := e.Receipt
 	b := entryBody{
-		ID: e.ID, LotteryID: e.Lottery, PatientID: e.Patient, SlotIDs: wishesOf(e.entryRow), State: string(e.State), Rank: e.Rank, Of: e.Of, Reason: e.Reason,
+		ID: e.ID, LotteryID: e.Lottery, PatientID: e.Patient, SlotIDs: e.WishList(), State: string(e.State), Rank: e.Rank, Of: e.Of, Reason: e.Reason,
 		CreatedAt: e.CreatedAt, Receipt: receiptBody{
 			r.Format, r.Lottery, hex.EncodeToString(r.Commitment[:]), hex.EncodeToString(r.WitnessKey), r.Entry, hex.EncodeToString(r.Nonce),
-			hex.EncodeToString(r.Person[:]), hex.EncodeToString(r.Group[:]), wishesOf(e.entryRow), hex.EncodeToString(r.Signature),
+			hex.EncodeToString(r.Person[:]), hex.EncodeToString(r.Group[:]), e.WishList(), hex.EncodeToString(r.Signature),
 		},
 	}
 	if e.State == lottery.EntryWon {

@@ -45,7 +45,7 @@ func TestLotteryRoutes(t *testing.T) {
 		h.Do(nobody, "GET", "/lotteries/x", nil).Want(t, 422)
 		w.enterOverHTTP(h, path)
 
-		l := w.stored(lotteryRow{Seal: lottery.Seal{Lottery: sch.ID}})
+		l := w.stored(lottery.Draw{Seal: lottery.Seal{Lottery: sch.ID}})
 		h.Do(nobody, "GET", path+"/proof", nil).Refused(t, 409, "scheduling.lottery_not_drawn")
 		w.clock.Set(l.ClosesAt)
 		h.Do(p, "POST", path+"/entries", map[string]any{"patient_id": w.adult(p).String()}, apitest.Key(key(w.clock.Now()))).Refused(t, 409, "scheduling.lottery_closed")

@@ -39,11 +39,11 @@ func (s *Service) Import(ctx context.Context, r scheduling.ImportRequest) (sched
 		return out, scheduling.ErrImportRows.With(details(sink)...)
 	}
 	if !r.DryRun {
-		if in.placed, err = s.dir.Place(ctx, in.roster(), false); err != nil {
+		if in.placed, err = s.dir.Place(ctx, in.plan.Roster(), false); err != nil {
 			return out, err
 		}
 	}
-	in.countPlaces(&out)
+	in.plan.CountPlaces(in.placed, &out)
 	return out, in.write(ctx, r, policy, today, &out)
 }
 
@@ -66,29 +66,11 @@ type importing struct {
 	elsewhere map[string]scheduling.PractitionerID // doctors that only the directory knows a department of, by licence
 }
 
-// roster is what the file says about places and people.
-func (in *importing) roster() directory.Roster {
-	r := directory.Roster{Campuses: in.plan.Campuses}
-	for _, d := range in.plan.Departments {
-		r.Departments = append(r.Departments, directory.RosterDepartment{Campus: d.Campus, Name: d.Name})
-	}
-	for _, d := range in.plan.Doctors {
-		if d.Department != (rotafile.Department{}) {
-			r.Doctors = append(r.Doctors, rosterDoctor(d))
-		}
-	}
-	return r
-}
-
-func rosterDoctor(d rotafile.Doctor) directory.RosterDoctor {
-	return directory.RosterDoctor{Licence: d.Licence, Name: d.Name, Title: d.Title, Campus: d.Department.Campus, Department: d.Department.Name}
-}
-
 // tryPlaces asks the directory what it would make of the roster. What it refuses is the
 // row's error, named before anything is written.
 func (in *importing) tryPlaces(ctx context.Context) error {
 	var err error
-	if in.placed, err = in.s.dir.Place(ctx, in.roster(), true); err != nil {
+	if in.placed, err = in.s.dir.Place(ctx, in.plan.Roster(), true); err != nil {
 		if !errors.Is(err, directory.ErrLicenceTaken) {
 			return err
 		}
@@ -110,7 +92,7 @@ func (in *importing) nameTaken(ctx context.Context) error {
 		if d.Department == (rotafile.Department{}) {
 			continue
 		}
-		_, err := in.s.dir.Place(ctx, directory.Roster{Doctors: []directory.RosterDoctor{rosterDoctor(d)}}, true)
+		_, err := in.s.dir.Place(ctx, directory.Roster{Doctors: []directory.RosterDoctor{d.Roster()}}, true)
 		switch {
 		case errors.Is(err, directory.ErrLicenceTaken):
 			in.sink.Add(d.Line, rotafile.LicenceHeading, "该执业证号在机构名录中属于另一位医师", "in the directory this licence belongs to another practitioner")
@@ -137,42 +119,10 @@ func (in *importing) lookUp(ctx context.Context, d rotafile.Doctor) error {
 	return nil
 }
 
-// countPlaces tells what of the file was new to the directory.
-func (in *importing) countPlaces(out *scheduling.ImportReport) {
-	out.Campuses.Same, out.Departments.Same, out.Doctors.Same = len(in.plan.Campuses), len(in.plan.Departments), len(in.plan.Doctors)
-	for _, what := range in.placed.New {
-		for prefix, c := range map[string]*scheduling.Change{"院区 ": &out.Campuses, "科室 ": &out.Departments, "医师 ": &out.Doctors} {
-			if len(what) > len(prefix) && what[:len(prefix)] == prefix {
-				c.New++
-				c.Same--
-			}
-		}
-	}
-}
-
 // rows puts the directory's ids into the plan.
 func (in *importing) rows(from clock.Date, policy string) imported {
-	out := imported{From: from, Policy: policy}
-	duty := func(d scheduling.Duty, licence string, dept rotafile.Department) scheduling.Duty {
-		d.Practitioner = in.placed.Doctors[licence]
-		if d.Practitioner.IsZero() {
-			d.Practitioner = in.elsewhere[licence]
-		}
-		if dept != (rotafile.Department{}) {
-			d.Campus = in.placed.Campuses[dept.Campus]
-			d.Department = in.placed.Departments[directory.RosterDepartmentKey{Campus: dept.Campus, Name: dept.Name}]
-		}
-		return d
-	}
-	for _, r := range in.plan.Rules {
-		r.Rule.Duty = duty(r.Rule.Duty, r.Licence, r.Department)
-		out.Rules = append(out.Rules, r.Rule)
-	}
-	for _, e := range in.plan.Exceptions {
-		e.Exception.Duty = duty(e.Exception.Duty, e.Licence, e.Department)
-		out.Exceptions = append(out.Exceptions, e.Exception)
-	}
-	return out
+	rules, exceptions := in.plan.Place(in.placed, in.elsewhere)
+	return imported{Rules: rules, Exceptions: exceptions, From: from, Policy: policy}
 }
 
 // write brings the rows in and lets the schedules follow.

@@ -60,7 +60,7 @@ func (s *Service) drawJob(ctx context.Context, p aboutLottery) error {
 }
 
 // draw gets the witness's signature and shows the seed.
-func (s *Service) draw(ctx context.Context, t scheduling.TenantID, l lotteryRow, policy string) error {
+func (s *Service) draw(ctx context.Context, t scheduling.TenantID, l lottery.Draw, policy string) error {
 	seed, err := s.seed(ctx, t, l)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (s *Service) draw(ctx context.Context, t scheduling.TenantID, l lotteryRow,
 }
 
 // askWitness asks the witness that was announced, and no other.
-func (s *Service) askWitness(ctx context.Context, l *lotteryRow) error {
+func (s *Service) askWitness(ctx context.Context, l *lottery.Draw) error {
 	w := s.lots.witness
 	if w == nil || !w.Key().Equal(ed25519.PublicKey(l.WitnessKey)) {
 		return fmt.Errorf("scheduling: the witness that lottery %s announced is not the configured one", l.Lottery)
@@ -102,13 +102,13 @@ func codeOf(err error) string {
 
 // allot gives the seats in the order of the ranks. The plan is computed anew from what is
 // stored; an entry's hold has the entry's id, so a repeat finds it.
-func (s *Service) allot(ctx context.Context, t scheduling.TenantID, l lotteryRow, policy string) error {
+func (s *Service) allot(ctx context.Context, t scheduling.TenantID, l lottery.Draw, policy string) error {
 	entries, err := s.store.entries(ctx, t, l.Lottery)
 	if err != nil {
 		return err
 	}
 	a := lottery.NewAllotter(l.Seats)
-	for _, e := range l.ranked(entries) {
+	for _, e := range l.Ranked(entries) {
 		if a.Left() == 0 {
 			break
 		}
@@ -137,7 +137,7 @@ func (s *Service) allot(ctx context.Context, t scheduling.TenantID, l lotteryRow
 
 // holdWon holds the seat that an entry won, for the account that entered, on the road of
 // every hold. What the rules of booking refuse comes back as a code.
-func (s *Service) holdWon(ctx context.Context, t scheduling.TenantID, e entryRow, policy string) (refused string, err error) {
+func (s *Service) holdWon(ctx context.Context, t scheduling.TenantID, e lottery.Entrant, policy string) (refused string, err error) {
 	who, err := auth.From(ctx)
 	if err != nil {
 		return "", err

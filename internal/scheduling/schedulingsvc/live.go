@@ -2,9 +2,7 @@ package schedulingsvc
 
 import (
 	"context"
-	"strconv"
 	"sync"
-	"time"
 
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/fanout"
@@ -49,7 +47,7 @@ func (l liveSource) Frames(ctx context.Context, t scheduling.TenantID, items []f
 	}
 	out := make([]fanout.Frame, 0, len(found))
 	for _, c := range found {
-		out = append(out, fanout.Frame{Item: fanout.Item(c.Schedule), Version: c.Version, Event: countEvent(c)})
+		out = append(out, fanout.Frame{Item: fanout.Item(c.Schedule), Version: c.Version, Event: c.Event()})
 	}
 	return out, nil
 }
@@ -65,26 +63,6 @@ func (l liveSource) Versions(ctx context.Context, t scheduling.TenantID, items [
 		out[fanout.Item(schedule)] = version
 	}
 	return out, nil
-}
-
-// countEvent is a session's seats as every reader gets them.
-func countEvent(c seatCount) []byte {
-	b := make([]byte, 0, 160+len(c.Slots)*44)
-	b = append(b, `event: count`+"\n"+`data: {"schedule_id":"`...)
-	b = append(b, c.Schedule.String()...)
-	b = append(b, `","remaining":`...)
-	b = strconv.AppendInt(b, int64(c.Remaining), 10)
-	b = append(b, `,"slots":{`...)
-	for i, s := range c.Slots {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(append(append(b, '"'), s.ID.String()...), `":`...)
-		b = strconv.AppendInt(b, int64(s.Remaining), 10)
-	}
-	b = append(b, `},"at":"`...)
-	b = c.At.UTC().AppendFormat(b, time.RFC3339Nano)
-	return append(b, "\"}\n\n"...)
 }
 
 // fanOut builds the machines of the live counts; start runs them.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"slices"
 	"sync"
 	"time"
 
@@ -92,24 +91,18 @@ func seedField(t scheduling.TenantID, l lottery.ID) crypt.Field {
 
 // openLotteries announces lotteries, all or none. A repeat with the same rules changes
 // nothing, so the seed that was committed to stays.
-func (s *Service) openLotteries(ctx context.Context, r lottery.Announcement) ([]lotteryRow, error) {
+func (s *Service) openLotteries(ctx context.Context, r lottery.Announcement) ([]lottery.Draw, error) {
 	who, policy, err := s.may(ctx, "scheduling.open_lottery", "Lottery")
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case len(r.Schedules) == 0 || len(r.Schedules) > lottery.MaxAnnounced:
-		return nil, scheduling.ErrInput.At("schedule_ids", "1 to 200 schedules")
-	case r.Window < lottery.MinWindow || r.Window > lottery.MaxWindow || r.Window%time.Second != 0:
-		return nil, scheduling.ErrInput.At("window_seconds", "10 to 600")
-	case r.Per != lottery.PerPerson && r.Per != lottery.PerAccount:
-		return nil, scheduling.ErrInput.At("per", "person, account")
+	if err := r.Check(); err != nil {
+		return nil, err
 	}
-	ids := slices.SortedFunc(slices.Values(r.Schedules), func(a, b lottery.ID) int { return slices.Compare(a[:], b[:]) })
-	ids = slices.Compact(ids)
-	fresh := make([]lotteryRow, 0, len(ids))
+	ids := r.Distinct()
+	fresh := make([]lottery.Draw, 0, len(ids))
 	for _, l := range ids {
-		v := lotteryRow{Seal: lottery.Seal{Lottery: l, Per: r.Per}, Window: r.Window}
+		v := lottery.Draw{Seal: lottery.Seal{Lottery: l, Per: r.Per}, Window: r.Window}
 		seed := make([]byte, lottery.SeedSize)
 		if _, err := rand.Read(seed); err != nil {
 			return nil, err
@@ -128,7 +121,7 @@ func (s *Service) openLotteries(ctx context.Context, r lottery.Announcement) ([]
 
 // receipted is an entry with what its account may know of it.
 type receipted struct {
-	entryRow
+	lottery.Entrant
 	State   lottery.EntryState
 	Rank    int // from 1; 0 before the draw
 	Of      int // entries; 0 before the seal
@@ -145,7 +138,7 @@ func (s *Service) enter(ctx context.Context, r lottery.EntryRequest) (receipted,
 		return none, false, err
 	}
 	now := s.base.Clock.Now()
-	if err := checkEntry(r, now); err != nil {
+	if err := r.Check(now, keyDrift); err != nil {
 		return none, false, err
 	}
 	booker, err := s.mayEnter(ctx, who, r.Patient)
@@ -156,10 +149,10 @@ func (s *Service) enter(ctx context.Context, r lottery.EntryRequest) (receipted,
 	if err != nil {
 		return none, false, err
 	}
-	e := entryRow{ID: r.ID, Lottery: r.Lottery, Account: who.Account, Patient: r.Patient, Entry: lottery.Entry{Wishes: r.Wishes}}
+	e := lottery.Entrant{ID: r.ID, Lottery: r.Lottery, Account: who.Account, Patient: r.Patient, Entry: lottery.Entry{Wishes: r.Wishes}}
 	hit := o.Known != nil
 	switch {
-	case hit && !e.same(*o.Known):
+	case hit && !e.Same(*o.Known):
 		return none, false, scheduling.ErrKeyReused.New()
 	case hit:
 		e = *o.Known
@@ -170,38 +163,17 @@ func (s *Service) enter(ctx context.Context, r lottery.EntryRequest) (receipted,
 		if err := s.pseudonyms(ctx, who.Tenant, o.Lottery, &e); err != nil {
 			return none, false, err
 		}
-		made := s.store.enter(ctx, who.Tenant, o.Lottery.Lottery, []entryRow{e})
+		made := s.store.enter(ctx, who.Tenant, o.Lottery.Lottery, []lottery.Entrant{e})
 		if made[0].err != nil {
 			return none, false, made[0].err
 		}
-		e, hit = made[0].entryRow, made[0].hit
+		e, hit = made[0].Entrant, made[0].hit
 	}
-	out, err := s.receipts(ctx, who.Tenant, o.Lottery, []entryRow{e})
+	out, err := s.receipts(ctx, who.Tenant, o.Lottery, []lottery.Entrant{e})
 	if err != nil {
 		return none, false, err
 	}
 	return out[0], hit, nil
-}
-
-// checkEntry refuses what no lottery takes.
-func checkEntry(r lottery.EntryRequest, now time.Time) error {
-	made := r.ID.Time()
-	switch {
-	case made.IsZero() || made.Before(now.Add(-keyDrift)) || made.After(now.Add(keyDrift)):
-		return scheduling.ErrKeyClock.New()
-	case r.Patient.IsZero():
-		return scheduling.ErrInput.At("patient_id", "needed")
-	case len(r.Wishes) > lottery.MaxWishes:
-		return scheduling.ErrInput.At("slot_ids", "at most 20")
-	}
-	seen := map[lottery.SlotID]bool{}
-	for _, w := range r.Wishes {
-		if seen[w] {
-			return scheduling.ErrInput.At("slot_ids", "each once")
-		}
-		seen[w] = true
-	}
-	return nil
 }
 
 // mayEnter asks for the right of a hold (the account is linked to the person) and for
@@ -244,7 +216,7 @@ const nonceSize = 16
 
 // pseudonyms fills in what the public list shows of an entry. They mean nothing without
 // the tenant's key and differ from lottery to lottery.
-func (s *Service) pseudonyms(ctx context.Context, t scheduling.TenantID, l lotteryRow, e *entryRow) error {
+func (s *Service) pseudonyms(ctx context.Context, t scheduling.TenantID, l lottery.Draw, e *lottery.Entrant) error {
 	e.Nonce = make([]byte, nonceSize)
 	if _, err := rand.Read(e.Nonce); err != nil {
 		return err
@@ -267,7 +239,7 @@ func (s *Service) pseudonyms(ctx context.Context, t scheduling.TenantID, l lotte
 }
 
 // receipts adds the signed receipts, and ranks once they are drawn.
-func (s *Service) receipts(ctx context.Context, t scheduling.TenantID, l lotteryRow, entries []entryRow) ([]receipted, error) {
+func (s *Service) receipts(ctx context.Context, t scheduling.TenantID, l lottery.Draw, entries []lottery.Entrant) ([]receipted, error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
@@ -276,17 +248,14 @@ func (s *Service) receipts(ctx context.Context, t scheduling.TenantID, l lottery
 		return nil, err
 	}
 	var ranks map[id.ID[scheduling.Appointment]]int
-	if l.drawn() {
+	if l.Drawn() {
 		if ranks, err = s.ranking(ctx, t, l); err != nil {
 			return nil, err
 		}
 	}
 	out := make([]receipted, 0, len(entries))
 	for _, e := range entries {
-		r := receipted{entryRow: e, State: e.state(l), Rank: ranks[e.ID], Of: l.Count, Receipt: lottery.Receipt{
-			Format: lottery.ReceiptFormat, Lottery: l.Lottery, Commitment: l.Commitment, WitnessKey: l.WitnessKey, Entry: e.ID, Nonce: e.Nonce,
-			Person: e.Person, Group: e.Group, Wishes: e.Wishes,
-		}}
+		r := receipted{Entrant: e, State: e.StateIn(l), Rank: ranks[e.ID], Of: l.Count, Receipt: l.Receipt(e)}
 		r.Receipt.Sign(key)
 		out = append(out, r)
 	}
@@ -294,7 +263,7 @@ func (s *Service) receipts(ctx context.Context, t scheduling.TenantID, l lottery
 }
 
 // lotteryKey is the lottery's own key, from its seed.
-func (s *Service) lotteryKey(ctx context.Context, t scheduling.TenantID, l lotteryRow) (ed25519.PrivateKey, error) {
+func (s *Service) lotteryKey(ctx context.Context, t scheduling.TenantID, l lottery.Draw) (ed25519.PrivateKey, error) {
 	k := lotteryKey{t, l.Lottery}
 	s.lots.mu.Lock()
 	key, ok := s.lots.keys[k]
@@ -314,7 +283,7 @@ func (s *Service) lotteryKey(ctx context.Context, t scheduling.TenantID, l lotte
 }
 
 // seed opens the lottery's secret.
-func (s *Service) seed(ctx context.Context, t scheduling.TenantID, l lotteryRow) ([]byte, error) {
+func (s *Service) seed(ctx context.Context, t scheduling.TenantID, l lottery.Draw) ([]byte, error) {
 	if len(l.Seed) > 0 {
 		return l.Seed, nil
 	}
@@ -322,10 +291,10 @@ func (s *Service) seed(ctx context.Context, t scheduling.TenantID, l lotteryRow)
 }
 
 // ownEntries are the caller's entries of a lottery.
-func (s *Service) ownEntries(ctx context.Context, l lottery.ID) (lotteryRow, []receipted, error) {
+func (s *Service) ownEntries(ctx context.Context, l lottery.ID) (lottery.Draw, []receipted, error) {
 	who, _, err := s.may(ctx, "scheduling.list_lottery_entries", "Lottery")
 	if err != nil {
-		return lotteryRow{}, nil, err
+		return lottery.Draw{}, nil, err
 	}
 	row, found, err := s.store.ownEntries(ctx, who.Tenant, l, who.Account)
 	if err != nil {

@@ -10,22 +10,9 @@ import (
 	"xinglin/internal/scheduling/lottery"
 )
 
-// ranked is a lottery's entries in the order of the draw.
-func (l lotteryRow) ranked(entries []entryRow) []entryRow {
-	leaves := make([]lottery.Hash, len(entries))
-	for i, e := range entries {
-		leaves[i] = e.Leaf
-	}
-	out := make([]entryRow, len(entries))
-	for i, at := range lottery.Rank(l.Seed, l.Root, l.Signature, leaves) {
-		out[i] = entries[at]
-	}
-	return out
-}
-
 // ranking is each entry's rank, from 1. It is computed once a process: ranks follow from
 // the drawn values, so they are not stored.
-func (s *Service) ranking(ctx context.Context, t scheduling.TenantID, l lotteryRow) (map[id.ID[scheduling.Appointment]]int, error) {
+func (s *Service) ranking(ctx context.Context, t scheduling.TenantID, l lottery.Draw) (map[id.ID[scheduling.Appointment]]int, error) {
 	k := lotteryKey{t, l.Lottery}
 	s.lots.mu.Lock()
 	known, ok := s.lots.ranks[k]
@@ -38,7 +25,7 @@ func (s *Service) ranking(ctx context.Context, t scheduling.TenantID, l lotteryR
 		return nil, err
 	}
 	out := make(map[id.ID[scheduling.Appointment]]int, len(entries))
-	for i, e := range l.ranked(entries) {
+	for i, e := range l.Ranked(entries) {
 		out[e.ID] = i + 1
 	}
 	s.lots.mu.Lock()
@@ -67,7 +54,7 @@ func (s *Service) proof(ctx context.Context, t scheduling.TenantID, lid lottery.
 	if err != nil {
 		return nil, err
 	}
-	file, err := json.Marshal(l.proof(entries))
+	file, err := json.Marshal(l.Proof(entries))
 	if err != nil {
 		return nil, err
 	}
@@ -75,21 +62,4 @@ func (s *Service) proof(ctx context.Context, t scheduling.TenantID, lid lottery.
 	defer s.lots.mu.Unlock()
 	keep(&s.lots.proofs, k, file)
 	return file, nil
-}
-
-// proof lays a finished lottery out.
-func (l lotteryRow) proof(entries []entryRow) lottery.Proof {
-	p := lottery.Proof{Format: lottery.ProofFormat, Seal: l.Seal, Seed: l.Seed, Witnessed: len(l.Signature) > 0, Results: []lottery.Result{}}
-	p.NoteZH, p.NoteEN = lottery.Note(p.Witnessed)
-	if len(l.WitnessKey) > 0 {
-		p.Witness = &lottery.Witness{Key: l.WitnessKey, Signature: l.Signature, SignedAt: l.SignedAt}
-	}
-	for i, e := range l.ranked(entries) {
-		r := lottery.Result{Entry: e.Entry, Rank: i + 1, Outcome: e.Outcome, Slot: e.Slot, Reason: e.Reason}
-		if r.Outcome == "" {
-			r.Outcome = lottery.Lost
-		}
-		p.Results = append(p.Results, r)
-	}
-	return p
 }

@@ -76,10 +76,10 @@ func TestLotterySealRace(t *testing.T) {
 		w.clock.Set(l.ClosesAt)
 		ctx := testkit.AsSystem(context.Background(), w.tenant, "job:"+jobDraw)
 		const n, batch = 60, 3
-		rows := make([][]entryRow, n)
+		rows := make([][]lottery.Entrant, n)
 		for i := range n {
 			for range batch {
-				e := entryRow{ID: key(w.clock.Now()), Lottery: l.Lottery, Account: id.Random[auth.Account](), Patient: scheduling.PatientID(id.Random[id.Any]())}
+				e := lottery.Entrant{ID: key(w.clock.Now()), Lottery: l.Lottery, Account: id.Random[auth.Account](), Patient: scheduling.PatientID(id.Random[id.Any]())}
 				if err := w.s.pseudonyms(ctx, w.tenant, l, &e); err != nil {
 					t.Fatal(err)
 				}
@@ -127,7 +127,7 @@ func TestLotterySealRace(t *testing.T) {
 		}
 		// The operator's own hand: nothing gets in once the list is sealed, on any clock.
 		w.clock.Set(l.OpensAt)
-		late := w.s.store.enter(ctx, w.tenant, l.Lottery, []entryRow{{ID: key(w.clock.Now()), Account: id.Random[auth.Account](), Patient: scheduling.PatientID(id.Random[id.Any]()), Nonce: []byte("n")}})
+		late := w.s.store.enter(ctx, w.tenant, l.Lottery, []lottery.Entrant{{ID: key(w.clock.Now()), Account: id.Random[auth.Account](), Patient: scheduling.PatientID(id.Random[id.Any]()), Nonce: []byte("n")}})
 		want(t, late[0].err, scheduling.ErrLotteryClosed)
 	})
 }
@@ -140,14 +140,14 @@ func TestLotteryBatch(t *testing.T) {
 		l := w.lottery("2026-03-20", time.Minute, lottery.PerPerson)
 		w.clock.Set(l.OpensAt)
 		ctx := context.Background()
-		entry := func() entryRow {
-			e := entryRow{ID: key(w.clock.Now()), Lottery: l.Lottery, Account: id.Random[auth.Account](), Patient: scheduling.PatientID(id.Random[id.Any]())}
+		entry := func() lottery.Entrant {
+			e := lottery.Entrant{ID: key(w.clock.Now()), Lottery: l.Lottery, Account: id.Random[auth.Account](), Patient: scheduling.PatientID(id.Random[id.Any]())}
 			if err := w.s.pseudonyms(ctx, w.tenant, l, &e); err != nil {
 				t.Fatal(err)
 			}
 			return e
 		}
-		rows := make([]entryRow, 0, 150)
+		rows := make([]lottery.Entrant, 0, 150)
 		for range 140 {
 			rows = append(rows, entry())
 		}
@@ -169,7 +169,7 @@ func TestLotteryBatch(t *testing.T) {
 		if e := out[142]; e.err != nil || e.ID != rows[0].ID {
 			t.Errorf("the repeat: %+v", e)
 		}
-		want(t, w.s.store.enter(ctx, w.tenant, l.Lottery, []entryRow{stolen})[0].err, scheduling.ErrKeyReused)
+		want(t, w.s.store.enter(ctx, w.tenant, l.Lottery, []lottery.Entrant{stolen})[0].err, scheduling.ErrKeyReused)
 		if n := w.number(`SELECT COUNT(*) FROM lottery_entry WHERE tenant_id = $1`, w.tenant); n != 140 {
 			t.Errorf("%d entries", n)
 		}

@@ -66,7 +66,7 @@ func (f *fakeWitness) Sign(_ context.Context, owner ed25519.PrivateKey, d attest
 }
 
 // lottery announces one for the session of the world's doctor on a day.
-func (w *world) lottery(date string, window time.Duration, per lottery.Per) lotteryRow {
+func (w *world) lottery(date string, window time.Duration, per lottery.Per) lottery.Draw {
 	w.t.Helper()
 	made, err := w.s.openLotteries(w.as(w.operator), lottery.Announcement{Schedules: []lottery.ID{w.on(date).ID}, Window: window, Per: per})
 	if err != nil {
@@ -82,7 +82,7 @@ type entrant struct {
 }
 
 // entered enters a fresh person.
-func (w *world) entered(l lotteryRow, wishes ...lottery.SlotID) entrant {
+func (w *world) entered(l lottery.Draw, wishes ...lottery.SlotID) entrant {
 	w.t.Helper()
 	p, v := w.person()
 	e, hit, err := w.s.enter(w.as(p), w.wish(l, v, wishes...))
@@ -93,11 +93,11 @@ func (w *world) entered(l lotteryRow, wishes ...lottery.SlotID) entrant {
 }
 
 // wish is a request with a fresh key.
-func (w *world) wish(l lotteryRow, v scheduling.PatientID, wishes ...lottery.SlotID) lottery.EntryRequest {
+func (w *world) wish(l lottery.Draw, v scheduling.PatientID, wishes ...lottery.SlotID) lottery.EntryRequest {
 	return lottery.EntryRequest{ID: key(w.clock.Now()), Lottery: l.Lottery, Patient: v, Wishes: wishes}
 }
 
-func (w *world) stored(l lotteryRow) lotteryRow {
+func (w *world) stored(l lottery.Draw) lottery.Draw {
 	w.t.Helper()
 	v, err := w.s.store.lottery(context.Background(), w.tenant, l.Lottery)
 	if err != nil {
@@ -107,7 +107,7 @@ func (w *world) stored(l lotteryRow) lotteryRow {
 }
 
 // verified downloads the proof and verifies it as the command does.
-func (w *world) verified(l lotteryRow, trust lottery.Trust) (lottery.Proof, lottery.Report) {
+func (w *world) verified(l lottery.Draw, trust lottery.Trust) (lottery.Proof, lottery.Report) {
 	w.t.Helper()
 	file, err := w.s.proof(context.Background(), w.tenant, l.Lottery)
 	if err != nil {
@@ -320,7 +320,7 @@ func TestLotteryRefusals(t *testing.T) {
 		want(t, enter(patient, w.wish(l, v, make([]lottery.SlotID, 21)...)), scheduling.ErrInput)
 		want(t, enter(patient, w.wish(l, scheduling.PatientID{})), scheduling.ErrInput)
 		want(t, enter(patient, lottery.EntryRequest{ID: key(w.clock.Now().Add(-25 * time.Hour)), Lottery: l.Lottery, Patient: v}), scheduling.ErrKeyClock)
-		want(t, enter(patient, w.wish(lotteryRow{Seal: lottery.Seal{Lottery: w.on("2026-03-19").ID}}, v)), scheduling.ErrNotFound)
+		want(t, enter(patient, w.wish(lottery.Draw{Seal: lottery.Seal{Lottery: w.on("2026-03-19").ID}}, v)), scheduling.ErrNotFound)
 		_, foreign := w.person()
 		want(t, enter(patient, w.wish(l, foreign)), scheduling.ErrPatientNotYours)
 		if err := enter(patient, r); err != nil {
@@ -460,7 +460,7 @@ func TestLotteryWitness(t *testing.T) {
 		seen := newWitness(w.clock)
 		w.s.UseWitness(seen)
 		first, second := w.lottery("2026-03-20", time.Minute, lottery.PerPerson), w.lottery("2026-03-21", time.Minute, lottery.PerPerson)
-		for _, l := range []lotteryRow{first, second} {
+		for _, l := range []lottery.Draw{first, second} {
 			w.clock.Set(l.OpensAt)
 			w.entered(l)
 			w.clock.Set(l.ClosesAt)
@@ -563,7 +563,7 @@ func TestLotteryCrash(t *testing.T) {
 		}
 		entries, err := w.s.store.entries(ctx, w.tenant, l.Lottery)
 		must(err)
-		best := drawn.ranked(entries)
+		best := drawn.Ranked(entries)
 		for i := range 3 { // three seats held; the outcome of the third is not written
 			e := best[i]
 			e.Outcome, e.Slot = lottery.Won, drawn.Seats[i].Slot
@@ -593,7 +593,7 @@ func TestLotteryCrash(t *testing.T) {
 }
 
 // secret is the lottery's seed.
-func (w *world) secret(l lotteryRow) []byte {
+func (w *world) secret(l lottery.Draw) []byte {
 	w.t.Helper()
 	b, err := w.s.seed(context.Background(), w.tenant, l)
 	if err != nil {

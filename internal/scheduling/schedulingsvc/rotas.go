@@ -62,7 +62,7 @@ func (s *Service) saveRota(ctx context.Context, action string, r scheduling.Rota
 	from := max(r.From, clock.DateOf(s.base.Clock.Now()))
 	to := from.Add(overlapDays)
 	return s.store.saveRule(ctx, who.Tenant, r, from, to, func(rules []scheduling.RotaRule, exceptions []scheduling.Exception) error {
-		return s.fitsIn(r, rules, exceptions, from, to)
+		return rotaplan.Fits(r, rules, exceptions, s.cal, from, to)
 	}, policy)
 }
 
@@ -83,32 +83,6 @@ func (s *Service) placed(ctx context.Context, t scheduling.TenantID, d schedulin
 func has[K comparable, V any](m map[K]V, k K) bool {
 	_, ok := m[k]
 	return ok
-}
-
-// fitsIn refuses a rule that plans its doctor twice at one time.
-func (s *Service) fitsIn(r scheduling.RotaRule, rules []scheduling.RotaRule, exceptions []scheduling.Exception, from, to clock.Date) error {
-	own := []scheduling.RotaRule{r}
-	for _, v := range rules {
-		if v.Duty.Practitioner == r.Duty.Practitioner && v.ID != r.ID {
-			own = append(own, v)
-		}
-	}
-	var theirs []scheduling.Exception
-	for _, e := range exceptions {
-		if e.Duty.Practitioner == r.Duty.Practitioner {
-			theirs = append(theirs, e)
-		}
-	}
-	_, conflicts, err := rotaplan.Plan(own, theirs, s.cal, from, to)
-	if err != nil {
-		return err
-	}
-	for _, c := range conflicts {
-		if c.Kept.Rule == r.ID || c.Left.Rule == r.ID {
-			return scheduling.ErrRotaOverlap.At("session", c.Left.Date.String())
-		}
-	}
-	return nil
 }
 
 // previewRota shows the sessions that a rule would make beside what is planned, at most
@@ -134,23 +108,7 @@ func (s *Service) previewRota(ctx context.Context, r scheduling.RotaRule, from, 
 	if r.ID.IsZero() {
 		r.ID = id.New[scheduling.RotaRule](s.base.Clock.Now())
 	}
-	own := []scheduling.RotaRule{}
-	for _, v := range rules {
-		if v.Duty.Practitioner == r.Duty.Practitioner && v.ID != r.ID {
-			own = append(own, v)
-		}
-	}
-	all, conflicts, err := rotaplan.Plan(append(own, r), exceptions, s.cal, from, to)
-	if err != nil {
-		return nil, nil, err
-	}
-	var mine []scheduling.PlannedSchedule
-	for _, p := range all {
-		if p.Rule == r.ID {
-			mine = append(mine, p)
-		}
-	}
-	return mine, conflicts, nil
+	return rotaplan.Preview(r, rules, exceptions, s.cal, from, to)
 }
 
 // ExtendRota makes the schedules of the rules from today up to and including through.

@@ -17,27 +17,9 @@ import (
 	"xinglin/internal/scheduling/lottery"
 )
 
-// lotteryRow is a lottery as stored.
-type lotteryRow struct {
-	lottery.Seal
-	State      lottery.State
-	Window     time.Duration
-	SeedSealed []byte
-	Seed       []byte // from drawn on
-	WitnessKey []byte
-	Signature  []byte
-	SignedAt   time.Time
-	Winners    int
-}
-
-// drawn reports whether the ranks are known.
-func (l lotteryRow) drawn() bool {
-	return l.State == lottery.Drawn || l.State == lottery.Done
-}
-
 const lotteryColumns = `id, state, per, opens_at, closes_at, commitment, seed_sealed, seed, witness_key, root, entries, seats, sealed_at, signature, signed_at, winners`
 
-func scanLottery(r db.Row, v *lotteryRow) error {
+func scanLottery(r db.Row, v *lottery.Draw) error {
 	var commitment, root []byte
 	err := r.Scan(&v.Lottery, (*string)(&v.State), (*string)(&v.Per), db.Instant(&v.OpensAt), db.Instant(&v.ClosesAt), &commitment, &v.SeedSealed, &v.Seed, &v.WitnessKey,
 		&root, &v.Count, db.JSONInto(&v.Seats), db.Instant(&v.SealedAt), &v.Signature, db.Instant(&v.SignedAt), &v.Winners)
@@ -47,12 +29,12 @@ func scanLottery(r db.Row, v *lotteryRow) error {
 	return err
 }
 
-func lotteryIn(ctx context.Context, tx db.Tx, l lottery.ID) (v lotteryRow, err error) {
+func lotteryIn(ctx context.Context, tx db.Tx, l lottery.ID) (v lottery.Draw, err error) {
 	err = one(scanLottery(tx.QueryRow(ctx, `SELECT `+lotteryColumns+` FROM lottery WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), l), &v))
 	return v, err
 }
 
-func (s store) lottery(ctx context.Context, t scheduling.TenantID, l lottery.ID) (v lotteryRow, err error) {
+func (s store) lottery(ctx context.Context, t scheduling.TenantID, l lottery.ID) (v lottery.Draw, err error) {
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		v, err = lotteryIn(ctx, tx, l)
 		return err
@@ -60,42 +42,9 @@ func (s store) lottery(ctx context.Context, t scheduling.TenantID, l lottery.ID)
 	return v, err
 }
 
-// entryRow is an entry as stored.
-type entryRow struct {
-	lottery.Entry
-	ID        id.ID[scheduling.Appointment]
-	Lottery   lottery.ID
-	Account   scheduling.AccountID
-	Patient   scheduling.PatientID
-	Nonce     []byte
-	Leaf      lottery.Hash
-	Outcome   lottery.Outcome // won, refused; empty: waiting or lost
-	Slot      lottery.SlotID
-	Reason    string
-	CreatedAt time.Time
-}
-
-// same reports whether a known entry came of the same request.
-func (e entryRow) same(v entryRow) bool {
-	return e.ID == v.ID && e.Lottery == v.Lottery && e.Account == v.Account && e.Patient == v.Patient && slices.Equal(e.Wishes, v.Wishes)
-}
-
-// state is what the entrant sees.
-func (e entryRow) state(l lotteryRow) lottery.EntryState {
-	switch {
-	case e.Outcome == lottery.Won:
-		return lottery.EntryWon
-	case e.Outcome == lottery.Refused:
-		return lottery.EntryRefused
-	case l.State == lottery.Done:
-		return lottery.EntryLost
-	}
-	return lottery.EntryWaiting
-}
-
 const entryColumns = `id, lottery_id, account_id, patient_id, person, grp, nonce, wishes, leaf, outcome, slot_id, reason, created_at`
 
-func scanEntry(r db.Row, v *entryRow) error {
+func scanEntry(r db.Row, v *lottery.Entrant) error {
 	var person, group, leaf []byte
 	v.Wishes = nil
 	err := r.Scan(&v.ID, &v.Lottery, &v.Account, &v.Patient, &person, &group, &v.Nonce, db.JSONInto(&v.Wishes), &leaf, (*string)(&v.Outcome), &v.Slot, &v.Reason, db.Instant(&v.CreatedAt))
@@ -110,7 +59,7 @@ func scanEntry(r db.Row, v *entryRow) error {
 
 // openLotteries writes announcements, all or none. A schedule that has the same lottery
 // already keeps it, with its seed.
-func (s store) openLotteries(ctx context.Context, t scheduling.TenantID, rows []lotteryRow, policy string) (out []lotteryRow, err error) {
+func (s store) openLotteries(ctx context.Context, t scheduling.TenantID, rows []lottery.Draw, policy string) (out []lottery.Draw, err error) {
 	err = s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		out = out[:0]
 		for _, v := range rows {
@@ -125,7 +74,7 @@ func (s store) openLotteries(ctx context.Context, t scheduling.TenantID, rows []
 	return out, err
 }
 
-func (s store) openLottery(ctx context.Context, tx db.Tx, v lotteryRow, policy string) (lotteryRow, error) {
+func (s store) openLottery(ctx context.Context, tx db.Tx, v lottery.Draw, policy string) (lottery.Draw, error) {
 	now := tx.Now()
 	sch, err := lockSchedule(ctx, tx, v.Lottery)
 	if err != nil {
@@ -192,8 +141,8 @@ func noteLottery(ctx context.Context, tx db.Tx, l lottery.ID, action, policy str
 
 // entryOffer is what an entry is decided by, as it is before its transaction.
 type entryOffer struct {
-	Known       *entryRow // the key is known already
-	Lottery     lotteryRow
+	Known       *lottery.Entrant // the key is known already
+	Lottery     lottery.Draw
 	Schedule    scheduleRow
 	Rules       scheduling.BookingRules
 	Past        incidents
@@ -208,7 +157,7 @@ func (s store) entryOffer(ctx context.Context, t scheduling.TenantID, r lottery.
 		if o.Lottery, err = lotteryIn(ctx, tx, r.Lottery); err != nil {
 			return err
 		}
-		var known entryRow
+		var known lottery.Entrant
 		err := scanEntry(tx.QueryRow(ctx, `SELECT `+entryColumns+` FROM lottery_entry WHERE tenant_id = $1 AND id = $2`, t, r.ID), &known)
 		if err == nil {
 			o.Known = &known
@@ -254,7 +203,7 @@ func (o *entryOffer) look(ctx context.Context, tx db.Tx, r lottery.EntryRequest,
 
 // entered is the outcome of one entry of a batch.
 type entered struct {
-	entryRow
+	lottery.Entrant
 	hit bool
 	err error
 }
@@ -265,7 +214,7 @@ const entryBatch = 64
 // enter writes entries of one lottery in one transaction: one statement for up to 64 of
 // them, and a look only where something stood in the way. It holds a share of the
 // lottery's lock, so that sealing comes before or after all of them and none is lost.
-func (s store) enter(ctx context.Context, t scheduling.TenantID, l lottery.ID, rows []entryRow) []entered {
+func (s store) enter(ctx context.Context, t scheduling.TenantID, l lottery.ID, rows []lottery.Entrant) []entered {
 	var out []entered
 	err := s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		out = make([]entered, 0, len(rows))
@@ -314,8 +263,8 @@ func mayStillEnter(ctx context.Context, tx db.Tx, l lottery.ID) error {
 	return scheduling.ErrLotteryFull.New()
 }
 
-func enterIn(ctx context.Context, tx db.Tx, l lottery.ID, rows []entryRow) ([]entered, error) {
-	sorted := slices.SortedStableFunc(slices.Values(rows), func(a, b entryRow) int { return slices.Compare(a.Patient[:], b.Patient[:]) }) // one order of locks
+func enterIn(ctx context.Context, tx db.Tx, l lottery.ID, rows []lottery.Entrant) ([]entered, error) {
+	sorted := slices.SortedStableFunc(slices.Values(rows), func(a, b lottery.Entrant) int { return slices.Compare(a.Patient[:], b.Patient[:]) }) // one order of locks
 	var text strings.Builder
 	text.WriteString(`INSERT INTO lottery_entry (tenant_id, id, lottery_id, account_id, patient_id, person, grp, nonce, wishes, leaf, outcome, reason, created_at) VALUES `)
 	args := make([]any, 0, 13*len(rows))
@@ -328,7 +277,7 @@ func enterIn(ctx context.Context, tx db.Tx, l lottery.ID, rows []entryRow) ([]en
 		if !e.Group.IsZero() {
 			group = e.Group[:]
 		}
-		args = append(args, tx.Tenant(), e.ID, l, e.Account, e.Patient, e.Person[:], group, e.Nonce, db.JSON(wishesOf(e)), e.Leaf[:], "", "", tx.Now().UnixMicro())
+		args = append(args, tx.Tenant(), e.ID, l, e.Account, e.Patient, e.Person[:], group, e.Nonce, db.JSON(e.WishList()), e.Leaf[:], "", "", tx.Now().UnixMicro())
 	}
 	text.WriteString(` ON CONFLICT DO NOTHING`)
 	n, err := tx.Exec(ctx, text.String(), args...)
@@ -338,20 +287,12 @@ func enterIn(ctx context.Context, tx db.Tx, l lottery.ID, rows []entryRow) ([]en
 	out := make([]entered, len(rows))
 	for i, e := range rows {
 		e.Lottery, e.CreatedAt = l, tx.Now()
-		out[i].entryRow = e
+		out[i].Entrant = e
 	}
 	if n == int64(len(rows)) {
 		return out, nil
 	}
 	return out, rivals(ctx, tx, l, out)
-}
-
-// wishesOf is the wishes as a JSON list, never null.
-func wishesOf(e entryRow) []lottery.SlotID {
-	if e.Wishes == nil {
-		return []lottery.SlotID{}
-	}
-	return e.Wishes
 }
 
 // rivals says of each entry whether it is in, was in before, or what stands in its way.
@@ -361,11 +302,11 @@ func rivals(ctx context.Context, tx db.Tx, l lottery.ID, out []entered) error {
 		args = append(args, e.Patient)
 	}
 	rows, err := tx.Query(ctx, `SELECT `+entryColumns+` FROM lottery_entry WHERE tenant_id = $1 AND lottery_id = $2 AND patient_id IN (`+db.In(3, len(out))+`)`, args...)
-	found, err := db.Collect(rows, err, func(r db.Rows, v *entryRow) error { return scanEntry(r, v) })
+	found, err := db.Collect(rows, err, func(r db.Rows, v *lottery.Entrant) error { return scanEntry(r, v) })
 	if err != nil {
 		return err
 	}
-	in := make(map[scheduling.PatientID]entryRow, len(found))
+	in := make(map[scheduling.PatientID]lottery.Entrant, len(found))
 	for _, v := range found {
 		in[v.Patient] = v
 	}
@@ -373,10 +314,10 @@ func rivals(ctx context.Context, tx db.Tx, l lottery.ID, out []entered) error {
 		e := &out[i]
 		switch v, ok := in[e.Patient]; {
 		case ok && v.ID == e.ID && bytes.Equal(v.Nonce, e.Nonce): // just written
-		case ok && v.ID == e.ID && !e.same(v):
+		case ok && v.ID == e.ID && !e.Same(v):
 			e.err = scheduling.ErrKeyReused.New()
 		case ok && v.Account == e.Account:
-			e.entryRow, e.hit = v, true
+			e.Entrant, e.hit = v, true
 		case ok:
 			e.err = scheduling.ErrLotteryEntered.New()
 		default: // another person's entry has the key, or the account has entered
@@ -396,14 +337,14 @@ func rivals(ctx context.Context, tx db.Tx, l lottery.ID, out []entered) error {
 // maxOwnEntries bounds the entries of one account in one lottery that a list shows.
 const maxOwnEntries = 50
 
-func (s store) ownEntries(ctx context.Context, t scheduling.TenantID, l lottery.ID, account scheduling.AccountID) (v lotteryRow, out []entryRow, err error) {
+func (s store) ownEntries(ctx context.Context, t scheduling.TenantID, l lottery.ID, account scheduling.AccountID) (v lottery.Draw, out []lottery.Entrant, err error) {
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		if v, err = lotteryIn(ctx, tx, l); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, `SELECT `+entryColumns+` FROM lottery_entry WHERE tenant_id = $1 AND account_id = $2 AND lottery_id = $3 ORDER BY created_at, id LIMIT $4`,
 			t, account, l, maxOwnEntries)
-		out, err = db.Collect(rows, err, func(r db.Rows, e *entryRow) error { return scanEntry(r, e) })
+		out, err = db.Collect(rows, err, func(r db.Rows, e *lottery.Entrant) error { return scanEntry(r, e) })
 		return err
 	})
 	return v, out, err
@@ -413,7 +354,7 @@ func (s store) ownEntries(ctx context.Context, t scheduling.TenantID, l lottery.
 const entryPage = 5000
 
 // entries reads a sealed lottery's entries, at most MaxLotteryEntries and one batch.
-func (s store) entries(ctx context.Context, t scheduling.TenantID, l lottery.ID) (out []entryRow, err error) {
+func (s store) entries(ctx context.Context, t scheduling.TenantID, l lottery.ID) (out []lottery.Entrant, err error) {
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		out, err = entriesIn(ctx, tx, l)
 		return err
@@ -421,12 +362,12 @@ func (s store) entries(ctx context.Context, t scheduling.TenantID, l lottery.ID)
 	return out, err
 }
 
-func entriesIn(ctx context.Context, tx db.Tx, l lottery.ID) (out []entryRow, err error) {
+func entriesIn(ctx context.Context, tx db.Tx, l lottery.ID) (out []lottery.Entrant, err error) {
 	var after scheduling.PatientID
 	for {
 		rows, err := tx.Query(ctx, `SELECT `+entryColumns+` FROM lottery_entry WHERE tenant_id = $1 AND lottery_id = $2 AND patient_id > $3 ORDER BY patient_id LIMIT $4`,
 			tx.Tenant(), l, after, entryPage)
-		page, err := db.Collect(rows, err, func(r db.Rows, e *entryRow) error { return scanEntry(r, e) })
+		page, err := db.Collect(rows, err, func(r db.Rows, e *lottery.Entrant) error { return scanEntry(r, e) })
 		out = append(out, page...)
 		if err != nil || len(page) < entryPage {
 			return out, err
@@ -491,7 +432,7 @@ func freeSeats(ctx context.Context, tx db.Tx, l lottery.ID) ([]lottery.Seat, err
 }
 
 // drawLottery keeps the witness's signature and shows the seed, once.
-func (s store) drawLottery(ctx context.Context, t scheduling.TenantID, v lotteryRow, policy string) error {
+func (s store) drawLottery(ctx context.Context, t scheduling.TenantID, v lottery.Draw, policy string) error {
 	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		n, err := tx.Exec(ctx, `UPDATE lottery SET state = 'drawn', seed = $3, signature = $4, signed_at = $5, updated_at = $6 WHERE tenant_id = $1 AND id = $2 AND state = 'sealed'`,
 			t, v.Lottery, v.Seed, nullBytes(v.Signature), db.Micros(v.SignedAt), tx.Now().UnixMicro())
@@ -503,7 +444,7 @@ func (s store) drawLottery(ctx context.Context, t scheduling.TenantID, v lottery
 }
 
 // recordOutcome keeps what became of an entry, once.
-func (s store) recordOutcome(ctx context.Context, t scheduling.TenantID, e entryRow) error {
+func (s store) recordOutcome(ctx context.Context, t scheduling.TenantID, e lottery.Entrant) error {
 	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		n, err := tx.Exec(ctx, `UPDATE lottery_entry SET outcome = $3, slot_id = $4, reason = $5 WHERE tenant_id = $1 AND id = $2 AND outcome = ''`,
 			t, e.ID, string(e.Outcome), id.Null(e.Slot), e.Reason)

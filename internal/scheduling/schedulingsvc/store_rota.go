@@ -13,6 +13,7 @@ import (
 	"xinglin/internal/platform/job"
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/rotaplan"
 )
 
 // maxRota bounds the rules and the exceptions of a tenant.
@@ -248,27 +249,20 @@ func (s store) importRota(ctx context.Context, t scheduling.TenantID, in importe
 	return rules, exceptions, err
 }
 
-// ruleKey is what makes two rules the same one over the imports.
-type ruleKey struct {
-	doctor     scheduling.PractitionerID
-	session    scheduling.Session
-	recurrence string
-}
-
 func mergeRules(ctx context.Context, tx db.Tx, in imported) (c scheduling.Change, err error) {
 	rows, err := tx.Query(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 ORDER BY id LIMIT $2`, tx.Tenant(), maxRota)
 	old, err := db.Collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
 	if err != nil {
 		return c, err
 	}
-	known := map[ruleKey][]scheduling.RotaRule{}
+	known := map[rotaplan.RuleKey][]scheduling.RotaRule{}
 	for _, v := range old {
-		k := ruleKey{v.Duty.Practitioner, v.Duty.Session, v.Recurrence}
+		k := rotaplan.KeyOfRule(v)
 		known[k] = append(known[k], v)
 	}
 	var fresh [][]any
 	for _, v := range in.Rules {
-		was, found := sameRule(known[ruleKey{v.Duty.Practitioner, v.Duty.Session, v.Recurrence}], v, in.From)
+		was, found := rotaplan.SameRule(known[rotaplan.KeyOfRule(v)], v, in.From)
 		if !found {
 			v.ID, v.Version = id.New[scheduling.RotaRule](tx.Now()), 1
 			fresh = append(fresh, ruleValues(tx.Tenant(), v))
@@ -288,48 +282,19 @@ func mergeRules(ctx context.Context, tx db.Tx, in imported) (c scheduling.Change
 	return c, insertMany(ctx, tx, insertRule, 20, fresh)
 }
 
-// sameRule finds the rule that a row names again. A row without a first day (it got the
-// import's) means the rule that holds on that day.
-func sameRule(known []scheduling.RotaRule, v scheduling.RotaRule, from clock.Date) (scheduling.RotaRule, bool) {
-	for _, w := range known {
-		if w.From == v.From {
-			return w, true
-		}
-	}
-	if v.From == from {
-		for _, w := range known {
-			if w.From <= from && (w.To == 0 || w.To >= from) {
-				return w, true
-			}
-		}
-	}
-	return scheduling.RotaRule{}, false
-}
-
-type exceptionKey struct {
-	kind     scheduling.ExceptionKind
-	doctor   scheduling.PractitionerID
-	session  scheduling.Session
-	from, to clock.Date
-}
-
-func keyOf(v scheduling.Exception) exceptionKey {
-	return exceptionKey{v.Kind, v.Duty.Practitioner, v.Duty.Session, v.From, v.To}
-}
-
 func mergeExceptions(ctx context.Context, tx db.Tx, in imported) (c scheduling.Change, err error) {
 	rows, err := tx.Query(ctx, `SELECT `+exceptionColumns+` FROM rota_exception WHERE tenant_id = $1 ORDER BY id LIMIT $2`, tx.Tenant(), maxRota)
 	old, err := db.Collect(rows, err, func(r db.Rows, v *scheduling.Exception) error { return scanException(r, v) })
 	if err != nil {
 		return c, err
 	}
-	known := map[exceptionKey]scheduling.Exception{}
+	known := map[rotaplan.ExceptionKey]scheduling.Exception{}
 	for _, v := range old {
-		known[keyOf(v)] = v
+		known[rotaplan.KeyOfException(v)] = v
 	}
 	var fresh [][]any
 	for _, v := range in.Exceptions {
-		was, found := known[keyOf(v)]
+		was, found := known[rotaplan.KeyOfException(v)]
 		if !found {
 			v.ID, v.Version = id.New[scheduling.Exception](tx.Now()), 1
 			fresh = append(fresh, exceptionValues(tx.Tenant(), v))

@@ -2,7 +2,6 @@ package schedulingsvc
 
 import (
 	"context"
-	"time"
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
@@ -21,20 +20,6 @@ type scheduleID = id.ID[scheduling.Schedule]
 // maxAsked is how many sessions one statement names.
 const maxAsked = 512
 
-// seatCount is what the live stream shows of a schedule.
-type seatCount struct {
-	Schedule  scheduleID
-	Version   int64
-	Remaining int
-	Slots     []slotLeft // by their start
-	At        time.Time
-}
-
-type slotLeft struct {
-	ID        id.ID[scheduling.Slot]
-	Remaining int
-}
-
 // asked are the arguments of a statement about sessions. Their number is a power of
 // two, the last one repeated, so that few texts are prepared.
 func asked(t scheduling.TenantID, ids []scheduleID) (list string, args []any) {
@@ -50,7 +35,7 @@ func asked(t scheduling.TenantID, ids []scheduleID) (list string, args []any) {
 }
 
 // counts reads the seats of at most maxAsked schedules, slot by slot.
-func (s store) counts(ctx context.Context, t scheduling.TenantID, ids []scheduleID) (out []seatCount, err error) {
+func (s store) counts(ctx context.Context, t scheduling.TenantID, ids []scheduleID) (out []seatview.Count, err error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -73,13 +58,13 @@ func (s store) counts(ctx context.Context, t scheduling.TenantID, ids []schedule
 				return err
 			}
 			if len(out) == 0 || out[len(out)-1].Schedule != schedule {
-				out = append(out, seatCount{Schedule: schedule, Version: own, At: tx.Now()})
+				out = append(out, seatview.Count{Schedule: schedule, Version: own, At: tx.Now()})
 			}
 			c := &out[len(out)-1]
 			c.Version += version
 			if capacity > 0 { // else cut away by a later plan
 				c.Remaining += capacity - used
-				c.Slots = append(c.Slots, slotLeft{slot, capacity - used})
+				c.Slots = append(c.Slots, seatview.SlotLeft{ID: slot, Remaining: capacity - used})
 			}
 		}
 		return rows.Err()

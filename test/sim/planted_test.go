@@ -50,7 +50,7 @@ var plants = []plant{
 		// The mark's short life would heal a lost signal within the promise, so it goes too.
 		name: "a release without the event",
 		changes: []change{
-			{svc + "live.go", "	s.marks.clear(scheduleKey{t, schedule})\n	if s.base.Signals == nil {\n", "	s.marks.clear(scheduleKey{t, schedule})\n	if s.base.Signals != nil {\n"},
+			{svc + "marks_signal.go", "	s.marks.clear(scheduleKey{t, schedule})\n	if s.base.Signals == nil {\n", "	s.marks.clear(scheduleKey{t, schedule})\n	if s.base.Signals != nil {\n"},
 			{svc + "marks.go", "	markTime  = time.Second     // a mark says nothing after it\n", "	markTime  = time.Hour\n"},
 		},
 		args:  []string{"--processes", "2", "--seed", "8", "--people", "400", "--duration", "3s"},

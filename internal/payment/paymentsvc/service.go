@@ -130,7 +130,7 @@ func (s *Service) find(ctx context.Context, tenant payment.TenantID, pid payment
 // answer: who asks in between waits for it.
 const (
 	heardWithin = 30 * time.Second // how young an id must be to be waited for
-	awaitTime   = 2 * time.Second
+	awaitTime   = time.Second
 	awaitStep   = 50 * time.Millisecond
 )
 

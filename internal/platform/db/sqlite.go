@@ -121,6 +121,9 @@ func (e *sqliteEngine) run(ctx context.Context, m mode, fn func(context.Context,
 	}
 	defer func() { from <- c }()
 	if err := c.plain(ctx, begin); err != nil {
+		if ctx.Err() != nil { // it may have begun all the same
+			_ = c.plain(context.WithoutCancel(ctx), "ROLLBACK")
+		}
 		return nil, err
 	}
 	tx := &liteTx{c: c, m: m, now: instantOf(e.clock)}

@@ -11,7 +11,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -67,6 +69,8 @@ type Process struct {
 	ready  atomic.Bool
 	failed chan error
 	undo   []func() // in reverse order at the end
+
+	overdue *time.Timer // runs once draining has begun
 }
 
 // Serve runs until ctx ends, then drains: no new requests, those inside finish, jobs in
@@ -87,6 +91,11 @@ func serve(ctx context.Context, cfg config.Serve, bench *Bench, out, logs io.Wri
 	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // the flag's enum checked it
 	p.log = obs.Logger(logs, level)
 	ctx = obs.WithLog(ctx, p.log)
+	defer func() {
+		if p.overdue != nil {
+			p.overdue.Stop()
+		}
+	}()
 	defer p.end()
 	if err := p.open(ctx); err != nil {
 		return err
@@ -370,6 +379,7 @@ func (p *Process) run(ctx context.Context) error {
 		p.log.Error("a machine stopped", "error", err.Error())
 	}
 	p.ready.Store(false)
+	p.overdue = time.AfterFunc(config.DrainTime+config.EndTime, p.cutOff)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), config.DrainTime)
 	defer cancel()
 	_ = public.Shutdown(drain)
@@ -384,6 +394,14 @@ func (p *Process) run(ctx context.Context) error {
 	_ = p.bus.Drain(drain)
 	_ = private.Shutdown(drain)
 	return err
+}
+
+// cutOff ends a process that does not end by itself, and says what it waits for: who
+// restarts it must not wait for ever, and what was not acknowledged is repeated.
+func (p *Process) cutOff() {
+	p.log.Error("drain: the process did not end in time and is cut off; what its goroutines do follows")
+	_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+	os.Exit(1)
 }
 
 func (p *Process) fail(err error) {

@@ -30,7 +30,7 @@ const (
 	runTime   = 2 * time.Minute // one foreground command
 	readyTime = 60 * time.Second
 	stopTime  = 40 * time.Second // longer than the drain
-	keepLines = 400
+	keepLines = 1500
 	startTry  = 5
 )
 

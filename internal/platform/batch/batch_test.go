@@ -164,8 +164,11 @@ func TestClientLeaves(t *testing.T) {
 // TestSplit finds the one bad item; the others succeed.
 func TestSplit(t *testing.T) {
 	bad := errors.New("bad")
-	gate := make(chan struct{})
+	gate, open := make(chan struct{}), sync.Once{}
+	release := func() { open.Do(func() { close(gate) }) }
+	var begun atomic.Bool
 	c := batch.New(batch.Options{Name: "t", Writers: 1}, func(_ context.Context, _ string, ins []int) (results, error) {
+		begun.Store(true)
 		<-gate
 		out := make(results, len(ins))
 		for i, v := range ins {
@@ -180,9 +183,13 @@ func TestSplit(t *testing.T) {
 		return out, nil
 	})
 	defer c.Close()
+	defer release() // before Close, which waits for the writers
 	var got sync.WaitGroup
 	var good, failed atomic.Int64
 	for v := range 50 {
+		if v == 1 {
+			until(t, "the first is inside alone", begun.Load)
+		}
 		got.Go(func() {
 			out, err := c.Do(t.Context(), "a", 0, v)
 			switch {
@@ -194,7 +201,7 @@ func TestSplit(t *testing.T) {
 		})
 	}
 	until(t, "49 wait behind the first", func() bool { return c.Waiting() == 49 })
-	close(gate)
+	release()
 	got.Wait()
 	if good.Load() != 48 || failed.Load() != 2 {
 		t.Fatalf("%d good, %d failed", good.Load(), failed.Load())

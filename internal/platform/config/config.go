@@ -89,7 +89,8 @@ type Where struct {
 
 // Limits that are the same everywhere.
 const (
-	DrainTime    = 20 * time.Second
+	DrainTime    = 20 * time.Second // for what is in hand
+	EndTime      = 15 * time.Second // then, to close what is open
 	SessionTime  = 30 * 24 * time.Hour
 	StaffSession = 12 * time.Hour
 )

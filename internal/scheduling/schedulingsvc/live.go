@@ -103,6 +103,12 @@ func (s *Service) start() (stop func(), err error) {
 		unhear()
 		return nil, err
 	}
+	unplan, err := s.hearPlans()
+	if err != nil {
+		unhear()
+		unfree()
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(obs.WithLog(context.Background(), s.base.Log))
 	var running sync.WaitGroup
 	running.Go(func() { s.live.Run(ctx) })
@@ -118,6 +124,7 @@ func (s *Service) start() (stop func(), err error) {
 	return func() {
 		unhear()
 		unfree()
+		unplan()
 		cancel()
 		s.close()
 		running.Wait()

@@ -49,12 +49,17 @@ func Describe() module.Description {
 func New(base module.Base, tenants tenant.Service, dir directory.Service, patients patient.Service, payments payment.Service, cal *calendar.Calendar, opts ...Option) (*Service, *module.Module) {
 	s := &Service{base: base, tenants: tenants, dir: dir, patients: patients, payments: payments, cal: cal, pick: randomPick}
 	s.kept = newSessions()
+	s.kept.loads = batch.New(batch.Options{Name: "scheduling.sessions", Writers: 1, Max: maxAsked, Log: base.Log, Metrics: base.Batches}, s.loadSessions)
 	s.marks = newMarks(func(ctx context.Context, k scheduleKey) (*mark, error) { return s.store.mark(ctx, k) })
 	s.marks.gone = func(k scheduleKey) { base.Admission.SoldOut(k.tenant, id.As[id.Any](k.schedule)) }
 	s.marks.back = func(k scheduleKey) { base.Admission.Back(k.tenant, id.As[id.Any](k.schedule)) }
-	s.store = store{db: base.DB, live: s.signalLive, free: s.signalFree, forget: s.kept.forget}
+	s.store = store{db: base.DB, live: s.signalLive, free: s.signalFree, forget: s.forget}
 	c := newCombined(s.store, s.marks, batch.Options{Log: base.Log, Metrics: base.Batches})
-	s.seats, s.close = c, c.combine.Close
+	s.seats = c
+	s.close = func() {
+		c.combine.Close()
+		s.kept.loads.Close()
+	}
 	for _, o := range opts {
 		o(s)
 	}

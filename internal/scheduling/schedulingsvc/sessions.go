@@ -3,21 +3,25 @@ package schedulingsvc
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
 
 	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/batch"
 	"xinglin/internal/scheduling"
 )
 
 // What a request names changes rarely: sessions, their slots and the hospital's rules are
-// kept in the process for a moment, so that refusals by the clock (before the release,
+// kept in the process for a while, so that refusals by the clock (before the release,
 // after the end) and unknown ids cost no transaction. Truth is decided under the lock:
-// the plan's version there tells when the kept one is old.
+// the plan's version there tells when the kept one is old. A process that writes a plan
+// tells the others; sessionTime bounds how long a lost word can make a refusal wrong.
 const (
 	sessionsKept = 20000
-	sessionTime  = 2 * time.Second
+	sessionTime  = 15 * time.Second
+	unknownTime  = 2 * time.Second
 	rulesTime    = time.Second
 )
 
@@ -52,72 +56,184 @@ type (
 	keptRules struct{ scheduling.BookingRules }
 )
 
-// sessions are what this process keeps. Loads of one key happen once.
+// sessions are what this process keeps. After a release the crowd asks for sessions that
+// nobody has asked for before: those that wait at once are read together, with the other
+// sessions of their departments and days, which are asked for next.
 type sessions struct {
-	bySchedule *otter.Cache[scheduleKey, *session]
-	bySlot     *otter.Cache[slotKey, id.ID[scheduling.Schedule]] // zero: there is no such slot
+	bySchedule *otter.Cache[scheduleKey, *session] // nil: there is none
+	bySlot     *otter.Cache[slotKey, id.ID[scheduling.Schedule]]
 	rules      *otter.Cache[scheduling.TenantID, *keptRules]
+	loads      *batch.Combiner[scheduling.TenantID, sessionAsk, *session]
+	plans      atomic.Int64 // how often plans changed: what was read before is not kept after
+}
+
+// sessionAsk names a session by its id, or by one of its slots.
+type sessionAsk struct {
+	schedule id.ID[scheduling.Schedule]
+	slot     id.ID[scheduling.Slot]
 }
 
 func newSessions() *sessions {
 	return &sessions{
-		bySchedule: otter.Must(&otter.Options[scheduleKey, *session]{MaximumSize: sessionsKept, ExpiryCalculator: otter.ExpiryWriting[scheduleKey, *session](sessionTime)}),
-		bySlot:     otter.Must(&otter.Options[slotKey, id.ID[scheduling.Schedule]]{MaximumSize: 10 * sessionsKept, ExpiryCalculator: otter.ExpiryWriting[slotKey, id.ID[scheduling.Schedule]](5 * sessionTime)}),
-		rules:      otter.Must(&otter.Options[scheduling.TenantID, *keptRules]{MaximumSize: 1000, ExpiryCalculator: otter.ExpiryWriting[scheduling.TenantID, *keptRules](rulesTime)}),
+		bySchedule: otter.Must(&otter.Options[scheduleKey, *session]{
+			MaximumSize: sessionsKept,
+			ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[scheduleKey, *session]) time.Duration {
+				if e.Value == nil {
+					return unknownTime
+				}
+				return sessionTime
+			}),
+		}),
+		bySlot: otter.Must(&otter.Options[slotKey, id.ID[scheduling.Schedule]]{
+			MaximumSize: 10 * sessionsKept,
+			ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[slotKey, id.ID[scheduling.Schedule]]) time.Duration {
+				if e.Value.IsZero() {
+					return unknownTime
+				}
+				return sessionTime
+			}),
+		}),
+		rules: otter.Must(&otter.Options[scheduling.TenantID, *keptRules]{MaximumSize: 1000, ExpiryCalculator: otter.ExpiryWriting[scheduling.TenantID, *keptRules](rulesTime)}),
 	}
 }
 
-// forget is called after this process wrote a rota or rules.
+// forget is called after a rota or rules were written.
 func (c *sessions) forget() {
+	c.plans.Add(1)
+	c.drop()
+}
+
+func (c *sessions) drop() {
 	c.bySchedule.InvalidateAll()
 	c.bySlot.InvalidateAll()
 	c.rules.InvalidateAll()
 }
 
-// sessionOf finds the session that a request names; scheduling.not_found.
-func (s *Service) sessionOf(ctx context.Context, t scheduling.TenantID, r scheduling.HoldRequest) (*session, error) {
-	schedule := r.Schedule
-	if !r.Any {
-		found, err := s.kept.bySlot.Get(ctx, slotKey{t, r.Slot}, otter.LoaderFunc[slotKey, id.ID[scheduling.Schedule]](
-			func(ctx context.Context, k slotKey) (id.ID[scheduling.Schedule], error) {
-				return s.store.scheduleOf(ctx, k.tenant, k.slot)
-			}))
-		if err != nil {
-			return nil, err
+// look finds what is kept of an ask; false: it must be read.
+func (c *sessions) look(t scheduling.TenantID, ask sessionAsk) (*session, bool) {
+	schedule := ask.schedule
+	if schedule.IsZero() {
+		found, ok := c.bySlot.GetIfPresent(slotKey{t, ask.slot})
+		if !ok || found.IsZero() {
+			return nil, ok
 		}
 		schedule = found
 	}
-	if schedule.IsZero() {
-		return nil, scheduling.ErrNotFound.New()
+	return c.bySchedule.GetIfPresent(scheduleKey{t, schedule})
+}
+
+// keep takes what was read for the asks; what was not found is kept as such.
+func (c *sessions) keep(t scheduling.TenantID, asks []sessionAsk, found []*session) map[sessionAsk]*session {
+	out := make(map[sessionAsk]*session, len(asks))
+	for _, v := range found {
+		out[sessionAsk{schedule: v.ID}] = v
+		c.bySchedule.Set(scheduleKey{t, v.ID}, v)
+		for i := range v.slots {
+			out[sessionAsk{slot: v.slots[i].ID}] = v
+			c.bySlot.Set(slotKey{t, v.slots[i].ID}, v.ID)
+		}
 	}
-	v, err := s.kept.bySchedule.Get(ctx, scheduleKey{t, schedule}, otter.LoaderFunc[scheduleKey, *session](s.loadSession))
-	switch {
-	case err != nil:
-		return nil, err
-	case v == nil || len(v.slots) == 0 || !r.Any && v.slot(r.Slot) == nil:
+	for _, a := range asks {
+		switch {
+		case out[a] != nil:
+		case a.schedule.IsZero():
+			c.bySlot.Set(slotKey{t, a.slot}, id.ID[scheduling.Schedule]{})
+		default:
+			c.bySchedule.Set(scheduleKey{t, a.schedule}, nil)
+		}
+	}
+	return out
+}
+
+// sessionOf finds the session that a request names; scheduling.not_found, batch.busy,
+// batch.outcome_unknown.
+func (s *Service) sessionOf(ctx context.Context, t scheduling.TenantID, r scheduling.HoldRequest) (*session, error) {
+	ask := sessionAsk{schedule: r.Schedule}
+	if !r.Any {
+		ask = sessionAsk{slot: r.Slot}
+	}
+	v, ok := s.kept.look(t, ask)
+	if !ok {
+		var err error
+		if v, err = s.kept.loads.Do(ctx, t, 0, ask); err != nil {
+			return nil, err
+		}
+	}
+	if v == nil || len(v.slots) == 0 || !r.Any && v.slot(r.Slot) == nil {
 		return nil, scheduling.ErrNotFound.New()
 	}
 	return v, nil
 }
 
-// loadSession reads a session with the names that answers show; nil when there is none,
-// which is kept too.
-func (s *Service) loadSession(ctx context.Context, k scheduleKey) (*session, error) {
-	v, err := s.store.session(ctx, k.tenant, k.schedule)
-	if err != nil || v == nil {
+// loadSessions reads the sessions that are asked for and not kept by now, with the names
+// that answers show.
+func (s *Service) loadSessions(ctx context.Context, t scheduling.TenantID, asks []sessionAsk) ([]batch.Result[*session], error) {
+	out := make([]batch.Result[*session], len(asks))
+	plans := s.kept.plans.Load()
+	var missing []sessionAsk
+	for i, a := range asks {
+		v, ok := s.kept.look(t, a)
+		if out[i].Out = v; !ok {
+			missing = append(missing, a)
+		}
+	}
+	if len(missing) == 0 {
+		return out, nil
+	}
+	found, err := s.store.sessionsAround(ctx, t, missing)
+	if err != nil {
 		return nil, err
 	}
 	ids := newNameIDs()
-	ids.add(v.Practitioner, v.Department, v.Campus)
-	if v.labels, err = s.names(ctx, k.tenant, ids); err != nil {
+	for _, v := range found {
+		ids.add(v.Practitioner, v.Department, v.Campus)
+	}
+	labels, err := s.names(ctx, t, ids)
+	if err != nil {
 		return nil, err
 	}
-	// 儿科, 小儿外科, 儿童保健: the directory knows no such mark.
-	v.paediatric = strings.Contains(v.labels.Departments[v.Department].Name, "儿")
-	return v, nil
+	for _, v := range found {
+		v.labels = labels
+		// 儿科, 小儿外科, 儿童保健: the directory knows no such mark.
+		v.paediatric = strings.Contains(labels.Departments[v.Department].Name, "儿")
+	}
+	read := s.kept.keep(t, missing, found)
+	if s.kept.plans.Load() != plans { // what was read may be the old plan
+		s.kept.drop()
+	}
+	for i, a := range asks {
+		if v := read[a]; v != nil {
+			out[i].Out = v
+		}
+	}
+	return out, nil
 }
 
-// rulesOf are the hospital's rules; what it says is at most a second old.
+// planTopic: a plan or rules were written; what processes keep of them goes.
+const planTopic = "scheduling.plan"
+
+// forget drops what this process keeps of plans and rules, and tells the others.
+func (s *Service) forget() {
+	s.kept.forget()
+	if s.base.Signals == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := s.base.Signals.Signal(ctx, planTopic, nil); err != nil {
+		s.base.Log.Debug("scheduling: a plan signal was not sent")
+	}
+}
+
+// hearPlans listens to the other processes' plans.
+func (s *Service) hearPlans() (stop func(), err error) {
+	if s.base.Signals == nil {
+		return func() {}, nil
+	}
+	return s.base.Signals.OnSignal(planTopic, func([]byte) { s.kept.forget() })
+}
+
+// rulesOf are the hospital's rules, at most a second old.
 func (s *Service) rulesOf(ctx context.Context, t scheduling.TenantID) (*scheduling.BookingRules, error) {
 	v, err := s.kept.rules.Get(ctx, t, otter.LoaderFunc[scheduling.TenantID, *keptRules](func(ctx context.Context, t scheduling.TenantID) (*keptRules, error) {
 		r, _, err := s.store.rules(ctx, t)

@@ -56,7 +56,7 @@ func newService(base module.Base, tenants tenant.Service, notices notify.Service
 		signals: base.Signals, tenants: tenants, notices: notices, demo: base.Demo,
 		cache: newCache(clock.Mono), hashes: newHasher(),
 	}
-	s.asked = batch.New(batch.Options{Name: "identity.authenticate", Max: maxAsked, Log: base.Log, Metrics: base.Batches}, s.store.sessionsOf(s.now))
+	s.asked = batch.New(batch.Options{Name: "identity.authenticate", Writers: 1, Max: maxAsked, Log: base.Log, Metrics: base.Batches}, s.store.sessionsOf(s.now))
 	return s
 }
 

@@ -42,7 +42,7 @@ func Describe() module.Description {
 // answers patient.realname_down.
 func New(base module.Base, accounts identity.Service, v Verifier) (*Service, *module.Module) {
 	s := &Service{clock: base.Clock, authz: base.Authz, crypt: base.Crypt, accounts: accounts, verifier: v, store: store{base.DB}, bookers: newBookers()}
-	s.askBookers = batch.New(batch.Options{Name: "patient.booker", Max: bookersRead, Log: base.Log, Metrics: base.Batches}, s.readBookers)
+	s.askBookers = batch.New(batch.Options{Name: "patient.booker", Writers: 1, Max: bookersRead, Log: base.Log, Metrics: base.Batches}, s.readBookers)
 	return s, &module.Module{
 		Name:     "patient",
 		Routes:   s.routes,

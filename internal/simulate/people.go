@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"sync"
 	"strings"
 	"time"
 
@@ -25,6 +26,8 @@ type account struct {
 	bot     bool
 	people  []person
 	shares  int // index of the account whose child it has too; -1: none
+
+	proving sync.Mutex // one at a time asks for a code on the phone of its second person
 }
 
 // person is somebody whom an account may book for.
@@ -109,6 +112,8 @@ const relatives = 50_000_000
 // share links the second person of another account to this one: a claim, proved with a
 // code that the phone on file gets.
 func (r *run) share(ctx context.Context, a, with *account) error {
+	with.proving.Lock()
+	defer with.proving.Unlock()
 	base := r.site.procs[0].url()
 	theirs := with.people[1]
 	file := phone(relatives + with.number)

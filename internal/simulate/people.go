@@ -10,8 +10,8 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
-	"sync"
 	"strings"
+	"sync"
 	"time"
 
 	"xinglin/internal/kernel/clock"

@@ -121,10 +121,12 @@ describe('the lottery screen', () => {
     [{ witness_key: '', witnessed: false }, '', true],
   ])('says how to check a draw with %j', async (w1, flag, warned) => {
     vi.spyOn(api, 'lottery').mockResolvedValue({ ...lottery, closes_at: at(-1), state: 'done', entries: 1, seats: 1, winners: 1, root: 'aa', seed: 'bb', ...w1 })
+    vi.spyOn(api, 'lotteryEntries').mockResolvedValue({ items: [{ ...entry, state: 'lost', rank: 2, of: 2 }] })
     const { w } = await show()
+    await until(() => w.find('[data-entry]').exists())
     const proof = w.get('[data-proof]')
     expect(proof.get('a').attributes('href')).toBe('/api/v1/lotteries/s1/proof')
-    expect(proof.get('code').text()).toBe(['xinglin lottery verify lottery-s1.json', flag, '--receipt receipt.json'].filter(Boolean).join(' '))
+    expect(proof.get('code').text()).toBe(['xinglin lottery verify lottery-s1.json', flag, '--receipt receipt-e1.json'].filter(Boolean).join(' '))
     expect(proof.find('.note--warn').exists()).toBe(warned)
     expect(proof.text()).toContain('NZ')
   })

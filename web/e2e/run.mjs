@@ -2,13 +2,14 @@
 //   npm run e2e                          starts the real program (XINGLIN_BIN or ../bin/xinglin), then the stand-in for states
 //   npm run e2e -- --all                 every size, language and type size
 //   npm run e2e -- --base URL            against a server that runs already with --demo
-// Also: --shots DIR, --only desk-en,largest, --phone 13800000001, --no-states. The last line counts screens and variants.
+// Also: --shots DIR, --only desk-en,largest, --phone 13800000001, --paths walk,states,rush,eight. The last line counts screens and variants.
 import { mkdirSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import { findBrowser, flags } from './browser.mjs'
 import { checkScreen } from './checks.mjs'
-import { startMock, startXinglin, useServer } from './server.mjs'
+import { startAtEight, startMock, startXinglin, useServer } from './server.mjs'
 import { walk } from './walk.mjs'
+import { walkRush, walkRushStates } from './rush.mjs'
 import { walkStates } from './states.mjs'
 
 const arg = (name, fallback) => {
@@ -112,11 +113,18 @@ async function against(start, browser, variants, path) {
 
 const base = arg('base', '').replace(/\/$/, '')
 const browser = await chromium.launch({ executablePath: findBrowser(), args: flags, headless: true })
+const paths = arg('paths', flag('no-states') ? 'walk' : 'walk,states,rush,eight').split(',')
+/** The variants of a path: those named, or all that it is worth looking at. */
+const among = (usual, wide, prefix) => all.filter((v) => (only ? only.split(',').some((o) => v.name.includes(o)) : (flag('all') ? wide : usual).includes(v.name))).map((v) => ({ ...v, name: `${prefix}-${v.name}` }))
+const wide = [...few, 'phone-en-largest']
 try {
-  await against(base ? () => useServer(base) : startXinglin, browser, chosen, walk)
-  const narrow = flag('all') ? [...few, 'phone-en-largest'] : ['phone-zh-normal']
-  const states = chosen.filter((v) => only || narrow.includes(v.name)).map((v) => ({ ...v, name: `states-${v.name}`, limit: 120_000 }))
-  if (!flag('no-states')) await against(startMock, browser, states, walkStates)
+  // The real release takes its two minutes, mostly of waiting: the others go on meanwhile.
+  const first = all.slice(0, 1).map((v) => ({ ...v, name: `eight-${v.name}` }))
+  const eight = paths.includes('eight') && !base ? against(startAtEight, browser, first, walkRush).catch((e) => fail(e.message)) : undefined
+  if (paths.includes('walk')) await against(base ? () => useServer(base) : startXinglin, browser, chosen, walk)
+  if (paths.includes('states')) await against(startMock, browser, among(['phone-zh-normal'], wide, 'states'), walkStates)
+  if (paths.includes('rush')) await against(startMock, browser, among([...few, 'desk-en-normal'], [...wide, 'desk-en-normal', 'phone-zh-large'], 'rush'), walkRushStates)
+  await eight
 } catch (e) {
   fail(e.message)
 } finally {

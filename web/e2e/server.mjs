@@ -1,7 +1,7 @@
 // Starts what the browser walks against: the real program with a new data folder, or the stand-in that makes states. Both on free
 // loopback ports, both ended by their own process.
 import { spawn } from 'node:child_process'
-import { createWriteStream, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createWriteStream, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -56,9 +56,11 @@ async function sameBuild(base) {
   if (!built || built !== served) throw new Error(`${base} serves ${served}, web/dist holds ${built}: make build`)
 }
 
+export const program = process.env.XINGLIN_BIN || here('../../bin/xinglin')
+
 /** The real program with --demo. XINGLIN_BIN names it, else ../bin/xinglin. */
-export async function startXinglin() {
-  const bin = process.env.XINGLIN_BIN || here('../../bin/xinglin')
+export async function startXinglin(more = () => []) {
+  const bin = program
   if (!existsSync(bin)) throw new Error(`${bin} is not there: make build`)
   const folder = mkdtempSync(join(tmpdir(), 'xinglin-e2e-'))
   const [main, inner, pay] = await freePorts(3)
@@ -66,14 +68,14 @@ export async function startXinglin() {
   const started = performance.now()
   const clear = () => rmSync(folder, { recursive: true, force: true })
   try {
-    const args = ['serve', '--data', join(folder, 'data'), '--listen', `127.0.0.1:${main}`, '--private', `127.0.0.1:${inner}`, '--demo-pay', `127.0.0.1:${pay}`, '--demo']
-    const program = await run(bin, args, { ready: `${base}/readyz`, log: join(folder, 'log'), seconds: 90 })
+    const args = ['serve', '--data', join(folder, 'data'), '--listen', `127.0.0.1:${main}`, '--private', `127.0.0.1:${inner}`, '--demo-pay', `127.0.0.1:${pay}`, '--demo', ...more(folder)]
+    const server = await run(bin, args, { ready: `${base}/readyz`, log: join(folder, 'log'), seconds: 90 })
     const stop = async () => {
-      await program.stop()
+      await server.stop()
       clear()
     }
     await sameBuild(base).catch(async (e) => {
-      await program.stop()
+      await server.stop()
       throw e
     })
     return { base, stop, readyMs: Math.round(performance.now() - started) }
@@ -81,6 +83,16 @@ export async function startXinglin() {
     clear()
     throw e
   }
+}
+
+/** The real program two minutes before its release, with a waiting room that everybody goes through. */
+export function startAtEight() {
+  const today = new Date(Date.now() + 8 * 3600e3).toISOString().slice(0, 10)
+  return startXinglin((folder) => {
+    const rooms = join(folder, 'rooms.json')
+    writeFileSync(rooms, JSON.stringify({ rooms: [{ name: 'eight', from: '06:30', to: '07:30', per_second: 1, pass_seconds: 100 }] }))
+    return ['--clock', `${today}T06:58:00+08:00`, '--waiting-rooms', rooms]
+  })
 }
 
 /** The stand-in for states. */

@@ -11,7 +11,7 @@ import (
 )
 
 // The page is below 15 KB in all, cacheable, needs nothing else than itself, and reads
-// as script of the time before modules.
+// as script of the time before modules. Who must log in comes back by the word that the login page reads.
 func TestQueuePage(t *testing.T) {
 	get := func(headers ...string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest("GET", "/m/queue?department=x", nil)
@@ -50,7 +50,7 @@ func TestQueuePage(t *testing.T) {
 			t.Errorf("%s: %q", what, found)
 		}
 	}
-	for _, want := range []string{`<noscript><meta http-equiv="refresh"`, `min-height:64px`, `html{font-size:18px`, `lang="zh-CN"`} {
+	for _, want := range []string{`<noscript><meta http-equiv="refresh"`, `min-height:64px`, `html{font-size:18px`, `lang="zh-CN"`, `"/m/login?next="+encodeURIComponent("/queue"+location.search)`} {
 		if !strings.Contains(html, want) {
 			t.Errorf("%s is missing", want)
 		}

@@ -12,6 +12,7 @@ const arg = (name, fallback) => {
 const port = Number(arg('port', 8090))
 const cashierPort = Number(arg('cashier', 8092))
 const dist = fileURLToPath(new URL('../../dist/', import.meta.url))
+const queuePage = fileURLToPath(new URL('../../../internal/platform/admission/page/queue.html', import.meta.url))
 const day = (n) => new Date(Date.now() + 8 * 3600e3 + n * 86400e3).toISOString().slice(0, 10)
 const at = (d, hm) => new Date(`${d}T${hm}:00+08:00`).toISOString()
 
@@ -70,7 +71,10 @@ const inbox = []
 const sessions = new Set()
 const keys = new Map()
 let serial = 17
-const mode = { delay: 0, fail: '', empty: false, taken: false, cold: false }
+// door: what a hold meets before it is looked at (pass, busy, timeout, work); place: what the waiting room says; lottery, entry, witness: the
+// lottery of one session, what an entry came to, and whether there was a witness (yes, no, silent).
+const calm = { delay: 0, fail: '', empty: false, taken: false, cold: false, door: '', place: 'waiting', lottery: '', entry: '', witness: 'yes' }
+const mode = { ...calm }
 
 const problem = (res, status, code, title, title_en, extra = {}) =>
   send(res, status, { type: 'about:blank', title, title_en, status, code, trace_id: '4bf92f3577b34da6a3ce929d0e0e4736', ...extra }, { 'Content-Type': 'application/problem+json' })
@@ -110,6 +114,64 @@ function settle(p) {
   notices.unshift({ id: randomUUID(), title: '预约成功', title_en: 'Booked', body: `${a.department_name} ${a.practitioner_name}`, body_en: 'Your visit is booked.', created_at: new Date().toISOString(), link: `/m/visits/${a.id}` })
 }
 
+const drawn = 's-p2-1-morning'
+/** A session as it is sold: the one with a lottery is not, until the draw is over. */
+const asReleased = (s) => (s.id === drawn && mode.lottery && mode.lottery !== 'done' ? { ...s, lottery: true, ...(mode.lottery === 'announced' ? { state: 'planned', released_at: lotteryView().opens_at } : {}) } : { ...s, lottery: false })
+const entries = []
+const hex = (c) => c.repeat(64)
+/** The lottery as it stands by the switch; its window lies around the moment of the look. */
+function lotteryView() {
+  const now = Date.now()
+  const [from, to] = { announced: [272, 332], open: [-20, 41] }[mode.lottery] ?? [-90, -30]
+  const when = (s) => new Date(now + s * 1000).toISOString()
+  const over = ['sealed', 'drawn', 'done'].includes(mode.lottery)
+  const draw = ['drawn', 'done'].includes(mode.lottery)
+  const witnessed = mode.witness === 'yes' || (mode.witness === 'silent' && !draw)
+  return {
+    id: drawn, state: mode.lottery, per: 'person', opens_at: when(from), closes_at: when(to), commitment: hex('3'), witness_key: mode.witness === 'no' ? '' : hex('9'), server_time: when(0),
+    note_zh: witnessed ? '名单封存后由独立见证人签名，医院和见证人都无法单独决定结果。' : '没有见证人：医院在封存前知道随机种子，有可能挑选结果。',
+    note_en: witnessed ? 'An independent witness signed after the list was sealed: neither the hospital nor the witness alone could choose the winners.' : 'No witness: the hospital knew the seed before the list was sealed and could have chosen the winners.',
+    ...(over ? { entries: 1284, seats: 11, root: hex('b'), sealed_at: when(to) } : {}), ...(draw ? { seed: hex('5'), witnessed: mode.witness === 'yes' } : {}), ...(mode.lottery === 'done' ? { winners: 11 } : {}),
+  }
+}
+/** An entry as it stands; one that won is an appointment with its payment. */
+function entryView(e) {
+  const over = mode.lottery === 'done'
+  const state = over ? mode.entry || 'lost' : 'waiting'
+  if (state === 'won' && !appointments.some((a) => a.id === e.id)) hold(e.id, e.patient_id, slots.get(drawn).find((x) => x.remaining > 0), 30)
+  return { ...e, state, ...(mode.lottery === 'sealed' ? { of: 1284 } : over ? { rank: state === 'won' ? 7 : 641, of: 1284 } : {}), ...(state === 'won' ? { appointment_id: e.id } : {}), ...(state === 'refused' ? { reason: 'scheduling.limit_reached' } : {}) }
+}
+/** Takes a seat: an appointment to pay, or a booked one when it is free of charge. */
+function hold(id, patient, slot, minutes) {
+  const s = schedules.find((x) => slots.get(x.id).includes(slot))
+  seat(slot.id, -1)
+  const now = new Date()
+  const a = { id, number: null, number_text: '', reg_no: `REG-${day(0).replaceAll('-', '')}-${1000 + appointments.length}`, patient_id: patient, patient_name_masked: '张*三', schedule_id: s.id, slot_id: slot.id, date: s.date, session: s.session, starts_at: slot.starts_at, ends_at: slot.ends_at, department_name: s.department_name, practitioner_id: s.practitioner_id, practitioner_name: s.practitioner_name, practitioner_title: s.practitioner_title, campus_name: '城东院区', location: s.location, class: s.class, fee_fen: s.fee_fen, state: 'pending', refund_state: 'none', cancellable: true, cancel_before: at(s.date, '00:00'), version: 1, created_at: now.toISOString(), history: [{ from: '', to: 'pending', at: now.toISOString(), by: 'patient' }] }
+  appointments.unshift(a)
+  if (s.fee_fen > 0) {
+    const p = { id: randomUUID(), purpose: 'appointment', reference_id: a.id, amount_fen: s.fee_fen, state: 'open', expires_at: new Date(Date.now() + minutes * 60e3).toISOString(), channel: 'wechat', refunded_fen: 0, version: 1 }
+    payments.set(p.id, p)
+    a.payment_id = p.id
+    a.payment_state = 'open'
+    a.hold_expires_at = p.expires_at
+  } else {
+    a.number = ++serial
+    a.number_text = `A0${serial}`
+    advance(a, 'booked')
+  }
+  return a
+}
+/** What a hold meets before it is looked at; true when it may go on. */
+function admitted(req, res) {
+  if (mode.door === 'pass' && req.headers['queue-pass'] !== 'mock-pass') problem(res, 403, 'admission.pass_needed', '请先到等候室排队', 'Take a place in the waiting room first')
+  else if (mode.door === 'busy') send(res, 503, { type: 'about:blank', title: '当前请求过多，请稍后再试', title_en: 'Too many requests at the moment, try again', status: 503, code: 'batch.busy', trace_id: '4bf92f3577b34da6a3ce929d0e0e4736' }, { 'Content-Type': 'application/problem+json', 'Retry-After': '5' })
+  else if (mode.door === 'unknown') problem(res, 503, 'batch.outcome_unknown', '结果未知，请用同一请求号重试', 'The outcome is unknown, repeat with the same key')
+  else if (mode.door === 'work') problem(res, 403, 'admission.challenge_needed', '请先完成安全验证', 'Answer the challenge first')
+  else return true
+  return false
+}
+const place = () => ({ server_time: new Date().toISOString(), ...(mode.place === 'admitted' ? { state: 'admitted', token: 'mock-place', pass: 'mock-pass', pass_expires_at: new Date(Date.now() + 118e3).toISOString() } : mode.place === 'sold_out' ? { state: 'ended', reason: 'sold_out' } : { state: 'waiting', token: 'mock-place', position: 1284, estimate_seconds: 95, next_look_seconds: 2 }) })
+
 const routes = [
   ['POST', /^auth\/codes$/, (b) => { inbox.unshift({ phone: b.phone, text: '验证码 246810，5 分钟内有效。', at: new Date().toISOString() }); return [202, { challenge_id: 'ch1', resend_after_s: 60 }] }],
   ['POST', /^auth\/sessions$/, (b, _, res) => { if (b.code !== '246810') return problem(res, 401, 'identity.code_wrong', '验证码错误', 'Wrong code'); const s = randomUUID(); sessions.add(s); return [201, me, { 'Set-Cookie': `xinglin_session=${s}; Path=/; HttpOnly; SameSite=Lax` }] }],
@@ -123,7 +185,7 @@ const routes = [
   ['GET', /^organization$/, () => [200, { id: 'o1', name: '杏林示例医院', name_en: 'Xinglin Demo Hospital', licences: [{ kind: 'institution', number: '（示例）PDY000001' }] }]],
   ['GET', /^practitioners$/, (b, m, res, q) => [200, { items: mode.empty ? [] : practitioners.filter((p) => (!q.get('department_id') || p.department_id === q.get('department_id')) && (!q.get('q') || JSON.stringify(p).includes(q.get('q')))) }]],
   ['GET', /^practitioners\/(.+)$/, (b, m, res) => { const p = practitioners.find((x) => x.id === m[1]); return p ? [200, p] : problem(res, 404, 'directory.practitioner_unknown', '没有这位医生', 'No such doctor') }],
-  ['GET', /^schedules$/, (b, m, res, q) => [200, { items: mode.empty ? [] : schedules.filter((s) => (!q.get('practitioner_id') || s.practitioner_id === q.get('practitioner_id')) && (!q.get('department_id') || s.department_id === q.get('department_id')) && (!q.get('from') || s.date >= q.get('from')) && (!q.get('to') || s.date <= q.get('to'))) }]],
+  ['GET', /^schedules$/, (b, m, res, q) => [200, { items: mode.empty ? [] : schedules.map(asReleased).filter((s) => (!q.get('practitioner_id') || s.practitioner_id === q.get('practitioner_id')) && (!q.get('department_id') || s.department_id === q.get('department_id')) && (!q.get('from') || s.date >= q.get('from')) && (!q.get('to') || s.date <= q.get('to'))) }]],
   ['GET', /^schedules\/(.+)\/slots$/, (b, m) => [200, { items: slots.get(m[1]) }]],
   ['GET', /^patients$/, () => [200, { items: mode.empty ? [] : patients }], true],
   ['POST', /^patients$/, (b, m, res) => {
@@ -142,27 +204,14 @@ const routes = [
     const key = req.headers['idempotency-key']
     if (!/^[0-9a-f]{8}-[0-9a-f]{4}-7/.test(key ?? '')) return problem(res, 422, 'platform.key_missing', '缺少幂等键', 'No key')
     if (keys.has(key)) return [201, view(keys.get(key)), { 'Idempotency-Hit': 'true' }]
+    if (!admitted(req, res)) return
     if (mode.taken) return problem(res, 409, 'scheduling.slot_taken', '该时段刚刚被约满', 'This time has just been taken')
     const slot = b.any ? slots.get(b.schedule_id).find((s) => s.remaining > 0) : slotOf(b.slot_id)
     const s = schedules.find((x) => slots.get(x.id).includes(slot))
     if (appointments.some((a) => a.patient_id === b.patient_id && a.date === s.date && a.department_name === s.department_name && ['pending', 'booked'].includes(a.state))) return problem(res, 409, 'scheduling.limit_reached', '该就诊人当天在该科室已有预约', 'Already booked')
     if (slot.remaining <= 0) return problem(res, 409, 'scheduling.slot_taken', '该时段刚刚被约满', 'This time has just been taken')
-    seat(slot.id, -1)
-    const now = new Date()
-    const a = { id: randomUUID(), number: null, number_text: '', reg_no: `REG-${day(0).replaceAll('-', '')}-${1000 + appointments.length}`, patient_id: b.patient_id, patient_name_masked: '张*三', schedule_id: s.id, slot_id: slot.id, date: s.date, session: s.session, starts_at: slot.starts_at, ends_at: slot.ends_at, department_name: s.department_name, practitioner_id: s.practitioner_id, practitioner_name: s.practitioner_name, practitioner_title: s.practitioner_title, campus_name: '城东院区', location: s.location, class: s.class, fee_fen: s.fee_fen, state: 'pending', refund_state: 'none', cancellable: true, cancel_before: at(s.date, '00:00'), version: 1, created_at: now.toISOString(), history: [{ from: '', to: 'pending', at: now.toISOString(), by: 'patient' }] }
-    appointments.unshift(a)
+    const a = hold(randomUUID(), b.patient_id, slot, 15)
     keys.set(key, a)
-    if (s.fee_fen > 0) {
-      const p = { id: randomUUID(), purpose: 'appointment', reference_id: a.id, amount_fen: s.fee_fen, state: 'open', expires_at: new Date(Date.now() + 15 * 60e3).toISOString(), channel: 'wechat', refunded_fen: 0, version: 1 }
-      payments.set(p.id, p)
-      a.payment_id = p.id
-      a.payment_state = 'open'
-      a.hold_expires_at = p.expires_at
-    } else {
-      a.number = ++serial
-      a.number_text = `A0${serial}`
-      advance(a, 'booked')
-    }
     return [201, view(a)]
   }, true],
   ['GET', /^appointments\/([^/]+)$/, (b, m, res) => { const a = appointments.find((x) => x.id === m[1]); return a ? [200, view(a)] : problem(res, 404, 'scheduling.appointment_unknown', '没有这个预约', 'No such visit') }, true],
@@ -184,6 +233,20 @@ const routes = [
     } else if (a.payment_id) payments.get(a.payment_id).state = 'closed'
     return [200, view(a)]
   }, true],
+  ['POST', /^queue\/places$/, () => [201, place()], true],
+  ['GET', /^queue\/places\/([^/]+)$/, () => [200, place()], true],
+  ['POST', /^queue\/challenge$/, () => [200, { nonce: 'mock', bits: mode.door === 'work' ? 24 : 1, code_available: false }], true],
+  ['POST', /^queue\/challenge\/answer$/, () => [204], true],
+  ['GET', /^lotteries\/([^/]+)$/, (b, m, res) => (mode.lottery && m[1] === drawn ? [200, lotteryView()] : problem(res, 404, 'scheduling.not_found', '没有找到', 'Not found'))],
+  ['GET', /^lotteries\/([^/]+)\/entries$/, () => [200, { items: entries.map(entryView), next: '' }], true],
+  ['POST', /^lotteries\/([^/]+)\/entries$/, (b, m, res, q, req) => {
+    if (!admitted(req, res)) return
+    const known = entries.find((e) => e.patient_id === b.patient_id)
+    if (known) return problem(res, 409, 'scheduling.lottery_entered', '该就诊人或该账号已报名', 'This person, or this account, has entered already')
+    const e = { id: req.headers['idempotency-key'], lottery_id: drawn, patient_id: b.patient_id, slot_ids: b.slot_ids ?? [], created_at: new Date().toISOString(), receipt: { format: 'mock', lottery: drawn, commitment: hex('3'), entry: req.headers['idempotency-key'], nonce: hex('1'), person: hex('2'), group: hex('0'), wishes: b.slot_ids ?? [], signature: hex('7') } }
+    entries.push(e)
+    return [201, entryView(e)]
+  }, true],
   ['GET', /^payments\/([^/]+)$/, (b, m, res) => { const p = payments.get(m[1]); return p ? [200, { ...p, server_time: new Date().toISOString() }] : problem(res, 404, 'payment.unknown', '没有找到', 'Not found') }, true],
   ['POST', /^payments\/(.+)\/prepay$/, (b, m) => [200, { pay_url: `http://127.0.0.1:${cashierPort}/pay?id=${m[1]}&back=${encodeURIComponent(`http://127.0.0.1:${port}${b.return_url}`)}`, expires_at: payments.get(m[1]).expires_at }], true],
   ['POST', /^payments\/(.+)\/query$/, (b, m) => { const p = payments.get(m[1]); if (p.channel_paid && !mode.cold) settle(p); return [200, { ...p, server_time: new Date().toISOString() }] }, true],
@@ -203,6 +266,21 @@ function stream(req, res, q) {
   req.on('close', () => { clearInterval(beat); listeners.delete(tell) })
 }
 
+/** The place until it is the caller's turn, which a switch brings. */
+function queueStream(req, res) {
+  res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
+  let told = ''
+  const look = () => {
+    if (told === mode.place) return
+    told = mode.place
+    res.write(`event: place\ndata: ${JSON.stringify(place())}\n\n`)
+    if (mode.place !== 'waiting') res.end()
+  }
+  look()
+  const timer = setInterval(look, 100)
+  res.on('close', () => clearInterval(timer))
+}
+
 const types = { html: 'text/html; charset=utf-8', js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml', webmanifest: 'application/manifest+json' }
 function file(res, path) {
   let name = path.slice(1)
@@ -220,16 +298,20 @@ createServer((req, res) => {
   if (url.pathname.startsWith('/__mock/')) {
     for (const [k, v] of url.searchParams) mode[k] = v === 'true' ? true : v === 'false' ? false : k === 'delay' ? Number(v) : v
     if (url.pathname === '/__mock/reset') {
-      Object.assign(mode, { delay: 0, fail: '', empty: false, taken: false, cold: false })
+      Object.assign(mode, calm)
+      entries.splice(0)
       patients.splice(1)
       for (const a of appointments.splice(0)) if (a.state !== 'cancelled') seat(a.slot_id, 1)
     }
     if (url.pathname === '/__mock/expire') for (const p of payments.values()) if (p.state === 'open') p.state = 'closed'
     return send(res, 200, mode)
   }
+  if (url.pathname === '/favicon.ico') return void res.writeHead(204).end()
+  if (url.pathname === '/m/queue') return void res.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8' }).end(readFileSync(queuePage))
   if (!url.pathname.startsWith('/api/v1/')) return url.pathname === '/' ? void res.writeHead(302, { Location: '/m/' }).end() : file(res, url.pathname)
   const path = url.pathname.slice('/api/v1/'.length)
   if (path === 'schedules/live') return stream(req, res, url.searchParams)
+  if (/^queue\/places\/.+\/events$/.test(path)) return queueStream(req, res)
   let text = ''
   req.on('data', (d) => (text += d))
   req.on('end', () =>

@@ -1,4 +1,4 @@
-import { createRouter, createWebHistory } from 'vue-router'
+import { START_LOCATION, createRouter, createWebHistory } from 'vue-router'
 import { queryClient } from './lib/query'
 import { i18n } from './i18n'
 import { onUnauthorized } from './lib/api'
@@ -25,6 +25,20 @@ export const router = createRouter({
     { path: '/book/:dept', redirect: (to) => ({ name: 'doctors', query: { department: to.params.dept } }) },
     { path: '/doctors/:id', name: 'doctor', component: () => import('./screens/DoctorScreen.vue'), meta: { title: 'title.doctor' } },
     { path: '/check/:slot', name: 'check', component: () => import('./screens/CheckScreen.vue'), meta: { title: 'title.check', auth: true } },
+    { path: '/lottery/:id', name: 'lottery', component: () => import('./screens/LotteryScreen.vue'), meta: { title: 'title.lottery' } },
+    // The waiting room is a page of its own, which the server keeps light: the way to it leaves the application. Where the application
+    // itself was served in its place there is no network.
+    {
+      path: '/queue',
+      name: 'queue',
+      component: Home,
+      meta: { title: 'title.home' },
+      beforeEnter: (to, from) => {
+        if (from === START_LOCATION) return { name: 'home' }
+        location.assign(router.resolve(to.fullPath).href)
+        return false
+      },
+    },
     { path: '/pay/:id', name: 'pay', component: () => import('./screens/PayScreen.vue'), meta: { title: 'title.pay', auth: true } },
     { path: '/done/:id', name: 'done', component: () => import('./screens/DoneScreen.vue'), meta: { title: 'title.done', auth: true } },
     { path: '/visits', name: 'visits', component: () => import('./screens/VisitsScreen.vue'), meta: { title: 'title.visits', auth: true } },

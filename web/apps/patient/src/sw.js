@@ -1,5 +1,6 @@
 // The offline shell. Pages come from the network and fall back to the kept shell; hashed files are kept for good; nothing under
-// /api/ and no other origin is ever touched. The build puts its name and first files in.
+// /api/, no other origin and not the waiting room, which is a page of its own, is ever touched. The build puts its name and first
+// files in.
 const cacheName = 'xinglin-shell-__BUILD__'
 const shell = __SHELL__
 
@@ -19,7 +20,7 @@ self.addEventListener('activate', (event) => {
 self.addEventListener('fetch', (event) => {
   const request = event.request
   const url = new URL(request.url)
-  if (request.method !== 'GET' || url.origin !== location.origin || !url.pathname.startsWith('/m/')) return
+  if (request.method !== 'GET' || url.origin !== location.origin || !url.pathname.startsWith('/m/') || url.pathname === '/m/queue') return
   if (request.mode === 'navigate') {
     event.respondWith(fetch(request).catch(() => caches.match('/m/').then((page) => page || Response.error())))
   } else if (url.pathname.startsWith('/m/assets/')) {

@@ -1,9 +1,10 @@
 import createClient from 'openapi-fetch'
 import type { paths } from './schema'
 import type * as T from './types'
-import { fromResponse, fromThrown } from './errors'
+import { ApiError, fromResponse, fromThrown } from './errors'
 import { Intents, sessionStore } from './intent'
 import { learnServerTime } from './clock'
+import { dropPass, heldPass, type Pass } from './pass'
 
 export interface ApiOptions {
   /** Origin of the API; empty means the page's own. */
@@ -14,12 +15,19 @@ export interface ApiOptions {
   onUnauthorized?: () => void
   fetch?: typeof fetch
   intents?: Intents
+  /** Where the waiting room leaves its pass. */
+  passes?: Pick<Storage, 'getItem' | 'removeItem'>
 }
 
 type Result<D> = { data?: D; error?: unknown; response: Response }
 
+/** A number that a person wants: at a time, or the earliest of a session. */
+export type Wish = { patient_id: string; slot_id: string } | { patient_id: string; schedule_id: string; any: true }
+
 /** A list as the contract writes it: without items it may be null. */
 type List<I> = { items: I[] | null; next?: string }
+
+const bookName = (wish: Wish) => `book:${JSON.stringify(wish)}`
 
 /** fetch with a time limit; the caller's own signal keeps working. */
 function withTimeout(base: typeof fetch, timeoutMs: number): (request: Request) => Promise<Response> {
@@ -46,6 +54,7 @@ function withTimeout(base: typeof fetch, timeoutMs: number): (request: Request) 
 /** The API as functions that return the body or throw an ApiError. */
 export function createApi(options: ApiOptions = {}) {
   const intents = options.intents ?? new Intents(sessionStore())
+  const passes = options.passes ?? sessionStore()
   const http = createClient<paths>({
     baseUrl: options.baseUrl ?? '',
     credentials: 'same-origin',
@@ -121,10 +130,41 @@ export function createApi(options: ApiOptions = {}) {
     slots: (id: string, signal?: AbortSignal): Promise<T.Page<T.Slot>> =>
       list(http.GET('/api/v1/schedules/{id}/slots', { signal, ...at(id) })),
     /** Holds (or, when free of charge, books) a number. A retry after a lost answer is the same request, never a second number. */
-    book: (wish: { patient_id: string; slot_id: string } | { patient_id: string; schedule_id: string; any: true }): Promise<T.Appointment> =>
-      intents.run(`book:${JSON.stringify(wish)}`, (key) =>
-        body(http.POST('/api/v1/appointments', { params: { header: { 'Idempotency-Key': key } }, body: wish })),
+    book: (wish: Wish): Promise<T.Appointment> =>
+      intents.run(bookName(wish), async (key) => {
+        const pass = heldPass(passes)
+        try {
+          return await body(http.POST('/api/v1/appointments', { params: { header: { 'Idempotency-Key': key, ...(pass ? { 'Queue-Pass': pass.pass } : {}) } }, body: wish }))
+        } catch (e) {
+          if (e instanceof ApiError && e.wantsPass) dropPass(passes)
+          throw e
+        }
+      }),
+    /** Whether a wish was sent and its outcome is open: it goes on under its key. */
+    wished: (wish: Wish): boolean => intents.has(bookName(wish)),
+    /** The waiting room's pass, while it is good. */
+    pass: (): Pass | null => heldPass(passes),
+    /** Does the work that the server asks of a caller before it listens again. */
+    prove: async (signal?: AbortSignal): Promise<void> => {
+      const puzzle = await body(http.POST('/api/v1/queue/challenge', { signal }))
+      const { solve } = await import('./work')
+      await body(http.POST('/api/v1/queue/challenge/answer', { signal, body: { nonce: puzzle.nonce, suffix: await solve(puzzle.nonce, puzzle.bits, signal) } }))
+    },
+    /** The lottery of a session; it has the session's id. */
+    lottery: async (id: string, signal?: AbortSignal): Promise<T.Lottery> => {
+      const l: T.Lottery = await body(http.GET('/api/v1/lotteries/{id}', { signal, ...at(id) }))
+      learnServerTime(l.server_time)
+      return l
+    },
+    lotteryEntries: (id: string, signal?: AbortSignal): Promise<T.Page<T.LotteryEntry>> =>
+      list(http.GET('/api/v1/lotteries/{id}/entries', { signal, ...at(id) })),
+    /** Enters a person. A retry after a lost answer is the same entry; when it wins, the key is the appointment's id. */
+    enterLottery: (id: string, wish: { patient_id: string; slot_ids: string[] }): Promise<T.LotteryEntry> =>
+      intents.run(`lottery:${id}:${JSON.stringify(wish)}`, (key) =>
+        body(http.POST('/api/v1/lotteries/{id}/entries', { params: { path: { id }, header: { 'Idempotency-Key': key } }, body: wish })),
       ),
+    /** Where the draw can be fetched as a file, by anybody. */
+    lotteryProof: (id: string): string => `${options.baseUrl ?? ''}/api/v1/lotteries/${encodeURIComponent(id)}/proof`,
     appointments: (query: { state?: T.VisitState; cursor?: string }, signal?: AbortSignal): Promise<T.Page<T.Appointment>> =>
       list(
         http.GET('/api/v1/appointments', {

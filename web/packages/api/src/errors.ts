@@ -8,6 +8,10 @@ export const clientCode = {
   unreadable: 'client.unreadable',
 } as const
 
+/** Refusals of the waiting room and its challenge. */
+const doorCodes = ['admission.pass_needed', 'admission.token_forged', 'admission.token_shared', 'admission.token_expired', 'admission.challenge_needed']
+const silence: string[] = [clientCode.offline, clientCode.timeout, clientCode.network]
+
 export interface FieldError {
   path: string
   code: string
@@ -47,6 +51,27 @@ export class ApiError extends Error {
 
   get settled(): boolean {
     return this.status >= 400 && this.status < 500 && this.status !== 408 && this.status !== 429
+  }
+
+  /** Refused on the way in (login, waiting room, challenge). That says nothing about the wish: it goes on afterwards under its key. */
+  get atDoor(): boolean {
+    return this.status === 401 || doorCodes.includes(this.code)
+  }
+
+  /** The way in leads through the waiting room: there is no pass, or it does not hold here and now. */
+  get wantsPass(): boolean {
+    return this.atDoor && this.status !== 401 && this.code !== 'admission.challenge_needed'
+  }
+
+  /** Too many people at once, or nobody answered: the same request is worth another try after a while. */
+  get passing(): boolean {
+    if (this.code === 'scheduling.paused') return false // for the night
+    return [429, 502, 503, 504].includes(this.status) || silence.includes(this.code)
+  }
+
+  /** The request may have had its effect although nobody said so. */
+  get unsure(): boolean {
+    return [502, 504].includes(this.status) || this.code.endsWith('.outcome_unknown') || silence.includes(this.code)
   }
 }
 

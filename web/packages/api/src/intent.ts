@@ -33,14 +33,19 @@ export class Intents {
     return fresh
   }
 
-  /** Runs a call under the intent's key. The key is dropped as soon as the outcome is known, for good or bad. */
+  /** Whether an intent was begun and its outcome is not known yet. */
+  has(name: string): boolean {
+    return this.store.getItem(`intent:${name}`) !== null
+  }
+
+  /** Runs a call under the intent's key. The key is dropped as soon as the outcome is known, for good or bad; it outlives a refusal at the door. */
   async run<T>(name: string, call: (key: string) => Promise<T>): Promise<T> {
     try {
       const result = await call(this.key(name))
       this.store.removeItem(`intent:${name}`)
       return result
     } catch (e) {
-      if (e instanceof ApiError && e.settled) this.store.removeItem(`intent:${name}`)
+      if (e instanceof ApiError && e.settled && !e.atDoor) this.store.removeItem(`intent:${name}`)
       throw e
     }
   }

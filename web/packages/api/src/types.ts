@@ -18,6 +18,8 @@ export type NewPatient = S['PatientPostPatientInBody']
 export type PatientClaim = S['PatientPatientClaimBody']
 export type Schedule = S['SchedulingScheduleBody']
 export type Slot = S['SchedulingSlotBody']
+export type Lottery = S['SchedulingLotteryBody']
+export type LotteryEntry = S['SchedulingEntryBody']
 export type Appointment = S['SchedulingAppointmentBody']
 /** The states of a visit. */
 export type VisitState = Appointment['state']

@@ -5,6 +5,7 @@ import { forget, recall, remember } from '@xinglin/ui'
 import { api } from './api'
 import { queryClient } from './query'
 import { useDrafts } from './drafts'
+import { forgetLotteries } from './lotteries'
 
 // The cookie cannot be read here; this mark only spares guests a question whose answer is no.
 const mark = 'xinglin.session.mark'
@@ -46,6 +47,7 @@ export const useSession = defineStore('session', () => {
     await api.closeSession()
     expired()
     useDrafts().clear()
+    forgetLotteries()
     queryClient.clear()
   }
 

@@ -1,5 +1,6 @@
 import { reactive } from 'vue'
 import { useQuery } from '@tanstack/vue-query'
+import type { Appointment } from '@xinglin/api'
 import { api } from './api'
 
 /** One visit, asked again every 2 s while it still waits for what follows a payment. */
@@ -13,4 +14,16 @@ export function useVisit(id: string, waiting: (state: string) => boolean = () =>
       meta: { private: true },
     }),
   )
+}
+
+/** The visits from a day on. The list comes latest first: it is read on until it has passed that day. */
+export async function comingVisits(from: string, signal?: AbortSignal): Promise<Appointment[]> {
+  const out: Appointment[] = []
+  for (let cursor = '', n = 0; n < 5; n++) {
+    const page = await api.appointments(cursor ? { cursor } : {}, signal)
+    out.push(...page.items.filter((a) => a.date >= from))
+    cursor = page.next ?? ''
+    if (!cursor || page.items.some((a) => a.date < from)) break
+  }
+  return out
 }

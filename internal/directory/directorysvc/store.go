@@ -122,39 +122,32 @@ func (store) labels(ctx context.Context, d *db.DB, tenant directory.TenantID, ps
 		Campuses:      map[directory.CampusID]directory.Label{},
 	}
 	err := d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
-		if err := labelsOf(ctx, tx, `SELECT id, name, '', title, '' FROM practitioner WHERE tenant_id = $1 AND id IN (`, ps, out.Practitioners); err != nil {
-			return err
-		}
-		if err := labelsOf(ctx, tx, `SELECT id, name, name_en, '', location FROM department WHERE tenant_id = $1 AND id IN (`, ds, out.Departments); err != nil {
-			return err
-		}
-		return labelsOf(ctx, tx, `SELECT id, name, name_en, '', address FROM campus WHERE tenant_id = $1 AND id IN (`, cs, out.Campuses)
+		p := &db.Pipeline{}
+		askLabels(p, tenant, `SELECT id, name, '', title, '' FROM practitioner WHERE tenant_id = $1 AND id IN (`, ps, out.Practitioners)
+		askLabels(p, tenant, `SELECT id, name, name_en, '', location FROM department WHERE tenant_id = $1 AND id IN (`, ds, out.Departments)
+		askLabels(p, tenant, `SELECT id, name, name_en, '', address FROM campus WHERE tenant_id = $1 AND id IN (`, cs, out.Campuses)
+		return tx.Send(ctx, p)
 	})
 	return out, err
 }
 
-func labelsOf[T any](ctx context.Context, tx db.Tx, statement string, ids []id.ID[T], into map[id.ID[T]]directory.Label) error {
+// askLabels adds the question for some names. The number of arguments is a power of two,
+// the last one repeated, so that few texts are prepared.
+func askLabels[T any](p *db.Pipeline, tenant directory.TenantID, statement string, ids []id.ID[T], into map[id.ID[T]]directory.Label) {
 	if len(ids) == 0 {
-		return nil
+		return
 	}
-	args := []any{tx.Tenant()}
-	for _, v := range ids {
-		args = append(args, v)
+	args := []any{tenant}
+	for n := 0; n < len(ids) || n&(n-1) != 0; n++ {
+		args = append(args, ids[min(n, len(ids)-1)])
 	}
-	rows, err := tx.Query(ctx, statement+db.In(2, len(ids))+`)`, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	p.Query(db.Each(func(r db.Rows) error {
 		var k id.ID[T]
 		var l directory.Label
-		if err := rows.Scan(&k, &l.Name, &l.NameEN, &l.Title, &l.Location); err != nil {
-			return err
-		}
+		err := r.Scan(&k, &l.Name, &l.NameEN, &l.Title, &l.Location)
 		into[k] = l
-	}
-	return rows.Err()
+		return err
+	}), statement+db.In(2, len(args)-1)+`)`, args...)
 }
 
 // set tells SQL whether an optional filter is there, in a type that both engines infer.

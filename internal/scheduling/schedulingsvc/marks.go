@@ -48,12 +48,13 @@ type marks struct {
 	back   func(k scheduleKey) // a seat came back
 	clears atomic.Uint64       // a read that began before a clearing is not kept
 
-	mu sync.RWMutex
-	by map[scheduleKey]*mark
+	mu      sync.RWMutex
+	by      map[scheduleKey]*mark
+	reading map[scheduleKey]bool // a crowd that is refused at once reads its session once
 }
 
 func newMarks(load func(context.Context, scheduleKey) (*mark, error)) *marks {
-	return &marks{load: load, by: map[scheduleKey]*mark{}}
+	return &marks{load: load, by: map[scheduleKey]*mark{}, reading: map[scheduleKey]bool{}}
 }
 
 // look answers a request from memory if it can.
@@ -89,6 +90,10 @@ func (m *marks) set(ctx context.Context, k scheduleKey) {
 	if v != nil && clock.Mono().Sub(v.read) < markRenew || v == nil && n >= maxMarks && !m.sweep() {
 		return
 	}
+	if !m.begin(k) {
+		return
+	}
+	defer m.end(k)
 	before := m.clears.Load()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), markRead)
 	defer cancel()
@@ -112,6 +117,23 @@ func (m *marks) set(ctx context.Context, k scheduleKey) {
 			m.gone(k)
 		}
 	}
+}
+
+// begin takes the turn to read a session; false: somebody has it.
+func (m *marks) begin(k scheduleKey) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.reading[k] {
+		return false
+	}
+	m.reading[k] = true
+	return true
+}
+
+func (m *marks) end(k scheduleKey) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.reading, k)
 }
 
 // clear forgets a session in which a seat came free.

@@ -3,6 +3,7 @@ package schedulingsvc
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -85,5 +86,29 @@ func TestMarkRaces(t *testing.T) {
 	m.set(ctx, k) // young: not read again
 	if reads.Load() != 3 {
 		t.Errorf("%d reads", reads.Load())
+	}
+}
+
+// TestMarkCrowd: a crowd that is refused at once reads its session once.
+func TestMarkCrowd(t *testing.T) {
+	ctx, k := context.Background(), markKey()
+	var reads atomic.Int64
+	gate := make(chan struct{})
+	m := newMarks(func(context.Context, scheduleKey) (*mark, error) {
+		reads.Add(1)
+		<-gate
+		return &mark{sold: true}, nil
+	})
+	var first, others sync.WaitGroup
+	first.Go(func() { m.set(ctx, k) })
+	eventually(t, "one reads", func() bool { return reads.Load() == 1 })
+	for range 100 {
+		others.Go(func() { m.set(ctx, k) })
+	}
+	others.Wait() // they do not wait for the one
+	close(gate)
+	first.Wait()
+	if reads.Load() != 1 || m.look(ctx, k, asking(id.ID[scheduling.Slot]{})) != markSold {
+		t.Fatalf("%d reads", reads.Load())
 	}
 }

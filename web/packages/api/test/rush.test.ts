@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { ApiError, Intents, createApi, memoryStore, persist, type Pause } from '../src'
 import { heldPass } from '../src/pass'
 import { pauseAfter } from '../src/persist'
-import { sha256, solve } from '../src/work'
+import { solve } from '../src/work'
 
 const problem = (status: number, code: string, headers: Record<string, string> = {}) =>
   new Response(JSON.stringify({ title: 'x', status, code }), { status, headers: { 'Content-Type': 'application/problem+json', ...headers } })
@@ -160,12 +160,6 @@ describe('the work asked of a caller', () => {
     const view = new DataView(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))
     return Array.from({ length: 8 }, (_, i) => view.getInt32(4 * i))
   }
-  it('is SHA-256, at every length around a block', async () => {
-    for (const n of [0, 1, 54, 55, 56, 63, 64, 65, 119, 120, 200]) {
-      const text = 'é'.repeat(n % 2) + 'x'.repeat(n)
-      expect([n, [...sha256(text)]]).toEqual([n, await own(text)])
-    }
-  })
   it('finds a suffix with so many zero bits', async () => {
     for (const bits of [0, 1, 9, 12]) {
       const suffix = await solve('nonce', bits)

@@ -183,7 +183,11 @@ func Offline(ctx context.Context, where config.Where, readOnly bool) (h *House, 
 			}
 		}
 	}
-	srv, err := db.Open(ctx, db.Options{Dir: where.Data, DSN: where.DB, MaxConns: 4, Readers: 1, Clock: clock.System{}})
+	clk, err := clock.Parse(where.Clock)
+	if err != nil {
+		return nil, nil, ErrFlags.Wrap(err)
+	}
+	srv, err := db.Open(ctx, db.Options{Dir: where.Data, DSN: where.DB, MaxConns: 4, Readers: 1, Clock: clk})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -195,7 +199,7 @@ func Offline(ctx context.Context, where config.Where, readOnly bool) (h *House, 
 	if err != nil {
 		return nil, nil, err
 	}
-	h, err = Wire(ctx, Machines{DB: srv, Clock: clock.System{}, Crypt: ring, Log: obs.Logger(os.Stderr, 4), Signals: silent{}})
+	h, err = Wire(ctx, Machines{DB: srv, Clock: clk, Crypt: ring, Log: obs.Logger(os.Stderr, 4), Signals: silent{}})
 	return h, closeAll, err
 }
 

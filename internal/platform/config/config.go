@@ -85,6 +85,8 @@ type Where struct {
 	Data string `help:"Folder of a single-machine installation." env:"XINGLIN_DATA" type:"path"`
 	DB   string `help:"PostgreSQL DSN of the login role." env:"XINGLIN_DB"`
 	Keys string `help:"Root key reference with --db." env:"XINGLIN_KEYS"`
+
+	Clock string `help:"Demo only: what the server had as --clock." env:"XINGLIN_CLOCK"`
 }
 
 // Limits that are the same everywhere.

@@ -167,3 +167,14 @@ func (l *local) OnSignal(topic string, f func([]byte)) (stop func(), err error) 
 		delete(l.heard[topic], n)
 	}, nil
 }
+
+// KeyAt is a client's UUIDv7 of an instant. id.New never goes back within a process, and
+// tests have servers with clocks of their own, and clients whose clocks are off.
+func KeyAt[T any](at time.Time) id.ID[T] {
+	v, ms := id.Random[T](), at.UnixMilli()
+	for i := range 6 {
+		v[i] = byte(ms >> (40 - 8*i))
+	}
+	v[6], v[8] = 0x70|v[6]&15, 0x80|v[8]&63
+	return v
+}

@@ -19,6 +19,7 @@ import (
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
+	"xinglin/internal/testkit"
 	"xinglin/test/client"
 	"xinglin/test/rig"
 )
@@ -264,18 +265,8 @@ func (b *badInput) yesterday(ctx context.Context, t *testing.T) {
 		if i%2 == 0 {
 			off = -off
 		}
-		return who.Raw(ctx, "POST", "/appointments", wishBody(who.Patients[0].ID, b.schedule), client.Key(keyAt(clock.System{}.Now().Add(off))))
+		return who.Raw(ctx, "POST", "/appointments", wishBody(who.Patients[0].ID, b.schedule), client.Key(testkit.KeyAt[id.Any](clock.System{}.Now().Add(off)).String()))
 	}, "422 scheduling.key_clock")
-}
-
-// keyAt is a UUIDv7 of a clock that is off; id.New never goes back.
-func keyAt(at time.Time) string {
-	v, ms := id.Random[id.Any](), at.UnixMilli()
-	for i := range 6 {
-		v[i] = byte(ms >> (40 - 8*i))
-	}
-	v[6], v[8] = 0x70|v[6]&15, 0x80|v[8]&63
-	return v.String()
 }
 
 // open dials n times and sends the text.

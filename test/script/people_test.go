@@ -13,6 +13,7 @@ import (
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
+	"xinglin/internal/testkit"
 	"xinglin/test/client"
 )
 
@@ -102,7 +103,7 @@ func (r *request) options(ts *testscript.TestScript, s *stage, args []string) []
 			r.at = v
 		case "-key":
 			if v == "new" {
-				v = keyAt(clock.System{}.Now().Add(s.server(ts, r.at).shift)).String()
+				v = testkit.KeyAt[id.Any](clock.System{}.Now().Add(s.server(ts, r.at).shift)).String()
 				ts.Setenv("KEY", v)
 			}
 			add("Idempotency-Key", v)
@@ -132,18 +133,6 @@ func (r *request) options(ts *testscript.TestScript, s *stage, args []string) []
 		args = args[2:]
 	}
 	return args
-}
-
-// keyAt is a client's UUIDv7 of an instant. id.New never goes back within a process, and
-// the servers of the scripts have clocks of their own.
-func keyAt(now time.Time) id.ID[id.Any] {
-	v := id.Random[id.Any]()
-	ms := now.UnixMilli()
-	for i := range 6 {
-		v[i] = byte(ms >> (40 - 8*i))
-	}
-	v[6] = v[6]&0x0f | 0x70
-	return v
 }
 
 // login logs in as the demo shows it: a phone, or a name of staff.

@@ -154,16 +154,9 @@ func (w *world) ask(p scheduling.PatientID, schedule id.ID[scheduling.Schedule])
 	return scheduling.HoldRequest{ID: key(w.clock.Now()), Patient: p, Schedule: schedule, Any: true}
 }
 
-// key is a client's UUIDv7 of an instant. (id.New never goes back within a process, and
-// the worlds of the tests have clocks of their own.)
+// key is a client's key of an instant.
 func key(now time.Time) id.ID[scheduling.Appointment] {
-	v := id.Random[scheduling.Appointment]()
-	ms := now.UnixMilli()
-	for i := range 6 {
-		v[i] = byte(ms >> (40 - 8*i))
-	}
-	v[6] = v[6]&0x0f | 0x70
-	return v
+	return testkit.KeyAt[scheduling.Appointment](now)
 }
 
 func (w *world) hold(p auth.Principal, r scheduling.HoldRequest) scheduling.Appointment {

@@ -8,7 +8,7 @@ import (
 	"xinglin/internal/kernel/money"
 )
 
-// Visit is the part that all appointment events share.
+// Visit is the part that the events of appointments share.
 type Visit struct {
 	Appointment  id.ID[Appointment] `json:"appointment"`
 	Account      AccountID          `json:"account"`
@@ -25,11 +25,17 @@ type Visit struct {
 	Fee          money.Fen          `json:"fee_fen"`
 }
 
-// AppointmentHeld: a seat is kept until ExpiresAt; payment opens the payment, whose id is the appointment's.
+// AppointmentHeld: a seat is kept until ExpiresAt; payment opens the payment, whose id is the appointment's. It is
+// short, because the rush writes it for each seat: the slot says the rest.
 type AppointmentHeld struct {
-	Visit
-	RegNo     string    `json:"reg_no"`
-	ExpiresAt time.Time `json:"expires_at"`
+	Appointment id.ID[Appointment] `json:"appointment"`
+	Account     AccountID          `json:"account"`
+	Patient     PatientID          `json:"patient"`
+	Slot        id.ID[Slot]        `json:"slot"`
+	Date        clock.Date         `json:"date"`
+	Fee         money.Fen          `json:"fee_fen"`
+	RegNo       string             `json:"reg_no"`
+	ExpiresAt   time.Time          `json:"expires_at"`
 }
 
 // AppointmentBooked: the appointment has its number.

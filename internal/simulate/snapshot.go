@@ -64,9 +64,9 @@ func (r *run) take(ctx context.Context) (*snapshot, error) {
 func (s *snapshot) appointments(ctx context.Context, tx db.Tx) error {
 	clear(s.visits)
 	clear(s.waiting)
-	rows, err := tx.Query(ctx, `SELECT a.id, a.patient_id, s.department_id, a.schedule_id, a.slot_id, a.state, a.cancel_reason, a.settlement, a.number, a.fee_fen,
-			COALESCE(a.hold_expires_at, 0), a.created_at
-		FROM appointment a JOIN schedule s ON s.tenant_id = a.tenant_id AND s.id = a.schedule_id WHERE a.tenant_id = $1`, tx.Tenant())
+	rows, err := tx.Query(ctx, `SELECT a.id, a.patient_id, s.department_id, s.id, a.slot_id, a.state, a.cancel_reason, a.settlement, a.number, a.fee_fen,
+			CASE WHEN a.state = 'pending' THEN a.state_at ELSE 0 END, a.created_at
+		FROM appointment a JOIN slot l ON l.tenant_id = a.tenant_id AND l.id = a.slot_id JOIN schedule s ON s.tenant_id = l.tenant_id AND s.id = l.schedule_id WHERE a.tenant_id = $1`, tx.Tenant())
 	found, err := db.Collect(rows, err, func(r db.Rows, v *row) error {
 		var a, p, d, sch, sl anyID
 		err := r.Scan(&a, &p, &d, &sch, &sl, &v.state, &v.reason, &v.settlement, &v.number, &v.fee, &v.expires, &v.made)

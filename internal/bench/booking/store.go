@@ -86,7 +86,7 @@ func (s *store) open(ctx context.Context, w *world, sh shape, fee int64) (*board
 const (
 	scheduleHead = `INSERT INTO schedule (tenant_id, id, day, session, campus_id, department_id, practitioner_id, class, fee_fen,
 		starts_at, ends_at, location, released_at, stopped, capacity, version, created_at, updated_at) VALUES `
-	slotHead = `INSERT INTO slot (tenant_id, id, schedule_id, starts_at, ends_at, first, capacity, held, booked, taken, full_mask, version) VALUES `
+	slotHead = `INSERT INTO slot (tenant_id, id, schedule_id, starts_at, ends_at, first, capacity, held, booked, taken, full_mask, version, holders) VALUES `
 )
 
 // plan are the rows of a day's sessions and their slots, a session for each of the first doctors.
@@ -103,7 +103,7 @@ func (w *world) plan(t tenant.ID, day clock.Date, sh shape, fee int64) (schedule
 		for k := range sh.slots {
 			at := from.Add(time.Duration(k) * length)
 			slots = append(slots, []any{
-				t, id.New[scheduling.Slot](now), n, at.UnixMicro(), at.Add(length).UnixMicro(), k*sh.seats + 1, sh.seats, 0, 0, 0, int64(1)<<sh.seats - 1, 1,
+				t, id.New[scheduling.Slot](now), n, at.UnixMicro(), at.Add(length).UnixMicro(), k*sh.seats + 1, sh.seats, 0, 0, 0, int64(1)<<sh.seats - 1, 1, make([]byte, 4*sh.seats),
 			})
 		}
 	}
@@ -190,19 +190,19 @@ func (s *store) check(ctx context.Context, v sale) (faults []string, err error) 
 
 // violations count what must not be, over one day.
 var violations = []struct{ name, sql string }{
-	{"sessions sold beyond their seats", `SELECT COUNT(*) FROM (SELECT c.id FROM schedule c JOIN appointment a ON a.tenant_id = c.tenant_id AND a.schedule_id = c.id
-		WHERE c.tenant_id = $1 AND c.day = $2 AND a.state <> 'cancelled' GROUP BY c.id, c.capacity HAVING COUNT(*) > c.capacity) x`},
-	{"numbers given twice", `SELECT COUNT(*) FROM (SELECT schedule_id FROM appointment WHERE tenant_id = $1 AND day = $2 AND state <> 'cancelled' AND number > 0
-		GROUP BY schedule_id, number HAVING COUNT(*) > 1) x`},
-	{"persons booked twice in a department", `SELECT COUNT(*) FROM (SELECT a.patient_id FROM appointment a JOIN schedule c ON c.tenant_id = a.tenant_id AND c.id = a.schedule_id
-		WHERE a.tenant_id = $1 AND a.day = $2 AND a.state <> 'cancelled' GROUP BY a.patient_id, c.department_id HAVING COUNT(*) > 1) x`},
+	{"sessions sold beyond their seats", `SELECT COUNT(*) FROM (SELECT c.id FROM schedule c JOIN slot s ON s.tenant_id = c.tenant_id AND s.schedule_id = c.id
+		JOIN appointment a ON a.tenant_id = s.tenant_id AND a.slot_id = s.id WHERE c.tenant_id = $1 AND c.day = $2 AND a.state <> 'cancelled' GROUP BY c.id, c.capacity HAVING COUNT(*) > c.capacity) x`},
+	{"numbers given twice", `SELECT COUNT(*) FROM (SELECT s.schedule_id FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
+		WHERE a.tenant_id = $1 AND a.day = $2 AND a.state <> 'cancelled' GROUP BY s.schedule_id, a.number HAVING COUNT(*) > 1) x`},
+	{"persons booked twice in a department", `SELECT COUNT(*) FROM (SELECT a.patient_id FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
+		JOIN schedule c ON c.tenant_id = s.tenant_id AND c.id = s.schedule_id WHERE a.tenant_id = $1 AND a.day = $2 AND a.state <> 'cancelled' GROUP BY a.patient_id, c.department_id HAVING COUNT(*) > 1) x`},
 }
 
 // slots compares the counts and seats of a day's slots with their appointments.
 func slots(ctx context.Context, tx db.Tx, day clock.Date) (wrong int, err error) {
 	type row struct{ taken, held, booked, capacity, sold int64 }
 	rows, err := tx.Query(ctx, `SELECT s.taken, s.held, s.booked, s.capacity, COUNT(a.id) FROM slot s JOIN schedule c ON c.tenant_id = s.tenant_id AND c.id = s.schedule_id
-		LEFT JOIN appointment a ON a.tenant_id = s.tenant_id AND a.schedule_id = c.id AND a.slot_id = s.id AND a.state <> 'cancelled'
+		LEFT JOIN appointment a ON a.tenant_id = s.tenant_id AND a.day = $2 AND a.slot_id = s.id AND a.state <> 'cancelled'
 		WHERE s.tenant_id = $1 AND c.day = $2 GROUP BY s.id, s.taken, s.held, s.booked, s.capacity LIMIT 100000`, tx.Tenant(), day)
 	found, err := db.Collect(rows, err, func(r db.Rows, v *row) error { return r.Scan(&v.taken, &v.held, &v.booked, &v.capacity, &v.sold) })
 	for _, v := range found {
@@ -262,9 +262,9 @@ func (s *store) wal(ctx context.Context) (at int64, err error) {
 func (s *store) pastDay(ctx context.Context, w *world, day clock.Date, n int) error {
 	schedules, slots := w.plan(s.tenant, day, shape{practitioners, 1, 62}, 0)
 	key := `(lpad(to_hex($3::bigint + n.g), 12, '0') || '7' || left(md5(random()::text), 3) || '8' || left(md5(random()::text || n.g), 15))::uuid`
-	person, scope := `gen_random_uuid()`, `(random() * 4e18)::bigint`
+	person, scope := `gen_random_uuid()`, `(random() * 2e9)::int`
 	if s.db.Engine() == db.SQLite {
-		key, person, scope = `unhex(printf('%012x7', $3 + n.g) || substr(hex(randomblob(2)), 2) || '8' || substr(hex(randomblob(8)), 2))`, `randomblob(16)`, `random()`
+		key, person, scope = `unhex(printf('%012x7', $3 + n.g) || substr(hex(randomblob(2)), 2) || '8' || substr(hex(randomblob(8)), 2))`, `randomblob(16)`, `random() % 2000000000`
 	}
 	return s.db.Write(ctx, s.tenant, func(ctx context.Context, tx db.Tx) error {
 		if err := insert(ctx, tx, scheduleHead, schedules); err != nil {
@@ -274,11 +274,11 @@ func (s *store) pastDay(ctx context.Context, w *world, day clock.Date, n int) er
 			return err
 		}
 		_, err := tx.Exec(ctx, `WITH RECURSIVE n(g) AS (SELECT 0 UNION ALL SELECT g + 1 FROM n WHERE g + 1 < $4),
-			p AS (SELECT c.id AS schedule, s.id AS slot, ROW_NUMBER() OVER (ORDER BY c.id) - 1 AS nth FROM schedule c
+			p AS (SELECT s.id AS slot, ROW_NUMBER() OVER (ORDER BY c.id) - 1 AS nth FROM schedule c
 				JOIN slot s ON s.tenant_id = c.tenant_id AND s.schedule_id = c.id WHERE c.tenant_id = $1 AND c.day = $2)
-			INSERT INTO appointment (tenant_id, id, account_id, patient_id, schedule_id, slot_id, scope, fee_fen, cancel_before, version, created_at, updated_at,
+			INSERT INTO appointment (tenant_id, id, account_id, patient_id, slot_id, scope, fee_fen, cancel_before, version, created_at, state_at,
 				day, number, any_slot, per_account, state, cancel_reason, settlement)
-			SELECT $1, `+key+`, `+person+`, `+person+`, p.schedule, p.slot, `+scope+`, 0, $3 * 1000, 1, $3 * 1000, $3 * 1000, $2, n.g / $5 + 1, TRUE, FALSE, 'fulfilled', '', ''
+			SELECT $1, `+key+`, `+person+`, `+person+`, p.slot, `+scope+`, 0, $3 * 1000, 1, $3 * 1000, $3 * 1000, $2, n.g / $5 + 1, TRUE, FALSE, 'fulfilled', '', ''
 			FROM n JOIN p ON p.nth = n.g % $5`, s.tenant, day, day.At(0).UnixMilli(), n, practitioners)
 		return err
 	})

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"time"
 
-	"xinglin/internal/directory"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/event"
@@ -203,14 +202,8 @@ func held(n int) []event.Event {
 	for i := range out {
 		session := &sessions[rand.IntN(len(sessions))]
 		out[i] = scheduling.AppointmentHeld{
-			Visit: scheduling.Visit{
-				Appointment: id.New[scheduling.Appointment](clock.System{}.Now()),
-				Account:     id.Random[auth.Account](), Patient: id.Random[patient.Patient](),
-				Schedule: session.schedule, Slot: session.slots[rand.IntN(len(session.slots))],
-				Campus: session.campus, Department: session.department, Practitioner: session.practitioner,
-				Date: clock.NewDate(2026, 3, 3), Session: "am", StartsAt: start.AddDate(0, 0, 1), Class: "expert", Fee: 2500,
-			},
-			ExpiresAt: start.Add(15 * time.Minute),
+			Appointment: id.New[scheduling.Appointment](clock.System{}.Now()), Account: id.Random[auth.Account](), Patient: id.Random[patient.Patient](),
+			Slot: session.slots[rand.IntN(len(session.slots))], Date: clock.NewDate(2026, 3, 3), Fee: 2500, ExpiresAt: start.Add(15 * time.Minute),
 		}
 	}
 	return out
@@ -218,21 +211,11 @@ func held(n int) []event.Event {
 
 // session is one of 500 whose seats are released.
 type session struct {
-	schedule     id.ID[scheduling.Schedule]
-	slots        [8]id.ID[scheduling.Slot]
-	campus       scheduling.CampusID
-	department   scheduling.DepartmentID
-	practitioner scheduling.PractitionerID
+	slots [8]id.ID[scheduling.Slot]
 }
 
 var sessions = func() (out [500]session) {
-	campus := id.Random[directory.Campus]()
-	var departments [40]scheduling.DepartmentID
-	for i := range departments {
-		departments[i] = id.Random[directory.Department]()
-	}
 	for i := range out {
-		out[i] = session{schedule: id.Random[scheduling.Schedule](), campus: campus, department: departments[i%len(departments)], practitioner: id.Random[directory.Practitioner]()}
 		for k := range out[i].slots {
 			out[i].slots[k] = id.Random[scheduling.Slot]()
 		}

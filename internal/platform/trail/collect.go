@@ -129,7 +129,7 @@ func apart(rows []Row) (acts []Row, taken int, err error) {
 		}
 		for _, p := range parts {
 			act := r
-			act.ID, act.Actor, act.Object, act.Policy, act.Origin, act.Trace, act.Number, act.acts = p.ID, p.Actor, p.Object, p.Policy, p.Origin, p.Trace, p.Number, nil
+			act.ID, act.Actor, act.Object, act.Policy, act.Origin, act.Trace, act.Number, act.acts = p.ID, p.Actor, p.ID.String(), p.Policy, p.Origin, p.Trace, p.Number, nil
 			acts = append(acts, act)
 		}
 	}

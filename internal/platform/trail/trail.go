@@ -38,11 +38,10 @@ type Entry struct {
 }
 
 // Part is one act of a combined transaction: what Record takes from the context, each
-// with its own actor.
+// with its own actor. The item is the one of the act's own id.
 type Part struct {
 	ID     id.ID[Act] `json:"id"`
 	Actor  string     `json:"actor"`
-	Object string     `json:"object"`
 	Policy string     `json:"policy"`
 	Origin string     `json:"origin"`
 	Trace  string     `json:"trace"`

@@ -45,13 +45,19 @@ func query(ctx context.Context, d *db.DB, c Check) Line {
 	return l
 }
 
-var idText = regexp.MustCompile(`id_text\(([a-z0-9_.]+)\)`)
+var (
+	idText  = regexp.MustCompile(`id_text\(([a-z0-9_.]+)\)`)
+	idBytes = regexp.MustCompile(`id_bytes\(([a-z0-9_.]+)\)`)
+)
 
-// dialect writes id_text(column), an id as its canonical text, for the engine.
+// dialect writes id_text(column), an id as its canonical text, and id_bytes(column), its
+// sixteen bytes, for the engine.
 func dialect(e db.Engine, text string) string {
 	if e == db.Postgres {
+		text = idBytes.ReplaceAllString(text, "uuid_send($1)")
 		return idText.ReplaceAllString(text, "CAST($1 AS TEXT)")
 	}
+	text = idBytes.ReplaceAllString(text, "$1")
 	return idText.ReplaceAllString(text,
 		"lower(substr(hex($1),1,8)||'-'||substr(hex($1),9,4)||'-'||substr(hex($1),13,4)||'-'||substr(hex($1),17,4)||'-'||substr(hex($1),21,12))")
 }

@@ -18,7 +18,7 @@ import (
 
 // Check is one invariant of one context. SQL gives a row for each violation:
 // SELECT CAST(... AS TEXT) what, at BIGINT (microseconds; when it became so). In it and
-// in sets id_text(column) is an id as text on both engines.
+// in sets id_text(column) is an id as text on both engines, id_bytes(column) its bytes.
 type Check struct {
 	Name  string // scheduling: never oversold
 	SQL   string

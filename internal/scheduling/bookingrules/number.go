@@ -17,18 +17,8 @@ import (
 // by order of booking and leave a hole at every cancellation; count()+1 gives one
 // number twice.
 //
-// The store takes a seat with one conditional update; right sides read the old row:
-//
-//	UPDATE slot SET last_bit = ~taken & (taken + 1), taken = taken | (taken + 1)
-//	WHERE tenant_id = $1 AND id = $2 AND taken <> full_mask RETURNING last_bit
-//
-// and gives it back with
-//
-//	UPDATE slot SET taken = taken & ~$3 WHERE tenant_id = $1 AND id = $2 AND taken & $3 <> 0
-//
-// full_mask is FullMask(capacity), set when the slot is made. A seat that waits for
-// its delayed return keeps its bit. TakeSeat and ReturnSeat are the same arithmetic
-// for tests and batch writers.
+// A seat that waits for its delayed return keeps its bit. TakeSeat and ReturnSeat are the
+// arithmetic; full_mask is FullMask(capacity), set when the slot is made.
 
 // FullMask has a bit for each seat; capacity is 0..MaxSlotSeats.
 func FullMask(capacity int) int64 { return 1<<capacity - 1 }

@@ -16,10 +16,10 @@ import (
 )
 
 // Scope is the hash of what may be booked once a day: the department, by the rules also
-// the doctor and the session. The row has the day and the person beside it. It must be the
-// same in all processes and for ever.
-func Scope(l scheduling.LimitScope, v scheduling.Schedule) int64 {
-	h := fnv.New64a()
+// the doctor and the session. The row has the day and the person beside it, so 32 bits are
+// enough. It must be the same in all processes and for ever.
+func Scope(l scheduling.LimitScope, v scheduling.Schedule) int32 {
+	h := fnv.New32a()
 	h.Write(v.Department[:])
 	if l.Doctor {
 		h.Write(v.Practitioner[:])
@@ -27,7 +27,7 @@ func Scope(l scheduling.LimitScope, v scheduling.Schedule) int64 {
 	if l.Session {
 		h.Write([]byte(v.Session))
 	}
-	return int64(h.Sum64()) //nolint:gosec // all bits count
+	return int32(h.Sum32()) //nolint:gosec // all bits count
 }
 
 // CheckCaps refuses a visit on day when it would put more than Max active visits into

@@ -12,9 +12,9 @@ import (
 	"xinglin/internal/scheduling"
 )
 
-// A sold-out session answers from memory, behind an idempotency check: the keys of its
-// appointments are kept with the mark, so that a booked patient whose reply was lost and
-// who asks again gets the booking, not a refusal. A seat that comes back clears the mark
+// A sold-out session answers from memory, behind an idempotency check: the tails of its
+// appointments' keys are kept with the mark, so that a booked patient whose reply was lost
+// and who asks again gets the booking, not a refusal. A seat that comes back clears the mark
 // in this process within its commit, in the others by a signal; what gets lost ends with
 // markTime.
 const (
@@ -38,7 +38,7 @@ type mark struct {
 	renewing atomic.Bool
 	sold     bool                            // no slot to come has a seat
 	full     map[id.ID[scheduling.Slot]]bool // slots without a seat
-	keys     map[id.ID[scheduling.Appointment]]bool
+	tails    map[tail]bool                   // of the appointments that have the seats
 }
 
 // marks are the sold-out sessions of a process.
@@ -73,7 +73,7 @@ func (m *marks) look(ctx context.Context, k scheduleKey, h *holding) markAnswer 
 		go m.set(context.WithoutCancel(ctx), k)
 	}
 	switch {
-	case v.keys[h.Request.ID]:
+	case v.tails[tailOf(h.Request.ID)]:
 		return markKnown
 	case v.sold, !h.Request.Any && v.full[h.Request.Slot]:
 		return markSold

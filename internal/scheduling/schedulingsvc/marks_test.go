@@ -27,9 +27,9 @@ func TestMarks(t *testing.T) {
 	ctx, k := context.Background(), markKey()
 	full, free := id.Random[scheduling.Slot](), id.Random[scheduling.Slot]()
 	booked := asking(full)
-	now := &mark{full: map[id.ID[scheduling.Slot]]bool{full: true}, keys: map[id.ID[scheduling.Appointment]]bool{booked.Request.ID: true}}
+	now := &mark{full: map[id.ID[scheduling.Slot]]bool{full: true}, tails: map[tail]bool{tailOf(booked.Request.ID): true}}
 	m := newMarks(func(context.Context, scheduleKey) (*mark, error) {
-		return &mark{sold: now.sold, full: now.full, keys: now.keys}, nil
+		return &mark{sold: now.sold, full: now.full, tails: now.tails}, nil
 	})
 	var gone, back int
 	m.gone, m.back = func(scheduleKey) { gone++ }, func(scheduleKey) { back++ }

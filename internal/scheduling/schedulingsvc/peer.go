@@ -113,7 +113,7 @@ type memorySession []atomic.Int64
 type memoryLimit struct {
 	day    clock.Date
 	person scheduling.PatientID
-	scope  int64
+	scope  int32
 }
 
 func (m *memorySeats) hold(_ context.Context, _ scheduling.TenantID, h *holding) (appointmentRow, bool, error) {

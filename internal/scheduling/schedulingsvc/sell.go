@@ -1,6 +1,7 @@
 package schedulingsvc
 
 import (
+	"slices"
 	"time"
 
 	"xinglin/internal/kernel/clock"
@@ -13,11 +14,21 @@ import (
 // sale is one batch of requests under the locks of its sessions: what was read there,
 // and what is decided. It does no I/O. Requests are decided in the order of arrival.
 type sale struct {
-	now   time.Time
-	bids  []*bid
-	tills map[id.ID[scheduling.Schedule]]*till
-	past  map[scheduling.PatientID]incidents
-	days  map[scheduling.PatientID][]clock.Date // of the person's active visits, as far as the caps count
+	now    time.Time
+	bids   []*bid
+	tills  map[id.ID[scheduling.Schedule]]*till
+	known  map[id.ID[scheduling.Appointment]]appointmentRow // earlier appointments under the keys
+	limits map[limit]bool                                   // what this sale has used up
+	past   map[scheduling.PatientID]incidents
+	days   map[scheduling.PatientID][]clock.Date // of the person's active visits, as far as the caps count
+}
+
+// limit is what a person, or by the rules also an account, has once.
+type limit struct {
+	day   clock.Date
+	scope int32
+	who   [16]byte
+	phone bool
 }
 
 // bid is one request of a sale.
@@ -27,6 +38,7 @@ type bid struct {
 	tray  *tray
 	bit   int64
 	row   appointmentRow
+	busy  bool // the person's day was taken before
 	state bidState
 	err   error // of a refused one
 }
@@ -35,8 +47,8 @@ type bidState int
 
 const (
 	bidOpen    bidState = iota
-	bidGiven            // has a seat, its appointment is not written yet
-	bidSold             // written
+	bidGiven            // has a seat, its appointment may be dropped by a constraint
+	bidSold             // has a seat and its appointment
 	bidRefused          // err
 	bidKnown            // row is an earlier appointment of the same request
 )
@@ -51,17 +63,19 @@ type till struct {
 
 // tray is a slot's seats. bits, held and booked are what this sale takes.
 type tray struct {
-	slot   *scheduling.Slot
-	taken  int64
-	bits   int64
-	held   int
-	booked int
+	slot    *scheduling.Slot
+	taken   int64
+	holders holders
+	bits    int64
+	held    int
+	booked  int
 }
 
 // newSale pairs the requests that carry one key: the first decides.
 func newSale(hs []*holding) *sale {
 	s := &sale{
-		tills: map[id.ID[scheduling.Schedule]]*till{}, past: map[scheduling.PatientID]incidents{}, days: map[scheduling.PatientID][]clock.Date{},
+		tills: map[id.ID[scheduling.Schedule]]*till{}, known: map[id.ID[scheduling.Appointment]]appointmentRow{}, limits: map[limit]bool{},
+		past: map[scheduling.PatientID]incidents{}, days: map[scheduling.PatientID][]clock.Date{},
 	}
 	first := make(map[id.ID[scheduling.Appointment]]*bid, len(hs))
 	for _, h := range hs {
@@ -83,17 +97,53 @@ func (s *sale) each(state bidState, f func(*bid)) {
 	}
 }
 
-// allot gives a seat to each open bid, or a refusal, and says how many have one now.
-func (s *sale) allot() (given []*bid) {
+// decide answers each bid by what was read under the locks: what stood in its way before,
+// then what the earlier ones of this sale took.
+func (s *sale) decide() {
 	s.each(bidOpen, func(b *bid) {
-		if err := s.give(b); err != nil {
-			b.state, b.err = bidRefused, err
+		if s.hindered(b) {
 			return
 		}
-		b.state = bidGiven
-		given = append(given, b)
+		if err := s.give(b); err != nil {
+			b.refuse(err)
+			return
+		}
+		b.state = bidSold
+		for _, l := range b.uses() {
+			s.limits[l] = true
+		}
 	})
-	return given
+}
+
+// hindered answers a bid that something stands in the way of, the key first: the same
+// request had its effect, another one under the key, or the person's day is taken.
+func (s *sale) hindered(b *bid) bool {
+	row, again := s.known[b.h.Request.ID]
+	switch {
+	case again && b.h.same(row):
+		b.state, b.row, b.err = bidKnown, row, nil
+	case again:
+		b.row = row
+		b.refuse(scheduling.ErrKeyReused.New())
+	case b.busy || slices.ContainsFunc(b.uses(), func(l limit) bool { return s.limits[l] }):
+		b.refuse(scheduling.ErrLimitReached.New())
+	default:
+		return false
+	}
+	return true
+}
+
+func (b *bid) refuse(err error) { b.state, b.err = bidRefused, err }
+
+// uses are the limits that an appointment of the bid uses up.
+func (b *bid) uses() []limit {
+	l := limit{day: b.h.Session.Date, scope: bookingrules.Scope(b.h.Rules.Limit, b.h.Session.Schedule), who: b.h.Request.Patient}
+	if b.h.Rules.Limit.Per != scheduling.PerAccount {
+		return []limit{l}
+	}
+	phone := l
+	phone.who, phone.phone = b.h.Account, true
+	return []limit{l, phone}
 }
 
 func (s *sale) give(b *bid) error {
@@ -129,6 +179,7 @@ func (s *sale) give(b *bid) error {
 			continue
 		}
 		y.taken, b.tray, b.bit = after, y, bit
+		y.holders = y.holders.with(bookingrules.SeatOf(bit), b.h.Request.ID)
 		y.count(bit, free, 1)
 		s.days[b.h.Request.Patient] = append(s.days[b.h.Request.Patient], t.Date)
 		b.row = b.appointment(t, s.now)
@@ -162,18 +213,6 @@ func (s *sale) takeBack(b *bid) {
 		}
 	}
 	b.tray, b.bit = nil, 0
-}
-
-// reopen lets the requests that found no seat try for one that was taken back; false:
-// there is none.
-func (s *sale) reopen(back map[id.ID[scheduling.Schedule]]bool) bool {
-	any := false
-	s.each(bidRefused, func(b *bid) {
-		if back[b.h.Session.ID] && isNoSeat(b.err) {
-			b.state, b.err, any = bidOpen, nil, true
-		}
-	})
-	return any
 }
 
 // appointment is the new appointment of a bid with a seat.

@@ -8,6 +8,7 @@ import (
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/batch"
+	"xinglin/internal/platform/db"
 	"xinglin/internal/scheduling"
 )
 
@@ -83,6 +84,31 @@ func TestOneBatch(t *testing.T) {
 			}
 		}
 		w.sound()
+	})
+}
+
+// TestSeatTwice: a seat whose bit is set cannot be taken by a process that believes it free.
+func TestSeatTwice(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		w.rota(0, 2, 240)
+		sch := w.on("2026-03-04")
+		_, v := w.person()
+		hs := w.batchOf(w.ask(v, sch.ID))
+		err := w.s.store.db.Write(context.Background(), w.tenant, func(ctx context.Context, tx db.Tx) error {
+			x := newSale(hs)
+			x.now = tx.Now()
+			if err := w.s.store.openSale(ctx, tx, x); err != nil {
+				return err
+			}
+			x.decide()
+			if _, err := tx.Exec(ctx, `UPDATE slot SET taken = 1, held = 1 WHERE tenant_id = $1`, tx.Tenant()); err != nil {
+				return err
+			}
+			return w.s.store.closeSale(ctx, tx, x)
+		})
+		if !db.IsCheck(err) {
+			t.Errorf("%v", err)
+		}
 	})
 }
 

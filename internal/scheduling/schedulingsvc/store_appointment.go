@@ -23,23 +23,29 @@ import (
 type appointmentRow struct {
 	scheduling.Appointment
 	Seat       int
-	Scope      int64
+	Scope      int32
 	AnySlot    bool
 	PerAccount bool
 }
 
 const (
-	appointmentColumns = `a.id, a.account_id, a.patient_id, a.schedule_id, a.slot_id, a.any_slot, a.per_account, a.scope, a.day, c.session, s.starts_at, s.ends_at,
-	c.campus_id, c.department_id, c.practitioner_id, c.class, c.location, a.fee_fen, a.number, a.state, a.cancel_reason, a.hold_expires_at, a.cancel_before, a.settlement,
+	appointmentColumns = `a.id, a.account_id, a.patient_id, s.schedule_id, a.slot_id, a.any_slot, a.per_account, a.scope, a.day, c.session, s.starts_at, s.ends_at,
+	c.campus_id, c.department_id, c.practitioner_id, c.class, c.location, a.fee_fen, a.number, a.state, a.cancel_reason, a.state_at, a.cancel_before, a.settlement,
 	a.version, a.created_at`
-	appointmentTables = ` FROM appointment a JOIN schedule c ON c.tenant_id = a.tenant_id AND c.id = a.schedule_id JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id`
+	appointmentTables = ` FROM appointment a` + appointmentPlan
+	appointmentPlan   = ` JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id JOIN schedule c ON c.tenant_id = s.tenant_id AND c.id = s.schedule_id`
 )
 
 func scanAppointment(r db.Row, v *appointmentRow) error {
+	var moved time.Time
 	err := r.Scan(&v.ID, &v.Account, &v.Patient, &v.Schedule, &v.Slot, &v.AnySlot, &v.PerAccount, &v.Scope, &v.Date, (*string)(&v.Session), db.Instant(&v.StartsAt), db.Instant(&v.EndsAt),
 		&v.Campus, &v.Department, &v.Practitioner, (*string)(&v.Class), &v.Location, (*int64)(&v.Fee), &v.Seat, (*string)(&v.State), (*string)(&v.CancelReason),
-		db.Instant(&v.HoldExpiresAt), db.Instant(&v.CancelBefore), (*string)(&v.Settlement), &v.Version, db.Instant(&v.CreatedAt))
+		db.Instant(&moved), db.Instant(&v.CancelBefore), (*string)(&v.Settlement), &v.Version, db.Instant(&v.CreatedAt))
 	v.RegNo = bookingrules.RegNo(v.ID, v.Date)
+	v.HoldExpiresAt = time.Time{}
+	if v.State == scheduling.Pending {
+		v.HoldExpiresAt = moved
+	}
 	if v.Fee > 0 {
 		v.Payment = id.As[payment.Payment](v.ID)
 	}
@@ -47,6 +53,14 @@ func scanAppointment(r db.Row, v *appointmentRow) error {
 		v.Number = v.Seat
 	}
 	return err
+}
+
+// stateAt is what a new row keeps of its state's time.
+func (v *appointmentRow) stateAt() time.Time {
+	if v.State == scheduling.Pending {
+		return v.HoldExpiresAt
+	}
+	return v.CreatedAt
 }
 
 // appointmentIn reads one within a transaction; scheduling.not_found.
@@ -112,14 +126,10 @@ var errRaced = errors.New("scheduling: the appointment moved under its lock")
 // move makes a step conditional on the state and version that were decided about. v
 // holds the new values and is counted up.
 func move(ctx context.Context, tx db.Tx, v *appointmentRow, from scheduling.State) error {
-	var cancelled any
-	if v.State == scheduling.Cancelled {
-		cancelled = tx.Now().UnixMicro()
-	}
-	n, err := tx.Exec(ctx, `UPDATE appointment SET state = $3, number = $4, cancel_reason = $5, cancelled_at = COALESCE(CASE WHEN $3 = 'cancelled' THEN cancelled_at END, $6),
-			hold_expires_at = CASE WHEN $3 = 'pending' THEN hold_expires_at END, settlement = $7, version = version + 1, updated_at = $8
-		WHERE tenant_id = $1 AND id = $2 AND state = $9 AND version = $10`,
-		tx.Tenant(), v.ID, string(v.State), v.Seat, string(v.CancelReason), cancelled, string(v.Settlement), tx.Now().UnixMicro(), string(from), v.Version)
+	n, err := tx.Exec(ctx, `UPDATE appointment SET state = $3, number = $4, cancel_reason = $5, state_at = CASE WHEN $3 = 'pending' THEN state_at ELSE $7 END,
+			settlement = $6, version = version + 1
+		WHERE tenant_id = $1 AND id = $2 AND state = $8 AND version = $9`,
+		tx.Tenant(), v.ID, string(v.State), v.Seat, string(v.CancelReason), string(v.Settlement), tx.Now().UnixMicro(), string(from), v.Version)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package schedulingsvc
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -72,11 +71,9 @@ func (s store) extendIn(ctx context.Context, tx db.Tx, cal *calendar.Calendar, f
 		return m, err
 	}
 	for _, p := range planned {
-		if err := e.lay(ctx, p, &m); err != nil {
-			return m, err
-		}
+		e.lay(p, &m)
 	}
-	if err := e.stopRest(ctx); err != nil {
+	if err := e.alter(ctx, &m); err != nil {
 		return m, err
 	}
 	return m, e.flush(ctx, policy)
@@ -95,10 +92,17 @@ type extension struct {
 	now       time.Time
 	rules     scheduling.BookingRules
 	known     map[sessionKey]scheduleRow // what is left at the end is no longer planned
+	changes   []changed
 	schedules [][]any
 	slots     [][]any
 	published []scheduling.SchedulePublished
 	stopped   []scheduling.ScheduleStopped
+}
+
+// changed is a session that the rota has in another form now.
+type changed struct {
+	row  scheduleRow
+	plan scheduling.PlannedSchedule
 }
 
 func (e *extension) read(ctx context.Context, from, to clock.Date) error {
@@ -110,15 +114,14 @@ func (e *extension) read(ctx context.Context, from, to clock.Date) error {
 	return err
 }
 
-// lay brings one planned session in.
-func (e *extension) lay(ctx context.Context, p scheduling.PlannedSchedule, m *made) error {
+// lay brings one planned session in, or keeps it for alter.
+func (e *extension) lay(p scheduling.PlannedSchedule, m *made) {
 	k := sessionKey{p.Date, p.Duty.Practitioner, p.Duty.Session}
 	was, found := e.known[k]
 	delete(e.known, k)
 	v := e.row(p)
 	switch {
 	case !found && !e.now.Before(v.EndsAt): // over before it was planned
-		return nil
 	case !found:
 		v.ID, v.Version = id.New[scheduling.Schedule](e.now), 1
 		e.schedules = append(e.schedules, e.values(v, p))
@@ -128,23 +131,37 @@ func (e *extension) lay(ctx context.Context, p scheduling.PlannedSchedule, m *ma
 		m.New++
 		m.Slots += len(p.Slots)
 		e.publish(v)
-		return nil
 	case e.like(was, v) || !e.now.Before(was.StartsAt):
 		m.Same++
+	default:
+		v.ID = was.ID
+		e.changes = append(e.changes, changed{v, p})
+	}
+}
+
+// alter changes and stops what exists, under the lock of all plans: nobody takes a seat
+// meanwhile.
+func (e *extension) alter(ctx context.Context, m *made) error {
+	stops := e.rest()
+	if len(e.changes)+len(stops) == 0 {
 		return nil
 	}
-	v.ID = was.ID
-	done, err := e.change(ctx, v, p)
-	if err != nil {
+	if err := lockPlans(ctx, e.tx); err != nil {
 		return err
 	}
-	if !done { // somebody has a seat: the session stays as it was sold
-		m.Same++
-		return nil
+	for _, c := range e.changes {
+		done, err := e.change(ctx, c.row, c.plan)
+		if err != nil {
+			return err
+		}
+		if !done { // somebody has a seat: the session stays as it was sold
+			m.Same++
+			continue
+		}
+		m.Changed++
+		e.publish(c.row)
 	}
-	m.Changed++
-	e.publish(v)
-	return nil
+	return e.stop(ctx, stops)
 }
 
 // row is the schedule that a plan makes.
@@ -175,15 +192,13 @@ func (e *extension) values(v scheduleRow, p scheduling.PlannedSchedule) []any {
 
 func slotValues(tx db.Tx, schedule id.ID[scheduling.Schedule], sl scheduling.PlannedSlot) []any {
 	return []any{
-		tx.Tenant(), id.New[scheduling.Slot](tx.Now()), schedule, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, 0, 0, int64(0), bookingrules.FullMask(sl.Capacity), int64(1),
+		tx.Tenant(), id.New[scheduling.Slot](tx.Now()), schedule, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, 0, 0, int64(0), bookingrules.FullMask(sl.Capacity),
+		int64(1), []byte(noHolders(sl.Capacity)),
 	}
 }
 
 // change cuts a session anew if nobody has a seat in it; false: somebody has.
 func (e *extension) change(ctx context.Context, v scheduleRow, p scheduling.PlannedSchedule) (bool, error) {
-	if _, err := lockSchedule(ctx, e.tx, v.ID); err != nil {
-		return false, err
-	}
 	n, err := e.tx.Exec(ctx, `UPDATE schedule SET campus_id = $3, department_id = $4, class = $5, fee_fen = $6, starts_at = $7, ends_at = $8, location = $9, capacity = $10,
 			stopped = $11, rule_id = $12, exception_id = $13, version = version + 1, updated_at = $14
 		WHERE tenant_id = $1 AND id = $2 AND (lottery_s = 0 OR released_at > $14)
@@ -193,14 +208,14 @@ func (e *extension) change(ctx context.Context, v scheduleRow, p scheduling.Plan
 	if err != nil || n == 0 {
 		return false, err
 	}
-	_, err = e.tx.Exec(ctx, `UPDATE slot SET capacity = 0, full_mask = 0, version = version + 1 WHERE tenant_id = $1 AND schedule_id = $2`, e.tx.Tenant(), v.ID)
+	_, err = e.tx.Exec(ctx, `UPDATE slot SET capacity = 0, full_mask = 0, holders = $3, version = version + 1 WHERE tenant_id = $1 AND schedule_id = $2`, e.tx.Tenant(), v.ID, []byte(noHolders(0)))
 	if err != nil {
 		return false, err
 	}
 	var cut [][]any
 	for _, sl := range p.Slots {
-		n, err := e.tx.Exec(ctx, `UPDATE slot SET ends_at = $4, first = $5, capacity = $6, full_mask = $7, version = version + 1 WHERE tenant_id = $1 AND schedule_id = $2 AND starts_at = $3`,
-			e.tx.Tenant(), v.ID, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, bookingrules.FullMask(sl.Capacity))
+		n, err := e.tx.Exec(ctx, `UPDATE slot SET ends_at = $4, first = $5, capacity = $6, full_mask = $7, holders = $8, version = version + 1 WHERE tenant_id = $1 AND schedule_id = $2 AND starts_at = $3`,
+			e.tx.Tenant(), v.ID, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, bookingrules.FullMask(sl.Capacity), []byte(noHolders(sl.Capacity)))
 		if err != nil {
 			return false, err
 		}
@@ -213,13 +228,19 @@ func (e *extension) change(ctx context.Context, v scheduleRow, p scheduling.Plan
 	return true, nil
 }
 
-// stopRest stops the sessions to come that the rota no longer has.
-func (e *extension) stopRest(ctx context.Context) error {
-	rest := slices.SortedFunc(maps.Values(e.known), func(a, b scheduleRow) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	for _, v := range rest {
-		if v.Stopped || !e.now.Before(v.StartsAt) {
-			continue
+// rest are the sessions to come that the rota no longer has.
+func (e *extension) rest() (out []scheduleRow) {
+	for _, v := range e.known {
+		if !v.Stopped && e.now.Before(v.StartsAt) {
+			out = append(out, v)
 		}
+	}
+	slices.SortFunc(out, func(a, b scheduleRow) int { return slices.Compare(a.ID[:], b.ID[:]) })
+	return out
+}
+
+func (e *extension) stop(ctx context.Context, stops []scheduleRow) error {
+	for _, v := range stops {
 		_, err := e.tx.Exec(ctx, `UPDATE schedule SET stopped = $3, version = version + 1, updated_at = $4 WHERE tenant_id = $1 AND id = $2`,
 			e.tx.Tenant(), v.ID, true, e.now.UnixMicro())
 		if err != nil {
@@ -245,7 +266,7 @@ func (e *extension) flush(ctx context.Context, policy string) error {
 	if err != nil {
 		return err
 	}
-	err = insertMany(ctx, e.tx, `INSERT INTO slot (tenant_id, id, schedule_id, starts_at, ends_at, first, capacity, held, booked, taken, full_mask, version) VALUES `, 12, e.slots)
+	err = insertMany(ctx, e.tx, `INSERT INTO slot (tenant_id, id, schedule_id, starts_at, ends_at, first, capacity, held, booked, taken, full_mask, version, holders) VALUES `, 13, e.slots)
 	if err != nil {
 		return err
 	}

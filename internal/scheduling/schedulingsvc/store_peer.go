@@ -19,14 +19,10 @@ import (
 // errPeerRefused rolls a transaction back whose result is decided.
 var errPeerRefused = errors.New("scheduling: refused")
 
-// sellAlone is the way of the product before requests were combined: one transaction for
-// each, under the lock of its session.
+// sellAlone is the way of the field: one transaction for each request, under the row lock
+// of its session.
 func (s store) sellAlone(ctx context.Context, t scheduling.TenantID, h *holding) (batch.Result[sold], error) {
-	out, err := s.sell(ctx, t, []*holding{h})
-	if err != nil {
-		return batch.Result[sold]{}, err
-	}
-	return out[0], nil
+	return s.sellBy(ctx, t, h, takeUnderLock)
 }
 
 // taking finds a seat for the bid in one round trip and puts it into its tray; written
@@ -61,12 +57,12 @@ func (s store) sellBy(ctx context.Context, t scheduling.TenantID, h *holding, ta
 		case b.state == bidGiven && written:
 			b.state = bidSold
 		case b.state == bidGiven:
-			if err := writeGiven(ctx, tx, []*bid{b}); err != nil {
+			if err := insertGiven(ctx, tx, v); err != nil {
 				return err
 			}
 		}
 		if b.state != bidSold {
-			if _, err := explain(ctx, tx, v); err != nil {
+			if err := explain(ctx, tx, v); err != nil {
 				return err
 			}
 			out = v.results()[0]
@@ -82,6 +78,54 @@ func (s store) sellBy(ctx context.Context, t scheduling.TenantID, h *holding, ta
 	return out, err
 }
 
+// insertGiven writes the appointments of bids that have a seat; a constraint may drop some.
+func insertGiven(ctx context.Context, tx db.Tx, v *sale) error {
+	var given []*bid
+	v.each(bidGiven, func(b *bid) { given = append(given, b) })
+	if len(given) == 0 {
+		return nil
+	}
+	text, args := insertText(tx, given)
+	rows, err := tx.Query(ctx, text+` ON CONFLICT DO NOTHING RETURNING id`, args...)
+	made := make(map[id.ID[scheduling.Appointment]]bool, len(given))
+	_, err = db.Collect(rows, err, func(r db.Rows, a *id.ID[scheduling.Appointment]) error {
+		err := r.Scan(a)
+		made[*a] = true
+		return err
+	})
+	for _, b := range given {
+		if made[b.h.Request.ID] {
+			b.state = bidSold
+		}
+	}
+	return err
+}
+
+// explain finds out why bids were not written or refused, and takes their seats back.
+func explain(ctx context.Context, tx db.Tx, v *sale) error {
+	var open []*bid
+	v.each(bidGiven, func(b *bid) { open = append(open, b) })
+	v.each(bidRefused, func(b *bid) { open = append(open, b) })
+	if len(open) == 0 {
+		return nil
+	}
+	p := &db.Pipeline{}
+	readRivals(tx, p, v, open)
+	if err := tx.Send(ctx, p); err != nil {
+		return err
+	}
+	for _, b := range open {
+		dropped := b.state == bidGiven
+		if !v.hindered(b) && dropped { // its rival is gone
+			b.refuse(batch.ErrAgain)
+		}
+		if dropped {
+			v.takeBack(b)
+		}
+	}
+	return nil
+}
+
 // refusedBy decides what is read beside the seat: the person's past and other visits.
 func refusedBy(v *sale, b *bid) error {
 	if err := suspended(b.h.Rules, v.past[b.h.Request.Patient], clock.DateOf(v.now)); err != nil {
@@ -94,8 +138,7 @@ func refusedBy(v *sale, b *bid) error {
 func readPerson(tx db.Tx, v *sale, p *db.Pipeline) {
 	_, _, _, _, people := v.asked()
 	if days := v.capDays(); len(days) > 0 {
-		p.Exec(`-- global: locks, no rows
-			SELECT pg_advisory_xact_lock($1)`, turns(tx.Tenant(), people)[0])
+		lockPeople(tx, p, people)
 		p.Query(db.Each(func(r db.Rows) error {
 			var d clock.Date
 			err := r.Scan(&d)
@@ -124,6 +167,36 @@ func counted(t *till) (held, booked int) {
 	return 1, 0
 }
 
+// takeUnderLock locks the session's row and reads the seats of the slot, or of any slot,
+// behind the lock.
+func takeUnderLock(ctx context.Context, tx db.Tx, v *sale, b *bid) (bool, error) {
+	p := &db.Pipeline{}
+	readPerson(tx, v, p)
+	h, t, seats := b.h, v.tills[b.h.Session.ID], seatsRead{}
+	p.Query(db.Each(func(r db.Rows) error { return r.Scan(&t.stopped, db.Instant(&t.released)) }),
+		`SELECT stopped, released_at FROM schedule WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE`, tx.Tenant(), t.ID)
+	if h.Request.Any {
+		p.Query(seats.each, `SELECT id, taken, holders FROM slot WHERE tenant_id = $1 AND schedule_id = $2 AND taken <> full_mask AND starts_at > $3 ORDER BY starts_at LIMIT 1`,
+			tx.Tenant(), t.ID, v.now.UnixMicro())
+	} else {
+		p.Query(seats.each, `SELECT id, taken, holders FROM slot WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), h.Request.Slot)
+	}
+	if err := tx.Send(ctx, p); err != nil {
+		return false, err
+	}
+	for slot, y := range seats {
+		if y.slot = t.slot(slot); y.slot != nil {
+			t.trays = append(t.trays, &y)
+		}
+	}
+	if err := v.give(b); err != nil {
+		b.refuse(err)
+		return false, nil
+	}
+	b.state = bidGiven
+	return false, nil
+}
+
 // freeSlotText picks and locks the slot that the request wants, while it has a seat. Of
 // any it is the earliest that nobody else is taking a seat of at this moment.
 func freeSlotText(h *holding) (text string, key any) {
@@ -133,6 +206,16 @@ func freeSlotText(h *holding) (text string, key any) {
 		return columns + ` AND s.schedule_id = $2 AND s.starts_at > $3 ORDER BY s.starts_at LIMIT 1 FOR NO KEY UPDATE OF s`, h.Request.Schedule
 	}
 	return columns + ` AND s.id = $2 AND s.starts_at > $3 FOR NO KEY UPDATE OF s`, h.Request.Slot
+}
+
+// holderText puts a tail into the holders of the seat that is taken.
+func holderText(arg string) string {
+	return `overlay(slot.holders PLACING ` + arg + `::bytea FROM 4 * (64 - position(B'1' IN (~free.taken & (free.taken + 1))::bit(64))) + 1)`
+}
+
+func tailBytes(b *bid) []byte {
+	t := tailOf(b.h.Request.ID)
+	return t[:]
 }
 
 func takeConditionally(ctx context.Context, tx db.Tx, v *sale, b *bid) (bool, error) {
@@ -150,8 +233,8 @@ func takeConditionally(ctx context.Context, tx db.Tx, v *sale, b *bid) (bool, er
 		b.give(t, slot, bit, v)
 		return nil
 	}), `WITH free AS MATERIALIZED (`+text+`)
-		UPDATE slot SET taken = slot.taken | (slot.taken + 1), held = slot.held + $4, booked = slot.booked + $5, version = slot.version + 1
-		FROM free WHERE slot.tenant_id = $1 AND slot.id = free.id RETURNING slot.id, ~free.taken & (free.taken + 1)`, tx.Tenant(), key, v.now.UnixMicro(), held, booked)
+		UPDATE slot SET taken = slot.taken | (slot.taken + 1), held = slot.held + $4, booked = slot.booked + $5, version = slot.version + 1, holders = `+holderText("$6")+`
+		FROM free WHERE slot.tenant_id = $1 AND slot.id = free.id RETURNING slot.id, ~free.taken & (free.taken + 1)`, tx.Tenant(), key, v.now.UnixMicro(), held, booked, tailBytes(b))
 	if err := tx.Send(ctx, p); err != nil {
 		return false, err
 	}
@@ -185,17 +268,11 @@ func takeInOne(ctx context.Context, tx db.Tx, v *sale, b *bid) (written bool, er
 	held, booked := counted(t)
 	// What depends on the slot is told for each that may come: cut-off and end of the hold.
 	var slots [][16]byte
-	var cutoffs []int64
-	var expires []*int64
+	var cutoffs, ends []int64
 	for i := range t.slots {
 		probe := bid{h: b.h, tray: &tray{slot: &t.slots[i]}, bit: 1}
 		row := probe.appointment(t, v.now)
-		slots, cutoffs = append(slots, row.Slot), append(cutoffs, row.CancelBefore.UnixMicro())
-		expires = append(expires, nil)
-		if !row.HoldExpiresAt.IsZero() {
-			at := row.HoldExpiresAt.UnixMicro()
-			expires[i] = &at
-		}
+		slots, cutoffs, ends = append(slots, row.Slot), append(cutoffs, row.CancelBefore.UnixMicro()), append(ends, row.stateAt().UnixMicro())
 	}
 	h, rules := b.h, b.h.Rules.Limit
 	p.Query(db.Each(func(r db.Rows) error {
@@ -207,16 +284,16 @@ func takeInOne(ctx context.Context, tx db.Tx, v *sale, b *bid) (written bool, er
 		b.give(t, slot, bit, v)
 		return nil
 	}), `WITH free AS MATERIALIZED (`+text+`),
-		took AS (UPDATE slot SET taken = slot.taken | (slot.taken + 1), held = slot.held + $4, booked = slot.booked + $5, version = slot.version + 1
+		took AS (UPDATE slot SET taken = slot.taken | (slot.taken + 1), held = slot.held + $4, booked = slot.booked + $5, version = slot.version + 1, holders = `+holderText("$19")+`
 			FROM free WHERE slot.tenant_id = $1 AND slot.id = free.id RETURNING slot.id, slot.first, ~free.taken & (free.taken + 1) AS bit),
-		made AS (INSERT INTO appointment (tenant_id, id, account_id, patient_id, schedule_id, slot_id, scope, fee_fen, hold_expires_at, cancel_before,
-				version, created_at, updated_at, day, number, any_slot, per_account, state, cancel_reason, settlement)
-			SELECT $1, $6, $7, $8, $9, took.id, $10, $11, w.expires, w.cutoff, 1, $12, $12, $13, took.first + 64 - position(B'1' IN took.bit::bit(64)), $14, $15, $16, '', ''
-			FROM took JOIN unnest($17::uuid[], $18::bigint[], $19::bigint[]) AS w(id, cutoff, expires) ON w.id = took.id
+		made AS (INSERT INTO appointment (tenant_id, id, account_id, patient_id, slot_id, fee_fen, created_at, state_at, cancel_before, scope, day, number, version,
+				any_slot, per_account, state, cancel_reason, settlement)
+			SELECT $1, $6, $7, $8, took.id, $10, $11, w.ends, w.cutoff, $9, $12, took.first + 64 - position(B'1' IN took.bit::bit(64)), 1, $13, $14, $15, '', ''
+			FROM took JOIN unnest($16::uuid[], $17::bigint[], $18::bigint[]) AS w(id, cutoff, ends) ON w.id = took.id
 			ON CONFLICT DO NOTHING RETURNING id)
 		SELECT took.id, took.bit, EXISTS (SELECT 1 FROM made) FROM took`,
-		tx.Tenant(), key, v.now.UnixMicro(), held, booked, h.Request.ID, h.Account, h.Request.Patient, t.ID, bookingrules.Scope(rules, t.Schedule), int64(t.Fee),
-		tx.Now().UnixMicro(), t.Date, h.Request.Any, rules.Per == scheduling.PerAccount, string(bookingrules.FirstState(t.Fee)), slots, cutoffs, expires)
+		tx.Tenant(), key, v.now.UnixMicro(), held, booked, h.Request.ID, h.Account, h.Request.Patient, bookingrules.Scope(rules, t.Schedule), int64(t.Fee),
+		tx.Now().UnixMicro(), t.Date, h.Request.Any, rules.Per == scheduling.PerAccount, string(bookingrules.FirstState(t.Fee)), slots, cutoffs, ends, tailBytes(b))
 	if err := tx.Send(ctx, p); err != nil {
 		return false, err
 	}
@@ -249,19 +326,18 @@ func (s store) writeTaken(ctx context.Context, t scheduling.TenantID, seats []ta
 			}
 			y := trays[seats[i].slot.ID]
 			if y == nil {
-				y = &tray{slot: seats[i].slot}
+				y = &tray{slot: seats[i].slot, holders: noHolders(seats[i].slot.Capacity)}
 				trays[seats[i].slot.ID], t.trays = y, append(t.trays, y)
 			}
 			b.tray, b.bit, b.state = y, seats[i].bit, bidGiven
 			y.count(b.bit, t.Fee == 0, 1)
+			y.holders = y.holders.with(bookingrules.SeatOf(b.bit), b.h.Request.ID)
 			b.row = b.appointment(t, v.now)
 		}
-		var given []*bid
-		v.each(bidGiven, func(b *bid) { given = append(given, b) })
-		if err := writeGiven(ctx, tx, given); err != nil {
+		if err := insertGiven(ctx, tx, v); err != nil {
 			return err
 		}
-		if _, err := explain(ctx, tx, v); err != nil {
+		if err := explain(ctx, tx, v); err != nil {
 			return err
 		}
 		out = v.results()

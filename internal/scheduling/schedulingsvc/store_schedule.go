@@ -61,12 +61,6 @@ func scheduleIn(ctx context.Context, tx db.Tx, schedule id.ID[scheduling.Schedul
 	return v, err
 }
 
-// lockSchedule locks the session and reads what the lock protects.
-func lockSchedule(ctx context.Context, tx db.Tx, schedule id.ID[scheduling.Schedule]) (v scheduleRow, err error) {
-	err = one(scanSchedule(tx.QueryRow(ctx, `UPDATE schedule SET version = version WHERE tenant_id = $1 AND id = $2 RETURNING `+scheduleColumns, tx.Tenant(), schedule), &v))
-	return v, err
-}
-
 const slotColumns = `id, schedule_id, starts_at, ends_at, first, capacity, held, booked`
 
 func scanSlot(r db.Row, v *scheduling.Slot) error {

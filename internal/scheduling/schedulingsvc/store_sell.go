@@ -32,22 +32,28 @@ func (s store) writers() int {
 	return 2
 }
 
-// saleRounds bounds how often seats that were taken back are offered again in one batch.
+// saleRounds bounds how often a batch is decided anew because another process was faster.
 const saleRounds = 4
 
 // sell is the work of the combiner: one transaction for the requests of one tenant. It
-// locks the sessions in the order of their ids and reads their seats, decides, writes the
-// appointments, looks for what stood in the way of those that were not written, and
-// leaves counts, events, audit and timers to the round trip of the commit.
+// locks the sessions and reads their seats and what stands in the way of the requests,
+// decides, and leaves appointments, counts, events, audit and timers to the round trip of
+// the commit. A person's day that another process took meanwhile, in another session,
+// breaks a constraint then: the next round sees it.
 func (s store) sell(ctx context.Context, t scheduling.TenantID, hs []*holding) (out []batch.Result[sold], err error) {
-	err = s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		v := newSale(hs)
-		if err := s.sellIn(ctx, tx, v); err != nil {
-			return err
+	for range saleRounds {
+		err = s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
+			v := newSale(hs)
+			if err := s.sellIn(ctx, tx, v); err != nil {
+				return err
+			}
+			out = v.results()
+			return nil
+		})
+		if !db.IsUnique(err) {
+			break
 		}
-		out = v.results()
-		return nil
-	})
+	}
 	return out, err
 }
 
@@ -56,25 +62,18 @@ func (s store) sellIn(ctx context.Context, tx db.Tx, v *sale) error {
 	if err := s.openSale(ctx, tx, v); err != nil {
 		return err
 	}
-	for range saleRounds {
-		given := v.allot()
-		if err := writeGiven(ctx, tx, given); err != nil {
-			return err
-		}
-		back, err := explain(ctx, tx, v)
-		if err != nil {
-			return err
-		}
-		if len(back) == 0 || !v.reopen(back) {
-			break
-		}
+	if tx.Engine() == db.Postgres {
+		v.decide()
+		insertSoldPG(tx, v)
+	} else if err := decideSQLite(ctx, tx, v); err != nil {
+		return err
 	}
 	return s.closeSale(ctx, tx, v)
 }
 
 // openSale locks and reads. The plan of a session that changed since it was kept is read anew.
 func (s store) openSale(ctx context.Context, tx db.Tx, v *sale) error {
-	seats := map[id.ID[scheduling.Slot]]int64{}
+	seats := seatsRead{}
 	var err error
 	if tx.Engine() == db.Postgres {
 		err = readSalePG(ctx, tx, v, seats)
@@ -90,21 +89,34 @@ func (s store) openSale(ctx context.Context, tx db.Tx, v *sale) error {
 				return err
 			}
 			for i := range t.slots { // what was read by the old plan may lack slots
-				sl := &t.slots[i]
-				var taken int64
-				if err := tx.QueryRow(ctx, `SELECT taken FROM slot WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), sl.ID).Scan(&taken); err != nil {
+				if err := seats.scan(tx.QueryRow(ctx, `SELECT id, taken, holders FROM slot WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), t.slots[i].ID)); err != nil {
 					return err
 				}
-				seats[sl.ID] = taken
 			}
 		}
 		for i := range t.slots {
-			if taken, ok := seats[t.slots[i].ID]; ok {
-				t.trays = append(t.trays, &tray{slot: &t.slots[i], taken: taken})
+			if y, ok := seats[t.slots[i].ID]; ok {
+				t.trays = append(t.trays, &tray{slot: &t.slots[i], taken: y.taken, holders: y.holders})
 			}
 		}
 	}
 	return nil
+}
+
+// seatsRead are the seats of slots as they were read under the lock.
+type seatsRead map[id.ID[scheduling.Slot]]tray
+
+// scan reads id, taken and holders.
+func (m seatsRead) scan(r db.Row) error {
+	var slot id.ID[scheduling.Slot]
+	var y tray
+	err := r.Scan(&slot, &y.taken, (*[]byte)(&y.holders))
+	m[slot] = y
+	return err
+}
+
+func (m seatsRead) each(r db.Rows) error {
+	return db.Each(func(r db.Rows) error { return m.scan(r) })(r)
 }
 
 // lockedRow is what is read of a session under its lock.
@@ -191,70 +203,6 @@ func (v *sale) asksPast() bool {
 // pastDays is how far back incidents count: the longest rule has 24 months and 24 of block.
 const pastDays = 1500
 
-func writeGiven(ctx context.Context, tx db.Tx, given []*bid) error {
-	if len(given) == 0 {
-		return nil
-	}
-	insert := insertGivenSQLite
-	if tx.Engine() == db.Postgres {
-		insert = insertGivenPG
-	}
-	made, err := insert(ctx, tx, given)
-	if err != nil {
-		return err
-	}
-	for _, b := range given {
-		if made[b.h.Request.ID] {
-			b.state = bidSold
-		}
-	}
-	return nil
-}
-
-// explain finds out why bids were not written or refused, the key first: the same request
-// had its effect, another one under the key, or the person's day is taken. What is left of
-// those that had a seat met a rival that is gone. It gives back their seats and says in
-// which sessions.
-func explain(ctx context.Context, tx db.Tx, v *sale) (back map[id.ID[scheduling.Schedule]]bool, err error) {
-	var open []*bid
-	v.each(bidGiven, func(b *bid) { open = append(open, b) })
-	v.each(bidRefused, func(b *bid) { open = append(open, b) })
-	if len(open) == 0 {
-		return nil, nil
-	}
-	look := rivalsSQLite
-	if tx.Engine() == db.Postgres {
-		look = rivalsPG
-	}
-	known, busy, err := look(ctx, tx, open)
-	if err != nil {
-		return nil, err
-	}
-	back = map[id.ID[scheduling.Schedule]]bool{}
-	for _, b := range open {
-		dropped := b.state == bidGiven
-		row, again := known[b.h.Request.ID]
-		switch {
-		case again && b.h.same(row):
-			b.state, b.err = bidKnown, nil
-		case again:
-			b.state, b.err = bidRefused, scheduling.ErrKeyReused.New()
-		case busy[b]:
-			b.state, b.err = bidRefused, scheduling.ErrLimitReached.New()
-		case dropped:
-			b.state, b.err = bidRefused, batch.ErrAgain
-		}
-		if dropped {
-			v.takeBack(b)
-			back[b.h.Session.ID] = true
-		}
-		if again {
-			b.row = row
-		}
-	}
-	return back, nil
-}
-
 // closeSale writes what follows from the appointments that were made.
 func (s store) closeSale(ctx context.Context, tx db.Tx, v *sale) error {
 	var acts []trail.Part
@@ -262,12 +210,14 @@ func (s store) closeSale(ctx context.Context, tx db.Tx, v *sale) error {
 	expiries := map[time.Time][]id.ID[scheduling.Appointment]{}
 	v.each(bidSold, func(b *bid) {
 		h, r := b.h, b.row
-		acts = append(acts, trail.Part{ID: id.As[trail.Act](r.ID), Actor: h.Actor, Object: r.ID.String(), Policy: h.Policy, Origin: h.Origin, Trace: h.Trace, Number: r.RegNo})
+		acts = append(acts, trail.Part{ID: id.As[trail.Act](r.ID), Actor: h.Actor, Policy: h.Policy, Origin: h.Origin, Trace: h.Trace, Number: r.RegNo})
 		if r.State == scheduling.Booked {
 			booked = append(booked, scheduling.AppointmentBooked{Visit: r.visit(), Number: r.Number})
 			return
 		}
-		told = append(told, scheduling.AppointmentHeld{Visit: r.visit(), RegNo: r.RegNo, ExpiresAt: r.HoldExpiresAt})
+		told = append(told, scheduling.AppointmentHeld{
+			Appointment: r.ID, Account: r.Account, Patient: r.Patient, Slot: r.Slot, Date: r.Date, Fee: r.Fee, RegNo: r.RegNo, ExpiresAt: r.HoldExpiresAt,
+		})
 		expiries[r.HoldExpiresAt] = append(expiries[r.HoldExpiresAt], r.ID)
 	})
 	if len(acts) == 0 {

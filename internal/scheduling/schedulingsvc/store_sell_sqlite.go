@@ -5,14 +5,14 @@ import (
 	"errors"
 
 	"xinglin/internal/kernel/clock"
-	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/batch"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/scheduling"
 )
 
 // readSaleSQLite reads a sale with prepared statements in a loop: the file has one writer,
 // which is us, so there is nothing to lock.
-func readSaleSQLite(ctx context.Context, tx db.Tx, v *sale, seats map[id.ID[scheduling.Slot]]int64) error {
+func readSaleSQLite(ctx context.Context, tx db.Tx, v *sale, seats seatsRead) error {
 	schedules, counts, any, named, people := v.asked()
 	for _, schedule := range schedules {
 		l := lockedRow{schedule: schedule}
@@ -28,7 +28,7 @@ func readSaleSQLite(ctx context.Context, tx db.Tx, v *sale, seats map[id.ID[sche
 			continue
 		}
 		p := &db.Pipeline{}
-		p.Query(seatsInto(seats), `SELECT id, taken FROM slot WHERE tenant_id = $1 AND schedule_id = $2 AND taken <> full_mask AND starts_at > $3 ORDER BY starts_at LIMIT $4`,
+		p.Query(seats.each, `SELECT id, taken, holders FROM slot WHERE tenant_id = $1 AND schedule_id = $2 AND taken <> full_mask AND starts_at > $3 ORDER BY starts_at LIMIT $4`,
 			tx.Tenant(), schedule, v.now.UnixMicro(), counts[schedule])
 		if err := tx.Send(ctx, p); err != nil {
 			return err
@@ -36,7 +36,7 @@ func readSaleSQLite(ctx context.Context, tx db.Tx, v *sale, seats map[id.ID[sche
 	}
 	p := &db.Pipeline{}
 	for _, slot := range named {
-		p.Query(seatsInto(seats), `SELECT id, taken FROM slot WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), slot)
+		p.Query(seats.each, `SELECT id, taken, holders FROM slot WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), slot)
 	}
 	days, past := v.capDays(), v.asksPast()
 	for _, who := range people {
@@ -54,51 +54,54 @@ func readSaleSQLite(ctx context.Context, tx db.Tx, v *sale, seats map[id.ID[sche
 	return tx.Send(ctx, p)
 }
 
-func seatsInto(seats map[id.ID[scheduling.Slot]]int64) func(db.Rows) error {
-	return db.Each(func(r db.Rows) error {
-		var slot id.ID[scheduling.Slot]
-		var taken int64
-		err := r.Scan(&slot, &taken)
-		seats[slot] = taken
-		return err
-	})
-}
-
-func insertGivenSQLite(ctx context.Context, tx db.Tx, given []*bid) (map[id.ID[scheduling.Appointment]]bool, error) {
-	made := make(map[id.ID[scheduling.Appointment]]bool, len(given))
-	for _, b := range given {
-		v := &b.row
-		n, err := tx.Exec(ctx, `INSERT INTO appointment (tenant_id, id, account_id, patient_id, schedule_id, slot_id, scope, fee_fen, hold_expires_at, cancel_before,
-				version, created_at, updated_at, day, number, any_slot, per_account, state, cancel_reason, settlement)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $11, $12, $13, $14, $15, $16, '', '') ON CONFLICT DO NOTHING`,
-			tx.Tenant(), v.ID, v.Account, v.Patient, v.Schedule, v.Slot, v.Scope, int64(v.Fee), db.Micros(v.HoldExpiresAt), v.CancelBefore.UnixMicro(),
-			tx.Now().UnixMicro(), v.Date, v.Seat, v.AnySlot, v.PerAccount, string(v.State))
-		if err != nil {
-			return nil, err
-		}
-		if n == 1 {
-			made[v.ID] = true
-		}
-	}
-	return made, nil
-}
-
-func rivalsSQLite(ctx context.Context, tx db.Tx, open []*bid) (known map[id.ID[scheduling.Appointment]]appointmentRow, busy map[*bid]bool, err error) {
-	known, busy = map[id.ID[scheduling.Appointment]]appointmentRow{}, map[*bid]bool{}
-	for _, b := range open {
-		v, err := appointmentIn(ctx, tx, b.h.Request.ID)
+// decideSQLite decides and writes one bid after the other. The file's constraints see what
+// stands in the way of one at less cost than a look before; only then it is looked for.
+func decideSQLite(ctx context.Context, tx db.Tx, v *sale) (err error) {
+	v.each(bidOpen, func(b *bid) {
 		if err == nil {
-			known[v.ID] = v
-			continue
+			err = decideOneSQLite(ctx, tx, v, b)
 		}
-		if !errors.Is(err, scheduling.ErrNotFound) {
-			return nil, nil, err
+	})
+	return err
+}
+
+func decideOneSQLite(ctx context.Context, tx db.Tx, v *sale, b *bid) error {
+	refusal := v.give(b)
+	if refusal == nil {
+		made, err := insertSQLite(ctx, tx, &b.row)
+		if err != nil {
+			return err
 		}
-		if busy[b], err = limited(ctx, tx, b.h.Rules.Limit, b.h.Session.scheduleRow, b.h.Request.Patient, b.h.Account); err != nil {
-			return nil, nil, err
+		if made {
+			b.state = bidSold
+			return nil
+		}
+		v.takeBack(b)
+		refusal = batch.ErrAgain
+	}
+	switch row, err := appointmentIn(ctx, tx, b.h.Request.ID); {
+	case err == nil:
+		v.known[row.ID] = row
+	case !errors.Is(err, scheduling.ErrNotFound):
+		return err
+	default:
+		if b.busy, err = limited(ctx, tx, b.h.Rules.Limit, b.h.Session.scheduleRow, b.h.Request.Patient, b.h.Account); err != nil {
+			return err
 		}
 	}
-	return known, busy, nil
+	if !v.hindered(b) {
+		b.refuse(refusal)
+	}
+	return nil
+}
+
+func insertSQLite(ctx context.Context, tx db.Tx, v *appointmentRow) (made bool, err error) {
+	n, err := tx.Exec(ctx, `INSERT INTO appointment (tenant_id, id, account_id, patient_id, slot_id, fee_fen, created_at, state_at, cancel_before, scope, day, number, version,
+			any_slot, per_account, state, cancel_reason, settlement)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14, $15, '', '') ON CONFLICT DO NOTHING`,
+		tx.Tenant(), v.ID, v.Account, v.Patient, v.Slot, int64(v.Fee), tx.Now().UnixMicro(), v.stateAt().UnixMicro(), v.CancelBefore.UnixMicro(), v.Scope, v.Date, v.Seat,
+		v.AnySlot, v.PerAccount, string(v.State))
+	return n == 1, err
 }
 
 // saveTraysSQLite counts the seats before the commit.
@@ -106,8 +109,8 @@ func saveTraysSQLite(tx db.Tx, v *sale) {
 	for _, t := range v.tills {
 		for _, y := range t.trays {
 			if y.bits != 0 {
-				tx.Last(`UPDATE slot SET taken = taken | $3, held = held + $4, booked = booked + $5, version = version + 1 WHERE tenant_id = $1 AND id = $2`,
-					tx.Tenant(), y.slot.ID, y.bits, y.held, y.booked)
+				tx.Last(`UPDATE slot SET taken = CASE WHEN taken & $3 = 0 THEN taken | $3 ELSE -1 END, held = held + $4, booked = booked + $5, holders = $6, version = version + 1
+					WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), y.slot.ID, y.bits, y.held, y.booked, []byte(y.holders))
 			}
 		}
 	}

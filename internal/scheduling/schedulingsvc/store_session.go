@@ -98,35 +98,29 @@ func sessionIn(ctx context.Context, tx db.Tx, schedule id.ID[scheduling.Schedule
 	return &session{scheduleRow: row, slots: slots}, nil
 }
 
-// mark reads what a sold-out session answers with: its full slots, then the keys of its
-// appointments. In this order each seat that was seen as taken has its key, or came free
-// in between, and that clears the mark.
+// mark reads what a sold-out session answers with: its full slots and who has their seats.
 func (s store) mark(ctx context.Context, k scheduleKey) (*mark, error) {
 	var out *mark
 	err := s.db.Read(ctx, k.tenant, func(ctx context.Context, tx db.Tx) error {
-		out = &mark{sold: true, full: map[id.ID[scheduling.Slot]]bool{}, keys: map[id.ID[scheduling.Appointment]]bool{}}
-		p := &db.Pipeline{}
-		p.Query(db.Each(func(r db.Rows) error {
+		out = &mark{sold: true, full: map[id.ID[scheduling.Slot]]bool{}, tails: map[tail]bool{}}
+		rows, err := tx.Query(ctx, `SELECT id, starts_at, taken = full_mask, holders FROM slot WHERE tenant_id = $1 AND schedule_id = $2 AND capacity > 0`, k.tenant, k.schedule)
+		_, err = db.Collect(rows, err, func(r db.Rows, _ *struct{}) error {
 			var slot id.ID[scheduling.Slot]
 			var starts int64
 			var full bool
-			if err := r.Scan(&slot, &starts, &full); err != nil {
+			var by holders
+			if err := r.Scan(&slot, &starts, &full, (*[]byte)(&by)); err != nil {
 				return err
 			}
+			by.into(out.tails)
 			if full {
 				out.full[slot] = true
 			} else if starts > tx.Now().UnixMicro() {
 				out.sold = false
 			}
 			return nil
-		}), `SELECT id, starts_at, taken = full_mask FROM slot WHERE tenant_id = $1 AND schedule_id = $2 AND capacity > 0`, k.tenant, k.schedule)
-		p.Query(db.Each(func(r db.Rows) error {
-			var a id.ID[scheduling.Appointment]
-			err := r.Scan(&a)
-			out.keys[a] = true
-			return err
-		}), `SELECT id FROM appointment WHERE tenant_id = $1 AND schedule_id = $2 AND state <> 'cancelled'`, k.tenant, k.schedule)
-		return tx.Send(ctx, p)
+		})
+		return err
 	})
 	return out, err
 }

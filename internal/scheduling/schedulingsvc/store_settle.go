@@ -115,7 +115,8 @@ func (s store) retake(ctx context.Context, tx db.Tx, v *appointmentRow) (bool, e
 	}
 	var taken, full int64
 	var first int
-	err = tx.QueryRow(ctx, `SELECT taken, full_mask, first FROM slot WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), v.Slot).Scan(&taken, &full, &first)
+	var by holders
+	err = tx.QueryRow(ctx, `SELECT taken, full_mask, first, holders FROM slot WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), v.Slot).Scan(&taken, &full, &first, (*[]byte)(&by))
 	if err != nil {
 		return false, err
 	}
@@ -123,11 +124,13 @@ func (s store) retake(ctx context.Context, tx db.Tx, v *appointmentRow) (bool, e
 	if !ok {
 		return false, nil
 	}
-	n64, err := tx.Exec(ctx, `UPDATE slot SET taken = taken | $3, booked = booked + 1, version = version + 1 WHERE tenant_id = $1 AND id = $2 AND (taken & $3) = 0`, tx.Tenant(), v.Slot, bit)
+	seat := bookingrules.SeatOf(bit)
+	n64, err := tx.Exec(ctx, `UPDATE slot SET taken = taken | $3, holders = $4, booked = booked + 1, version = version + 1 WHERE tenant_id = $1 AND id = $2 AND (taken & $3) = 0`,
+		tx.Tenant(), v.Slot, bit, []byte(by.with(seat, v.ID)))
 	if err == nil && n64 != 1 {
 		return false, errRaced
 	}
-	v.Seat = bookingrules.NumberOf(first, bookingrules.SeatOf(bit))
+	v.Seat = bookingrules.NumberOf(first, seat)
 	v.Number = v.Seat
 	s.changed(ctx, tx, v.Schedule)
 	return true, err
@@ -145,7 +148,8 @@ func (s store) stillHeld(ctx context.Context, t scheduling.TenantID, as []id.ID[
 			args = append(args, some[0])
 		}
 		err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
-			rows, err := tx.Query(ctx, `SELECT id FROM appointment WHERE tenant_id = $1 AND state = 'pending' AND id IN (`+db.In(2, len(args)-1)+`) ORDER BY schedule_id, id`, args...)
+			rows, err := tx.Query(ctx, `SELECT a.id FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
+				WHERE a.tenant_id = $1 AND a.state = 'pending' AND a.id IN (`+db.In(2, len(args)-1)+`) ORDER BY s.schedule_id, a.id`, args...)
 			found, err := db.Collect(rows, err, func(r db.Rows, a *id.ID[scheduling.Appointment]) error { return r.Scan(a) })
 			out = append(out, found...)
 			return err
@@ -157,8 +161,9 @@ func (s store) stillHeld(ctx context.Context, t scheduling.TenantID, as []id.ID[
 	return out, nil
 }
 
-// lockSessionsOf locks the sessions of appointments in the order of their ids.
+// lockSessionsOf locks the sessions of appointments.
 func lockSessionsOf(ctx context.Context, tx db.Tx, as []id.ID[scheduling.Appointment]) error {
+	var of []scheduleID
 	for some := range slices.Chunk(as, maxBatch) {
 		args := []any{tx.Tenant()}
 		for _, a := range some {
@@ -167,18 +172,17 @@ func lockSessionsOf(ctx context.Context, tx db.Tx, as []id.ID[scheduling.Appoint
 		for len(args)&(len(args)-1) != 0 { // few texts
 			args = append(args, some[0])
 		}
-		rows, err := tx.Query(ctx, `SELECT DISTINCT schedule_id FROM appointment WHERE tenant_id = $1 AND id IN (`+db.In(2, len(args)-1)+`) ORDER BY schedule_id`, args...)
-		sessions, err := db.Collect(rows, err, func(r db.Rows, v *id.ID[scheduling.Schedule]) error { return r.Scan(v) })
+		rows, err := tx.Query(ctx, `SELECT DISTINCT s.schedule_id FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
+			WHERE a.tenant_id = $1 AND a.id IN (`+db.In(2, len(args)-1)+`)`, args...)
+		found, err := db.Collect(rows, err, func(r db.Rows, v *scheduleID) error { return r.Scan(v) })
 		if err != nil {
 			return err
 		}
-		for _, v := range sessions {
-			if _, err := lockSchedule(ctx, tx, v); err != nil {
-				return err
-			}
-		}
+		of = append(of, found...)
 	}
-	return nil
+	p := &db.Pipeline{}
+	lockSessions(tx, p, of...)
+	return tx.Send(ctx, p)
 }
 
 // expireAll ends some holds, which are in the order of their sessions, in one transaction.

@@ -26,8 +26,7 @@ func (s store) visits(ctx context.Context, t scheduling.TenantID, q visitQuery) 
 		if err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `SELECT `+appointmentColumns+` FROM filed_visit f JOIN appointment a ON a.tenant_id = f.tenant_id AND a.id = f.appointment_id
-			JOIN schedule c ON c.tenant_id = a.tenant_id AND c.id = a.schedule_id JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
+		rows, err := tx.Query(ctx, `SELECT `+appointmentColumns+` FROM filed_visit f JOIN appointment a ON a.tenant_id = f.tenant_id AND a.id = f.appointment_id`+appointmentPlan+`
 			WHERE f.tenant_id = $1 AND f.account_id = $2 AND (f.day, f.appointment_id) < ($3, $4) AND ($5 = '' OR a.state = $5)
 			ORDER BY f.day DESC, f.appointment_id DESC LIMIT $6`, t, q.Account, q.Before.Day, q.Before.ID, string(q.State), q.Limit)
 		filed, err := db.Collect(rows, err, func(r db.Rows, v *appointmentRow) error { return scanAppointment(r, v) })

@@ -14,21 +14,22 @@ func checks() []verify.Check {
 	return slices.Concat(seatChecks(), appointmentChecks(), lotteryChecks())
 }
 
+// seatsUsed are the slots with what uses their seats.
+const seatsUsed = ` FROM slot s
+			LEFT JOIN (SELECT tenant_id, slot_id, SUM(CASE WHEN state = 'pending' THEN 1 ELSE 0 END) AS pending, SUM(CASE WHEN state <> 'pending' THEN 1 ELSE 0 END) AS booked
+				FROM appointment WHERE state <> 'cancelled' GROUP BY tenant_id, slot_id) u ON u.tenant_id = s.tenant_id AND u.slot_id = s.id
+			LEFT JOIN (SELECT tenant_id, slot_id, COUNT(*) AS waiting FROM seat_return GROUP BY tenant_id, slot_id) w ON w.tenant_id = s.tenant_id AND w.slot_id = s.id`
+
 // seatChecks count the rows, not the counters: what holds a seat is an active appointment
 // or a seat that waits for its return.
 func seatChecks() []verify.Check {
 	return []verify.Check{
 		{Name: "scheduling: no slot is oversold", Grace: atOnce, SQL: `-- global: every tenant
-			SELECT id_text(s.id) AS what, 0 AS at FROM slot s WHERE s.held + s.booked > s.capacity
-			OR s.capacity < (SELECT COUNT(*) FROM appointment a WHERE a.tenant_id = s.tenant_id AND a.schedule_id = s.schedule_id AND a.slot_id = s.id AND a.state <> 'cancelled')
-				+ (SELECT COUNT(*) FROM seat_return r WHERE r.tenant_id = s.tenant_id AND r.slot_id = s.id)`},
+			SELECT id_text(s.id) AS what, 0 AS at` + seatsUsed + ` WHERE s.held + s.booked > s.capacity OR s.capacity < COALESCE(u.pending + u.booked, 0) + COALESCE(w.waiting, 0)`},
 		{Name: "scheduling: held is the sum of holds and waiting returns", Grace: atOnce, SQL: `-- global: every tenant
-			SELECT id_text(s.id) AS what, 0 AS at FROM slot s WHERE s.held <>
-				(SELECT COUNT(*) FROM appointment a WHERE a.tenant_id = s.tenant_id AND a.schedule_id = s.schedule_id AND a.slot_id = s.id AND a.state = 'pending')
-				+ (SELECT COUNT(*) FROM seat_return r WHERE r.tenant_id = s.tenant_id AND r.slot_id = s.id)`},
+			SELECT id_text(s.id) AS what, 0 AS at` + seatsUsed + ` WHERE s.held <> COALESCE(u.pending, 0) + COALESCE(w.waiting, 0)`},
 		{Name: "scheduling: booked is the count of its appointments", Grace: atOnce, SQL: `-- global: every tenant
-			SELECT id_text(s.id) AS what, 0 AS at FROM slot s WHERE s.booked <>
-				(SELECT COUNT(*) FROM appointment a WHERE a.tenant_id = s.tenant_id AND a.schedule_id = s.schedule_id AND a.slot_id = s.id AND a.state IN ('booked', 'arrived', 'fulfilled', 'noshow'))`},
+			SELECT id_text(s.id) AS what, 0 AS at` + seatsUsed + ` WHERE s.booked <> COALESCE(u.booked, 0)`},
 		{Name: "scheduling: each seat has one owner and its bit", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(s.id) AS what, 0 AS at FROM slot s LEFT JOIN (
 				SELECT r.tenant_id, r.slot_id, r.seat FROM seat_return r
@@ -38,6 +39,9 @@ func seatChecks() []verify.Check {
 			GROUP BY s.tenant_id, s.id, s.taken, s.capacity
 			HAVING s.taken <> COALESCE(SUM(CASE WHEN o.seat IS NULL THEN 0 WHEN o.seat >= 0 AND o.seat < s.capacity THEN CAST(1 AS BIGINT) << o.seat ELSE -1 END), 0)
 				OR COUNT(o.seat) <> COUNT(DISTINCT o.seat)`},
+		{Name: "scheduling: each seat names who has it", Grace: atOnce, SQL: `-- global: every tenant
+			SELECT id_text(a.id) AS what, 0 AS at FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
+			WHERE a.state <> 'cancelled' AND substr(s.holders, 4 * (a.number - s.first) + 1, 4) <> substr(id_bytes(a.id), 13, 4)`},
 		{Name: "scheduling: a session's seats are those of its slots", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(c.id) AS what, 0 AS at FROM schedule c
 			LEFT JOIN slot s ON s.tenant_id = c.tenant_id AND s.schedule_id = c.id
@@ -48,7 +52,7 @@ func seatChecks() []verify.Check {
 			WHERE a.state = 'pending' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.tenant_id = a.tenant_id AND j.kind = 'scheduling.expire_holds'
 				AND j.state IN ('ready', 'running') AND (j.created_at = a.created_at OR j.key = id_text(a.id)))`},
 		{Name: "scheduling: each waiting seat has its timer", SQL: `-- global: every tenant
-			SELECT id_text(r.appointment_id) AS what, a.updated_at AS at FROM seat_return r JOIN appointment a ON a.tenant_id = r.tenant_id AND a.id = r.appointment_id
+			SELECT id_text(r.appointment_id) AS what, a.state_at AS at FROM seat_return r JOIN appointment a ON a.tenant_id = r.tenant_id AND a.id = r.appointment_id
 			WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.tenant_id = r.tenant_id AND j.kind = 'scheduling.return_seat' AND j.key = id_text(r.appointment_id)
 				AND j.state IN ('ready', 'running'))`},
 	}
@@ -61,16 +65,16 @@ func appointmentChecks() []verify.Check {
 			UNION ALL SELECT id_text(account_id) AS what, 0 AS at FROM appointment WHERE state <> 'cancelled' AND per_account
 			GROUP BY tenant_id, day, account_id, scope HAVING COUNT(*) > 1`},
 		{Name: "scheduling: one active appointment per number of a session", Grace: atOnce, SQL: `-- global: every tenant
-			SELECT id_text(schedule_id) AS what, 0 AS at FROM appointment WHERE state <> 'cancelled'
-			GROUP BY tenant_id, schedule_id, number HAVING COUNT(*) > 1`},
+			SELECT id_text(s.schedule_id) AS what, 0 AS at FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
+			WHERE a.state <> 'cancelled' GROUP BY s.tenant_id, s.schedule_id, a.number HAVING COUNT(*) > 1`},
 		{Name: "scheduling: a booking with a fee was paid, a number is given", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(a.id) AS what, 0 AS at FROM appointment a WHERE a.state IN ('booked', 'arrived', 'fulfilled', 'noshow')
 				AND (a.number < 1 OR a.fee_fen > 0 AND a.settlement <> 'applied')
 			UNION ALL SELECT id_text(a.id) AS what, 0 AS at FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
 				WHERE a.state <> 'cancelled' AND (a.number < s.first OR a.number >= s.first + s.capacity)`},
 		{Name: "scheduling: an applied payment of a cancelled visit has its refund asked for", SQL: `-- global: every tenant
-			SELECT id_text(a.id) AS what, a.updated_at AS at FROM appointment a
-			WHERE a.state = 'cancelled' AND (a.settlement = 'refund' OR a.settlement = 'applied' AND a.fee_fen > 0) AND a.updated_at > (
+			SELECT id_text(a.id) AS what, a.state_at AS at FROM appointment a
+			WHERE a.state = 'cancelled' AND (a.settlement = 'refund' OR a.settlement = 'applied' AND a.fee_fen > 0) AND a.state_at > (
 				SELECT COALESCE(MAX(f.at), 0) - 518400000000 FROM appointment_history f WHERE f.tenant_id = a.tenant_id)
 			AND NOT EXISTS (SELECT 1 FROM job j WHERE j.tenant_id = a.tenant_id AND j.kind = 'scheduling.refund_payment' AND j.key = id_text(a.id))`},
 		{Name: "scheduling: each history is a chain to the state", Grace: atOnce, SQL: `-- global: every tenant
@@ -85,7 +89,7 @@ func appointmentChecks() []verify.Check {
 			) l WHERE l.from_state <> l.was`},
 		{Name: "scheduling: no child row of a foreign tenant", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(s.id) AS what, 0 AS at FROM slot s LEFT JOIN schedule c ON c.tenant_id = s.tenant_id AND c.id = s.schedule_id WHERE c.id IS NULL
-			UNION ALL SELECT id_text(a.id) AS what, 0 AS at FROM appointment a LEFT JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id AND s.schedule_id = a.schedule_id WHERE s.id IS NULL
+			UNION ALL SELECT id_text(a.id) AS what, 0 AS at FROM appointment a LEFT JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id WHERE s.id IS NULL
 			UNION ALL SELECT id_text(f.appointment_id) AS what, 0 AS at FROM filed_visit f LEFT JOIN appointment a ON a.tenant_id = f.tenant_id AND a.id = f.appointment_id WHERE a.id IS NULL
 			UNION ALL SELECT id_text(r.appointment_id) AS what, 0 AS at FROM seat_return r LEFT JOIN appointment a ON a.tenant_id = r.tenant_id AND a.id = r.appointment_id WHERE a.id IS NULL
 			UNION ALL SELECT id_text(h.appointment_id) AS what, 0 AS at FROM appointment_history h LEFT JOIN appointment a ON a.tenant_id = h.tenant_id AND a.id = h.appointment_id WHERE a.id IS NULL
@@ -102,8 +106,9 @@ func lotteryChecks() []verify.Check {
 				(SELECT COUNT(*) FROM lottery_entry e WHERE e.tenant_id = l.tenant_id AND e.lottery_id = l.id)`},
 		{Name: "scheduling: each won entry has its appointment", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(e.id) AS what, 0 AS at FROM lottery_entry e LEFT JOIN appointment a ON a.tenant_id = e.tenant_id AND a.id = e.id
-				AND a.patient_id = e.patient_id AND a.account_id = e.account_id AND a.schedule_id = e.lottery_id AND a.slot_id = e.slot_id
-			WHERE e.outcome = 'won' AND a.id IS NULL`},
+				AND a.patient_id = e.patient_id AND a.account_id = e.account_id AND a.slot_id = e.slot_id
+			LEFT JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id AND s.schedule_id = e.lottery_id
+			WHERE e.outcome = 'won' AND s.id IS NULL`},
 		{Name: "scheduling: a lottery that is done has counted its winners", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(l.id) AS what, 0 AS at FROM lottery l WHERE l.state = 'done' AND l.winners <>
 				(SELECT COUNT(*) FROM lottery_entry e WHERE e.tenant_id = l.tenant_id AND e.lottery_id = l.id AND e.outcome = 'won')`},
@@ -134,6 +139,6 @@ func sets() []verify.Set {
 			SELECT id_text(id) AS key, created_at AS at FROM appointment WHERE fee_fen > 0 AND (state <> 'cancelled' OR settlement <> '')`},
 		// Payments that had their effect or go back.
 		{Name: "scheduling.settled", SQL: `-- global: every tenant
-			SELECT id_text(id) AS key, updated_at AS at FROM appointment WHERE fee_fen > 0 AND settlement <> ''`},
+			SELECT id_text(id) AS key, state_at AS at FROM appointment WHERE fee_fen > 0 AND settlement <> ''`},
 	}
 }

@@ -72,12 +72,13 @@ func TestVerifyFinds(t *testing.T) {
 		do    []string
 	}{
 		"oversold":             {"no slot is oversold", []string{"UPDATE slot SET booked = capacity + 1 WHERE booked > 0"}},
+		"holder":               {"each seat names who has it", []string{"UPDATE slot SET holders = substr(holders, 1, 3) WHERE booked > 0"}},
 		"held":                 {"held is the sum of holds and waiting returns", []string{"UPDATE slot SET held = held + 1 WHERE held = 1"}},
 		"booked":               {"booked is the count of its appointments", []string{"UPDATE slot SET booked = booked - 1 WHERE booked > 0"}},
 		"bit":                  {"each seat has one owner and its bit", []string{"UPDATE slot SET taken = 2 WHERE taken = 1"}},
 		"session":              {"a session's seats are those of its slots", []string{"UPDATE schedule SET capacity = capacity + 1"}},
 		"hold without timer":   {"each hold has its timer", []string{"UPDATE appointment SET created_at = 1000000 WHERE state = 'pending'", "DELETE FROM job WHERE kind = 'scheduling.expire_holds'"}},
-		"return without timer": {"each waiting seat has its timer", []string{"UPDATE appointment SET updated_at = 1000000 WHERE state = 'cancelled'", "DELETE FROM job WHERE kind = 'scheduling.return_seat'"}},
+		"return without timer": {"each waiting seat has its timer", []string{"UPDATE appointment SET state_at = 1000000 WHERE state = 'cancelled'", "DELETE FROM job WHERE kind = 'scheduling.return_seat'"}},
 		"twice a day": {"one active appointment per person, day and scope", []string{
 			"UPDATE appointment SET patient_id = account_id, scope = 1 WHERE state <> 'cancelled'", "UPDATE appointment SET patient_id = tenant_id",
 		}},
@@ -89,7 +90,7 @@ func TestVerifyFinds(t *testing.T) {
 		}},
 		"number of another slot": {"a booking with a fee was paid, a number is given", []string{"UPDATE appointment SET number = 1000 WHERE state = 'pending'"}},
 		"booked unpaid":          {"a booking with a fee was paid, a number is given", []string{"UPDATE appointment SET settlement = '' WHERE state = 'booked'"}},
-		"refund forgotten":       {"an applied payment of a cancelled visit has its refund asked for", []string{"UPDATE appointment SET updated_at = updated_at - 600000000 WHERE state = 'cancelled'", "DELETE FROM job WHERE kind = 'scheduling.refund_payment'"}},
+		"refund forgotten":       {"an applied payment of a cancelled visit has its refund asked for", []string{"UPDATE appointment SET state_at = state_at - 600000000 WHERE state = 'cancelled'", "DELETE FROM job WHERE kind = 'scheduling.refund_payment'"}},
 		"history broken":         {"each history is a chain to the state", []string{"DELETE FROM appointment_history WHERE to_state = 'booked'"}},
 		"history without an end": {"each history is a chain to the state", []string{"DELETE FROM appointment_history WHERE to_state = 'cancelled'"}},
 		"foreign child":          {"no child row of a foreign tenant", []string{"DELETE FROM slot"}},

@@ -72,9 +72,9 @@ CREATE TABLE rota_exception (
 ){{strict}};
 {{rls "rota_exception"}}
 
--- One session of a doctor. Its row is the lock of its seats: who takes or gives back one, or moves one of its
--- appointments, locks this row first; it is not written then, so that a booking stays cheap. version counts every
--- change of the plan.
+-- One session of a doctor. Who takes or gives back one of its seats, or moves one of its appointments, takes the
+-- session's lock first (store_lock.go); the row is not written then, so that a booking stays cheap. version counts
+-- every change of the plan.
 CREATE TABLE schedule (
     tenant_id       {{uuid}} NOT NULL,
     id              {{uuid}} NOT NULL,
@@ -107,69 +107,69 @@ CREATE INDEX schedule_department ON schedule (tenant_id, department_id, day);
 CREATE INDEX schedule_practitioner ON schedule (tenant_id, practitioner_id, day);
 
 -- A period of a schedule. taken has a bit for each seat; held counts holds and seats that wait for their return, booked
--- those with a booking. Capacity 0: cut away by a later plan. version counts every change of the seats.
+-- those with a booking. The seat's bit is the constraint that no seat is sold twice: who takes a seat writes -1 for a bit
+-- that is set already, which the check refuses. holders has four bytes for each seat, the last of the id of the
+-- appointment that took it last: a sold-out session knows by them whom it must look up. Capacity 0: cut away by a later
+-- plan. version counts every change of the seats. What a sale changes stands together, so that the log is short.
 CREATE TABLE slot (
     tenant_id   {{uuid}} NOT NULL,
     id          {{uuid}} NOT NULL,
     schedule_id {{uuid}} NOT NULL,
     starts_at   {{bigint}} NOT NULL,
     ends_at     {{bigint}} NOT NULL,
+    full_mask   {{bigint}} NOT NULL,
     first       {{int}} NOT NULL CHECK (first > 0),
     capacity    {{int}} NOT NULL CHECK (capacity >= 0 AND capacity <= 62),
+    version     {{bigint}} NOT NULL,
+    taken       {{bigint}} NOT NULL,
     held        {{int}} NOT NULL CHECK (held >= 0),
     booked      {{int}} NOT NULL CHECK (booked >= 0),
-    taken       {{bigint}} NOT NULL,
-    full_mask   {{bigint}} NOT NULL,
-    version     {{bigint}} NOT NULL,
+    holders     {{bytes}} NOT NULL,
     PRIMARY KEY (tenant_id, id),
     UNIQUE (tenant_id, schedule_id, starts_at),
     CHECK (starts_at < ends_at),
     CHECK (held + booked <= capacity),
     CHECK (taken >= 0 AND taken <= full_mask),
+    CHECK (length(holders) = 4 * capacity),
     FOREIGN KEY (tenant_id, schedule_id) REFERENCES schedule (tenant_id, id)
-){{strict}};
+){{strict}}{{if pg}} WITH (fillfactor = 80){{end}};
 {{rls "slot"}}
 
--- The id is the client's UUIDv7: primary key and idempotency key, so bookings of one morning lie together; every other
--- key begins with the day or the session for the same reason (an index by person first would touch another page at each
--- booking). What belongs to the session or the slot is read from there. number is the seat's (slot.first + seat): nobody
--- else of the session has it while the appointment is active. scope is the hash of what a person may book once a day
--- (department, by the rules also doctor or session); per_account: the account too. any_slot: the request named the
--- session. settlement is what became of the payment, whose id is the appointment's. No foreign keys: the writer holds
--- the lock of the session, and verify looks for orphans.
+-- The id is the client's UUIDv7: primary key and idempotency key, so bookings of one morning lie together; the other keys
+-- begin with the day for the same reason (an index by person first would touch another page at each booking). There is
+-- no index by slot or session: a sale would write it, and only people and checks ask that way, within a day. What
+-- belongs to the slot or the session is read from there. number is the seat's (slot.first + seat); the seat's bit in
+-- the slot says that nobody else has it. scope is the hash of what a person may book once a day (department, by the
+-- rules also doctor or session); per_account: the account too. any_slot: the request named the session. state_at: until
+-- when a pending one is held, of all others when they were moved last. settlement is what became of the payment, whose
+-- id is the appointment's. No foreign keys: the writer holds the lock of the session, and verify looks for orphans.
 CREATE TABLE appointment (
     tenant_id       {{uuid}} NOT NULL,
     id              {{uuid}} NOT NULL,
     account_id      {{uuid}} NOT NULL,
     patient_id      {{uuid}} NOT NULL,
-    schedule_id     {{uuid}} NOT NULL,
     slot_id         {{uuid}} NOT NULL,
-    scope           {{bigint}} NOT NULL,
     fee_fen         {{bigint}} NOT NULL CHECK (fee_fen >= 0),
-    hold_expires_at {{bigint}},
-    cancelled_at    {{bigint}},
-    cancel_before   {{bigint}} NOT NULL,
-    version         {{bigint}} NOT NULL,
     created_at      {{bigint}} NOT NULL,
-    updated_at      {{bigint}} NOT NULL,
+    state_at        {{bigint}} NOT NULL,
+    cancel_before   {{bigint}} NOT NULL,
+    scope           {{int}} NOT NULL,
     day             {{int}} NOT NULL,
     number          {{int}} NOT NULL CHECK (number > 0),
+    version         {{int}} NOT NULL,
     any_slot        {{bool}} NOT NULL,
     per_account     {{bool}} NOT NULL,
     state           {{text}} NOT NULL CHECK (state IN ('pending', 'booked', 'arrived', 'fulfilled', 'cancelled', 'noshow')),
     cancel_reason   {{text}} NOT NULL CHECK (cancel_reason IN ('', 'patient', 'staff', 'expired', 'stopped')),
     settlement      {{text}} NOT NULL CHECK (settlement IN ('', 'applied', 'refund')),
     PRIMARY KEY (tenant_id, id),
-    CHECK ((state = 'pending') = (hold_expires_at IS NOT NULL)),
     CHECK ((state = 'cancelled') = (cancel_reason <> '')),
-    CHECK ((state = 'cancelled') = (cancelled_at IS NOT NULL)),
     CHECK (state <> 'pending' OR fee_fen > 0),
     CHECK (state IN ('pending', 'cancelled') OR fee_fen = 0 OR settlement = 'applied')
 ){{strict}};
 {{rls "appointment"}}
 CREATE UNIQUE INDEX appointment_person ON appointment (tenant_id, day, patient_id, scope) WHERE state <> 'cancelled';
 CREATE UNIQUE INDEX appointment_phone ON appointment (tenant_id, day, account_id, scope) WHERE per_account AND state <> 'cancelled';
-CREATE UNIQUE INDEX appointment_seat ON appointment (tenant_id, schedule_id, number) WHERE state <> 'cancelled';
 
 -- The visits of an account that are past or cancelled, the latest day first. Visits to come are found by day and person.
 CREATE TABLE filed_visit (

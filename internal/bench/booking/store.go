@@ -103,7 +103,7 @@ func (w *world) plan(t tenant.ID, day clock.Date, sh shape, fee int64) (schedule
 		for k := range sh.slots {
 			at := from.Add(time.Duration(k) * length)
 			slots = append(slots, []any{
-				t, id.New[scheduling.Slot](now), n, at.UnixMicro(), at.Add(length).UnixMicro(), k*sh.seats + 1, sh.seats, 0, 0, 0, int64(1)<<sh.seats - 1, 1, make([]byte, 4*sh.seats),
+				t, id.New[scheduling.Slot](now), n, at.UnixMicro(), at.Add(length).UnixMicro(), k*sh.seats + 1, sh.seats, 0, 0, 0, int64(1)<<sh.seats - 1, 1, make([]byte, 2*sh.seats),
 			})
 		}
 	}

@@ -117,7 +117,12 @@ func (e *pgEngine) run(ctx context.Context, m mode, fn func(context.Context, Tx)
 		}
 		return nil, ErrUnavailable.Wrap(err)
 	}
-	defer conn.Release()
+	mine := true
+	defer func() {
+		if mine {
+			conn.Release()
+		}
+	}()
 	raw := conn.Conn()
 	if err := raw.PgConn().Exec(ctx, m.begin()).Close(); err != nil {
 		_ = raw.Close(context.WithoutCancel(ctx)) // half put on: never back into the pool
@@ -147,11 +152,26 @@ func (e *pgEngine) run(ctx context.Context, m mode, fn func(context.Context, Tx)
 	if err := ctx.Err(); err != nil {
 		return nil, ErrBusy.Wrap(err)
 	}
+	if !m.write && len(tx.last) == 0 { // there is nothing to lose: nobody waits for the end of a read
+		done, mine = true, false
+		go end(ctx, conn)
+		return tx.hooks, nil
+	}
 	if err := tx.commit(ctx); err != nil {
 		return nil, err
 	}
 	done = true
 	return tx.hooks, nil
+}
+
+// end ends a read and gives its connection back.
+func end(ctx context.Context, conn *pgxpool.Conn) {
+	defer conn.Release()
+	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if conn.Conn().PgConn().Exec(c, "COMMIT").Close() != nil {
+		_ = conn.Conn().Close(c) // a transaction may be open: never back into the pool
+	}
 }
 
 type pgTx struct {

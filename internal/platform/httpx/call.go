@@ -124,11 +124,7 @@ func (a *API) observe(op *Op, next layer) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c := &call{ResponseWriter: w, inner: r.Context(), begin: clock.Mono()}
 		c.scope.Log, c.scope.Door, c.scope.Address = a.opt.Log, "http", a.address(r)
-		if t := r.Header.Get("Traceparent"); obs.IsTrace(t) {
-			c.scope.Trace = t
-		} else if !obs.Spans() {
-			c.scope.Trace = obs.NewTrace()
-		}
+		c.scope.Trace = traceOf(op, r)
 		end := func(error) {}
 		if obs.Spans() {
 			c.inner, end = obs.Start(obs.WithTrace(c.inner, c.scope.Trace), op.ID, attribute.String("http.method", r.Method))
@@ -138,6 +134,23 @@ func (a *API) observe(op *Op, next layer) http.HandlerFunc {
 		defer a.observed(c, op, seen, end) // also when the answer was cut off half-way
 		next(c, r.WithContext(ctx))
 	}
+}
+
+// traceOf is the trace of a request: the caller's, that of its key, or one that begins
+// here; none where a span will bring it.
+func traceOf(op *Op, r *http.Request) string {
+	if t := r.Header.Get("Traceparent"); obs.IsTrace(t) {
+		return t
+	}
+	if obs.Spans() {
+		return ""
+	}
+	if op.Idempotent {
+		if key, err := Key[id.Any](r.Header.Get("Idempotency-Key")); err == nil {
+			return obs.TraceOf(key)
+		}
+	}
+	return obs.NewTrace()
 }
 
 func (a *API) observed(c *call, op *Op, seen *seen, end func(error)) {

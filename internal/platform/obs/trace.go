@@ -54,6 +54,19 @@ func NewTrace() string {
 	binary.BigEndian.PutUint64(raw[0:], rand.Uint64()|1) // never all zero
 	binary.BigEndian.PutUint64(raw[8:], rand.Uint64())
 	binary.BigEndian.PutUint64(raw[16:], rand.Uint64()|1)
+	return traceparent(raw)
+}
+
+// TraceOf is the traceparent of a request that carries an idempotency key and no trace of
+// its own: its repeats share the trace, and who knows the key need not keep the trace.
+func TraceOf(key [16]byte) string {
+	var raw [24]byte
+	copy(raw[:], key[:])
+	copy(raw[16:], key[8:])
+	return traceparent(raw)
+}
+
+func traceparent(raw [24]byte) string {
 	b := [55]byte{0: '0', 1: '0', 2: '-', 35: '-', 52: '-', 53: '0', 54: '1'}
 	hex.Encode(b[3:35], raw[:16])
 	hex.Encode(b[36:52], raw[16:])

@@ -44,7 +44,7 @@ type Part struct {
 	Actor  string     `json:"actor"`
 	Policy string     `json:"policy"`
 	Origin string     `json:"origin"`
-	Trace  string     `json:"trace"`
+	Trace  string     `json:"trace,omitempty"` // obs.TraceOf the act's id is left out
 	Number string     `json:"number"`
 }
 
@@ -56,6 +56,11 @@ const Combined = "combined"
 func RecordAll(ctx context.Context, tx db.Tx, e Entry, parts []Part) error {
 	if e.Action == "" || e.Noun == "" || len(parts) == 0 {
 		return fmt.Errorf("trail: a combined entry without action, noun or acts: %q %q", e.Action, e.Noun)
+	}
+	for i := range parts {
+		if parts[i].Trace == obs.TraceOf(parts[i].ID) {
+			parts[i].Trace = ""
+		}
 	}
 	acts, err := json.Marshal(parts)
 	if err != nil {

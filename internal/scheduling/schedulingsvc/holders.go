@@ -12,8 +12,9 @@ import (
 // seat that came back keeps its tail, which costs a look and nothing else.
 type holders []byte
 
-// tail is the last four bytes of an appointment's id. That of nobody is zero.
-type tail [4]byte
+// tail is the last two bytes of an appointment's id: one stranger in a thousand is looked
+// up in vain. That of nobody is zero.
+type tail [2]byte
 
 func tailOf(a id.ID[scheduling.Appointment]) tail { return tail(a[len(a)-len(tail{}):]) }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	"xinglin/internal/directory"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/httpx"
@@ -69,66 +68,4 @@ func optionalDate(path, text string, otherwise clock.Date) (clock.Date, error) {
 		return 0, scheduling.ErrInput.At(path, "YYYY-MM-DD")
 	}
 	return d, nil
-}
-
-// names are what lists show of doctors, departments and campuses.
-type names struct {
-	directory.Labels
-}
-
-// nameIDs gathers the ids of a list without repeats.
-type nameIDs struct {
-	ps map[scheduling.PractitionerID]bool
-	ds map[scheduling.DepartmentID]bool
-	cs map[scheduling.CampusID]bool
-}
-
-func newNameIDs() nameIDs {
-	return nameIDs{map[scheduling.PractitionerID]bool{}, map[scheduling.DepartmentID]bool{}, map[scheduling.CampusID]bool{}}
-}
-
-func (n nameIDs) add(p scheduling.PractitionerID, d scheduling.DepartmentID, c scheduling.CampusID) {
-	n.ps[p], n.ds[d], n.cs[c] = true, true, true
-}
-
-// names asks the directory in batches.
-func (s *Service) names(ctx context.Context, t scheduling.TenantID, ids nameIDs) (names, error) {
-	out := names{directory.Labels{
-		Practitioners: map[scheduling.PractitionerID]directory.Label{}, Departments: map[scheduling.DepartmentID]directory.Label{}, Campuses: map[scheduling.CampusID]directory.Label{},
-	}}
-	ps, ds, cs := batches(ids.ps), batches(ids.ds), batches(ids.cs)
-	for i := range max(len(ps), len(ds), len(cs)) {
-		l, err := s.dir.Labels(ctx, t, nth(ps, i), nth(ds, i), nth(cs, i))
-		if err != nil {
-			return out, err
-		}
-		put(out.Practitioners, l.Practitioners)
-		put(out.Departments, l.Departments)
-		put(out.Campuses, l.Campuses)
-	}
-	return out, nil
-}
-
-func put[K comparable, V any](into, from map[K]V) {
-	for k, v := range from {
-		into[k] = v
-	}
-}
-
-func nth[T any](batches [][]T, i int) []T {
-	if i < len(batches) {
-		return batches[i]
-	}
-	return nil
-}
-
-// batches cuts a set into questions of at most maxBatch.
-func batches[K comparable](set map[K]bool) (out [][]K) {
-	for k := range set {
-		if len(out) == 0 || len(out[len(out)-1]) == maxBatch {
-			out = append(out, make([]K, 0, min(len(set), maxBatch)))
-		}
-		out[len(out)-1] = append(out[len(out)-1], k)
-	}
-	return out
 }

@@ -2,8 +2,11 @@ package schedulingsvc
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
+	"xinglin/internal/directory"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/fault"
@@ -15,6 +18,7 @@ import (
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/labels"
 )
 
 type appointmentBody struct {
@@ -208,25 +212,25 @@ func (s *Service) bodies(ctx context.Context, as []scheduling.Appointment) ([]ap
 	if err != nil {
 		return nil, err
 	}
-	ids, people, money := newNameIDs(), map[scheduling.PatientID]bool{}, map[scheduling.PaymentID]bool{}
+	ids, people, money := labels.NewIDs(), map[scheduling.PatientID]bool{}, map[scheduling.PaymentID]bool{}
 	for _, a := range as {
-		ids.add(a.Practitioner, a.Department, a.Campus)
+		ids.Add(a.Practitioner, a.Department, a.Campus)
 		people[a.Patient] = true
 		if !a.Payment.IsZero() {
 			money[a.Payment] = true
 		}
 	}
-	n, err := s.names(ctx, who.Tenant, ids)
+	n, err := s.labels.Of(ctx, who.Tenant, ids)
 	if err != nil {
 		return nil, err
 	}
-	masked, err := s.patients.MaskedNames(ctx, who.Tenant, nth(batches(people), 0))
+	masked, err := s.patients.MaskedNames(ctx, who.Tenant, slices.Collect(maps.Keys(people)))
 	if err != nil {
 		return nil, err
 	}
 	paid := map[scheduling.PaymentID]payment.Payment{}
 	if len(money) > 0 {
-		if paid, err = s.payments.States(ctx, who.Tenant, nth(batches(money), 0)); err != nil {
+		if paid, err = s.payments.States(ctx, who.Tenant, slices.Collect(maps.Keys(money))); err != nil {
 			obs.Log(ctx).Warn("scheduling: payment states not read", "kind", string(fault.KindOf(err)))
 		}
 	}
@@ -247,7 +251,7 @@ func (s *Service) bodies(ctx context.Context, as []scheduling.Appointment) ([]ap
 	return out, nil
 }
 
-func appointmentOut(a scheduling.Appointment, n names) appointmentBody {
+func appointmentOut(a scheduling.Appointment, n directory.Labels) appointmentBody {
 	p, d := n.Practitioners[a.Practitioner], n.Departments[a.Department]
 	b := appointmentBody{
 		ID: a.ID, NumberText: scheduling.Ticket{Appointment: a.ID, Schedule: a.Schedule, Session: a.Session, Number: a.Number}.Text(), RegNo: a.RegNo, PatientID: a.Patient,

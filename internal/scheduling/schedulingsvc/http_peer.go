@@ -3,6 +3,7 @@ package schedulingsvc
 import (
 	"context"
 
+	"xinglin/internal/directory"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/platform/httpx"
 )
@@ -34,7 +35,7 @@ func (s *Service) postEcho(ctx context.Context, in *postAppointmentIn) (*postApp
 		return nil, err
 	}
 	a := echoed(r, now)
-	b := appointmentOut(a, names{})
+	b := appointmentOut(a, directory.Labels{})
 	b.PatientNameMasked, b.DepartmentName, b.PractitionerName, b.PractitionerTitle, b.CampusName, b.ServerTime = "张*三", "科室01", "医生001", "主治医师", "本部", now
 	return &postAppointmentOut{ETag: httpx.ETag(a.Version), Body: b}, nil
 }

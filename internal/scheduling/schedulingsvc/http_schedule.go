@@ -13,6 +13,7 @@ import (
 	"xinglin/internal/kernel/money"
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/labels"
 	"xinglin/internal/scheduling/seatview"
 )
 
@@ -76,11 +77,11 @@ func (s *Service) getSchedules(ctx context.Context, in *getSchedulesIn) (*out[li
 	if err != nil {
 		return nil, err
 	}
-	ids := newNameIDs()
+	ids := labels.NewIDs()
 	for _, v := range found {
-		ids.add(v.Practitioner, v.Department, v.Campus)
+		ids.Add(v.Practitioner, v.Department, v.Campus)
 	}
-	n, err := s.names(ctx, t, ids)
+	n, err := s.labels.Of(ctx, t, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func (s *Service) getSchedules(ctx context.Context, in *getSchedulesIn) (*out[li
 	return o, nil
 }
 
-func scheduleOut(v scheduling.Schedule, n names) scheduleBody {
+func scheduleOut(v scheduling.Schedule, n directory.Labels) scheduleBody {
 	p, d := n.Practitioners[v.Practitioner], n.Departments[v.Department]
 	location := v.Location
 	if location == "" {

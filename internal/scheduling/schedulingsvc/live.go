@@ -69,7 +69,7 @@ func (l liveSource) Versions(ctx context.Context, t scheduling.TenantID, items [
 func (s *Service) fanOut() {
 	met := fanout.NewMetrics(s.base.Metrics, "scheduling_live")
 	s.live = fanout.NewHub(liveSource{s.store}, maxAsked, met)
-	s.boards = newBoards(s.store, s.names, s.base.Clock, newCalendarMetrics(s.base.Metrics))
+	s.boards = newBoards(s.store, s.labels.Of, s.base.Clock, newCalendarMetrics(s.base.Metrics))
 	s.told = fanout.NewTeller(func(ctx context.Context, data []byte) error { return s.base.Signals.Signal(ctx, liveTopic, data) }, met)
 }
 

@@ -16,6 +16,7 @@ import (
 	"xinglin/internal/platform/module"
 	"xinglin/internal/platform/state"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/labels"
 	"xinglin/internal/tenant"
 )
 
@@ -48,7 +49,7 @@ func Describe() module.Description {
 // New builds the context. tenants is for the daily extension of every tenant's rota.
 func New(base module.Base, tenants tenant.Service, dir directory.Service, patients patient.Service, payments payment.Service, cal *calendar.Calendar, opts ...Option) (*Service, *module.Module) {
 	s := &Service{base: base, tenants: tenants, dir: dir, patients: patients, payments: payments, cal: cal, pick: randomPick}
-	s.kept = newSessions()
+	s.kept, s.labels = newSessions(), labels.New(s.dir.Labels)
 	s.kept.loads = batch.New(batch.Options{Name: "scheduling.sessions", Writers: 1, Max: maxAsked, Log: base.Log, Metrics: base.Batches}, s.loadSessions)
 	s.marks = newMarks(func(ctx context.Context, k scheduleKey) (*mark, error) { return s.store.mark(ctx, k) })
 	s.marks.gone = func(k scheduleKey) { base.Admission.SoldOut(k.tenant, id.As[id.Any](k.schedule)) }

@@ -22,6 +22,7 @@ import (
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/platform/module"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/labels"
 	"xinglin/internal/scheduling/seatview"
 	"xinglin/internal/testkit/apitest"
 )
@@ -248,7 +249,7 @@ func hospital(doctors, days int) (*boards, *boardMemory) {
 			}
 		}
 	}
-	return newBoards(m, m.names, clock.NewManual(time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC)), newCalendarMetrics(nil)), m
+	return newBoards(m, labels.New(boardNames).Of, clock.NewManual(time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC)), newCalendarMetrics(nil)), m
 }
 
 // boardMemory is a database in memory.
@@ -279,17 +280,17 @@ func (m *boardMemory) seatsOf(_ context.Context, _ scheduling.TenantID, ids []sc
 	return out, nil
 }
 
-func (m *boardMemory) names(_ context.Context, _ scheduling.TenantID, ids nameIDs) (names, error) {
-	out := names{directory.Labels{
+func boardNames(_ context.Context, _ scheduling.TenantID, ps []scheduling.PractitionerID, ds []scheduling.DepartmentID, cs []scheduling.CampusID) (directory.Labels, error) {
+	out := directory.Labels{
 		Practitioners: map[scheduling.PractitionerID]directory.Label{}, Departments: map[scheduling.DepartmentID]directory.Label{}, Campuses: map[scheduling.CampusID]directory.Label{},
-	}}
-	for k := range ids.ps {
+	}
+	for _, k := range ps {
 		out.Practitioners[k] = directory.Label{Name: "张明远", Title: "副主任医师"}
 	}
-	for k := range ids.ds {
+	for _, k := range ds {
 		out.Departments[k] = directory.Label{Name: "心血管内科"}
 	}
-	for k := range ids.cs {
+	for _, k := range cs {
 		out.Campuses[k] = directory.Label{Name: "本部院区"}
 	}
 	return out, nil

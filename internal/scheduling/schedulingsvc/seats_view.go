@@ -9,9 +9,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"xinglin/internal/directory"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/labels"
 	"xinglin/internal/scheduling/seatview"
 )
 
@@ -38,7 +40,7 @@ type boardReads interface {
 	seatsOn(ctx context.Context, t scheduling.TenantID, from, to clock.Date, limit int) ([]seatview.Session, error)
 }
 
-type labeller func(ctx context.Context, t scheduling.TenantID, ids nameIDs) (names, error)
+type labeller func(ctx context.Context, t scheduling.TenantID, ids labels.IDs) (directory.Labels, error)
 
 // boards are the calendars of one process.
 type boards struct {
@@ -437,9 +439,9 @@ func (b *boards) name(ctx context.Context, v *board) error {
 	if !missing && !old {
 		return nil
 	}
-	ids := newNameIDs()
+	ids := labels.NewIDs()
 	for _, r := range rows {
-		ids.add(r.Practitioner, r.Department, r.Campus)
+		ids.Add(r.Practitioner, r.Department, r.Campus)
 	}
 	l, err := b.labels(ctx, v.tenant, ids)
 	if err != nil {

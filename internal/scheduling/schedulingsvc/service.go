@@ -17,6 +17,7 @@ import (
 	"xinglin/internal/platform/module"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/bookingrules"
+	"xinglin/internal/scheduling/labels"
 	"xinglin/internal/tenant"
 )
 
@@ -34,6 +35,7 @@ type Service struct {
 	close    func() // ends the seller's writers
 	marks    *marks
 	kept     *sessions
+	labels   *labels.Keeper
 	live     *fanout.Hub
 	boards   *boards
 	told     *fanout.Teller

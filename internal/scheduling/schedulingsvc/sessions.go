@@ -8,9 +8,11 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"xinglin/internal/directory"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/batch"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/labels"
 )
 
 // What a request names changes rarely: sessions, their slots and the hospital's rules are
@@ -22,14 +24,14 @@ const (
 	sessionsKept = 20000
 	sessionTime  = 15 * time.Second
 	unknownTime  = 2 * time.Second
-	rulesTime    = time.Second
+	rulesTime    = 15 * time.Second
 )
 
 // session is one session of a doctor with what does not change while seats are sold.
 type session struct {
 	scheduleRow
 	slots      []scheduling.Slot // by start; Remaining and State are not kept
-	labels     names
+	labels     directory.Labels
 	paediatric bool
 }
 
@@ -184,18 +186,18 @@ func (s *Service) loadSessions(ctx context.Context, t scheduling.TenantID, asks 
 	if err != nil {
 		return nil, err
 	}
-	ids := newNameIDs()
+	ids := labels.NewIDs()
 	for _, v := range found {
-		ids.add(v.Practitioner, v.Department, v.Campus)
+		ids.Add(v.Practitioner, v.Department, v.Campus)
 	}
-	labels, err := s.names(ctx, t, ids)
+	named, err := s.labels.Of(ctx, t, ids)
 	if err != nil {
 		return nil, err
 	}
 	for _, v := range found {
-		v.labels = labels
+		v.labels = named
 		// 儿科, 小儿外科, 儿童保健: the directory knows no such mark.
-		v.paediatric = strings.Contains(labels.Departments[v.Department].Name, "儿")
+		v.paediatric = strings.Contains(named.Departments[v.Department].Name, "儿")
 	}
 	read := s.kept.keep(t, missing, found)
 	if s.kept.plans.Load() != plans { // what was read may be the old plan
@@ -233,7 +235,7 @@ func (s *Service) hearPlans() (stop func(), err error) {
 	return s.base.Signals.OnSignal(planTopic, func([]byte) { s.kept.forget() })
 }
 
-// rulesOf are the hospital's rules, at most a second old.
+// rulesOf are the hospital's rules as they are, or were rulesTime ago if a word got lost.
 func (s *Service) rulesOf(ctx context.Context, t scheduling.TenantID) (*scheduling.BookingRules, error) {
 	v, err := s.kept.rules.Get(ctx, t, otter.LoaderFunc[scheduling.TenantID, *keptRules](func(ctx context.Context, t scheduling.TenantID) (*keptRules, error) {
 		r, _, err := s.store.rules(ctx, t)

@@ -210,7 +210,7 @@ func freeSlotText(h *holding) (text string, key any) {
 
 // holderText puts a tail into the holders of the seat that is taken.
 func holderText(arg string) string {
-	return `overlay(slot.holders PLACING ` + arg + `::bytea FROM 4 * (64 - position(B'1' IN (~free.taken & (free.taken + 1))::bit(64))) + 1)`
+	return `overlay(slot.holders PLACING ` + arg + `::bytea FROM 2 * (64 - position(B'1' IN (~free.taken & (free.taken + 1))::bit(64))) + 1)`
 }
 
 func tailBytes(b *bid) []byte {

@@ -2,9 +2,8 @@ package schedulingsvc
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"strconv"
+	"strings"
 
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
@@ -16,74 +15,61 @@ import (
 const aroundMax = 1000
 
 // sessionsAround reads at most maxAsked sessions that are asked for and the others of
-// their departments and days. What there is not is left out.
+// their departments and days, in one round trip. What there is not is left out.
 func (s store) sessionsAround(ctx context.Context, t scheduling.TenantID, asks []sessionAsk) (out []*session, err error) {
+	wanted, args := wantedText(t, asks)
+	around := ` FROM schedule WHERE tenant_id = $1 AND (department_id, day) IN (SELECT a.department_id, a.day FROM schedule a WHERE a.tenant_id = $1 AND a.id IN (` + wanted + `))
+		ORDER BY id IN (` + wanted + `) DESC, id LIMIT ` + strconv.Itoa(maxAsked+aroundMax)
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		out = nil
-		wanted, err := askedSchedules(ctx, tx, asks)
-		if err != nil || len(wanted) == 0 {
+		byID := map[scheduleID]*session{}
+		p := &db.Pipeline{}
+		p.Query(db.Each(func(r db.Rows) error {
+			v := &session{}
+			err := scanSchedule(r, &v.scheduleRow)
+			out, byID[v.ID] = append(out, v), v
 			return err
-		}
-		list, args := asked(t, wanted)
-		rows, err := tx.Query(ctx, `SELECT `+scheduleColumns+` FROM schedule
-			WHERE tenant_id = $1 AND (department_id, day) IN (SELECT s.department_id, s.day FROM schedule s WHERE s.tenant_id = $1 AND s.id IN (`+list+`))
-			ORDER BY id IN (`+list+`) DESC LIMIT `+strconv.Itoa(maxAsked+aroundMax), args...)
-		if out, err = db.Collect(rows, err, func(r db.Rows, v **session) error {
-			*v = &session{}
-			return scanSchedule(r, &(*v).scheduleRow)
-		}); err != nil {
+		}), `SELECT `+scheduleColumns+around, args...)
+		p.Query(db.Each(func(r db.Rows) error {
+			var l scheduling.Slot
+			err := scanSlot(r, &l)
+			if v := byID[l.Schedule]; v != nil {
+				v.slots = append(v.slots, l)
+			}
 			return err
-		}
-		return slotsOf(ctx, tx, out)
+		}), `SELECT `+slotColumns+` FROM slot WHERE tenant_id = $1 AND schedule_id IN (SELECT id`+around+`) AND capacity > 0 ORDER BY schedule_id, starts_at`, args...)
+		return tx.Send(ctx, p)
 	})
 	return out, err
 }
 
-// askedSchedules are the ids of the sessions that are asked for, each once; a slot that is
-// not for sale has none.
-func askedSchedules(ctx context.Context, tx db.Tx, asks []sessionAsk) ([]scheduleID, error) {
-	seen := map[scheduleID]bool{}
-	var slots []scheduleID
+// wantedText selects the ids of the sessions that are asked for by their own id or by one
+// of their slots; a slot that is not for sale has none. Its lists have few lengths.
+func wantedText(t scheduling.TenantID, asks []sessionAsk) (text string, args []any) {
+	var schedules, slots []any
 	for _, a := range asks {
 		if a.schedule.IsZero() {
-			slots = append(slots, scheduleID(a.slot))
+			slots = append(slots, a.slot)
 		} else {
-			seen[a.schedule] = true
+			schedules = append(schedules, a.schedule)
 		}
+	}
+	args = []any{t}
+	list := func(ids []any) string {
+		for len(ids)&(len(ids)-1) != 0 {
+			ids = append(ids, ids[0])
+		}
+		args = append(args, ids...)
+		return db.In(len(args)-len(ids)+1, len(ids))
+	}
+	var parts []string
+	if len(schedules) > 0 {
+		parts = append(parts, `SELECT w.id FROM schedule w WHERE w.tenant_id = $1 AND w.id IN (`+list(schedules)+`)`)
 	}
 	if len(slots) > 0 {
-		list, args := asked(tx.Tenant(), slots)
-		rows, err := tx.Query(ctx, `SELECT DISTINCT schedule_id FROM slot WHERE tenant_id = $1 AND id IN (`+list+`) AND capacity > 0`, args...)
-		found, err := db.Collect(rows, err, func(r db.Rows, v *scheduleID) error { return r.Scan(v) })
-		if err != nil {
-			return nil, err
-		}
-		for _, v := range found {
-			seen[v] = true
-		}
+		parts = append(parts, `SELECT w.schedule_id FROM slot w WHERE w.tenant_id = $1 AND w.id IN (`+list(slots)+`) AND w.capacity > 0`)
 	}
-	return slices.Collect(maps.Keys(seen)), nil
-}
-
-// slotsOf reads the slots of sessions into them.
-func slotsOf(ctx context.Context, tx db.Tx, of []*session) error {
-	bySchedule := make(map[scheduleID]*session, len(of))
-	for _, v := range of {
-		bySchedule[v.ID] = v
-	}
-	for some := range slices.Chunk(slices.Collect(maps.Keys(bySchedule)), maxAsked) {
-		list, args := asked(tx.Tenant(), some)
-		rows, err := tx.Query(ctx, `SELECT `+slotColumns+` FROM slot WHERE tenant_id = $1 AND schedule_id IN (`+list+`) AND capacity > 0 ORDER BY schedule_id, starts_at`, args...)
-		found, err := db.Collect(rows, err, func(r db.Rows, v *scheduling.Slot) error { return scanSlot(r, v) })
-		if err != nil {
-			return err
-		}
-		for _, l := range found {
-			v := bySchedule[l.Schedule]
-			v.slots = append(v.slots, l)
-		}
-	}
-	return nil
+	return strings.Join(parts, ` UNION ALL `), args
 }
 
 func sessionIn(ctx context.Context, tx db.Tx, schedule id.ID[scheduling.Schedule]) (*session, error) {

@@ -41,7 +41,7 @@ func seatChecks() []verify.Check {
 				OR COUNT(o.seat) <> COUNT(DISTINCT o.seat)`},
 		{Name: "scheduling: each seat names who has it", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(a.id) AS what, 0 AS at FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
-			WHERE a.state <> 'cancelled' AND substr(s.holders, 4 * (a.number - s.first) + 1, 4) <> substr(id_bytes(a.id), 13, 4)`},
+			WHERE a.state <> 'cancelled' AND substr(s.holders, 2 * (a.number - s.first) + 1, 2) <> substr(id_bytes(a.id), 15, 2)`},
 		{Name: "scheduling: a session's seats are those of its slots", Grace: atOnce, SQL: `-- global: every tenant
 			SELECT id_text(c.id) AS what, 0 AS at FROM schedule c
 			LEFT JOIN slot s ON s.tenant_id = c.tenant_id AND s.schedule_id = c.id

@@ -108,7 +108,7 @@ CREATE INDEX schedule_practitioner ON schedule (tenant_id, practitioner_id, day)
 
 -- A period of a schedule. taken has a bit for each seat; held counts holds and seats that wait for their return, booked
 -- those with a booking. The seat's bit is the constraint that no seat is sold twice: who takes a seat writes -1 for a bit
--- that is set already, which the check refuses. holders has four bytes for each seat, the last of the id of the
+-- that is set already, which the check refuses. holders has two bytes for each seat, the last of the id of the
 -- appointment that took it last: a sold-out session knows by them whom it must look up. Capacity 0: cut away by a later
 -- plan. version counts every change of the seats. What a sale changes stands together, so that the log is short.
 CREATE TABLE slot (
@@ -120,26 +120,27 @@ CREATE TABLE slot (
     full_mask   {{bigint}} NOT NULL,
     first       {{int}} NOT NULL CHECK (first > 0),
     capacity    {{int}} NOT NULL CHECK (capacity >= 0 AND capacity <= 62),
-    version     {{bigint}} NOT NULL,
     taken       {{bigint}} NOT NULL,
     held        {{int}} NOT NULL CHECK (held >= 0),
     booked      {{int}} NOT NULL CHECK (booked >= 0),
+    version     {{int}} NOT NULL,
     holders     {{bytes}} NOT NULL,
     PRIMARY KEY (tenant_id, id),
     UNIQUE (tenant_id, schedule_id, starts_at),
     CHECK (starts_at < ends_at),
     CHECK (held + booked <= capacity),
     CHECK (taken >= 0 AND taken <= full_mask),
-    CHECK (length(holders) = 4 * capacity),
+    CHECK (length(holders) = 2 * capacity),
     FOREIGN KEY (tenant_id, schedule_id) REFERENCES schedule (tenant_id, id)
-){{strict}}{{if pg}} WITH (fillfactor = 80){{end}};
+){{strict}};
 {{rls "slot"}}
 
 -- The id is the client's UUIDv7: primary key and idempotency key, so bookings of one morning lie together; the other keys
 -- begin with the day for the same reason (an index by person first would touch another page at each booking). There is
 -- no index by slot or session: a sale would write it, and only people and checks ask that way, within a day. What
 -- belongs to the slot or the session is read from there. number is the seat's (slot.first + seat); the seat's bit in
--- the slot says that nobody else has it. scope is the hash of what a person may book once a day (department, by the
+-- the slot says that nobody else has it. A person and an account belong to one tenant, so their indexes leave it out
+-- (ADR 0016). scope is the hash of what a person may book once a day (department, by the
 -- rules also doctor or session); per_account: the account too. any_slot: the request named the session. state_at: until
 -- when a pending one is held, of all others when they were moved last. settlement is what became of the payment, whose
 -- id is the appointment's. No foreign keys: the writer holds the lock of the session, and verify looks for orphans.
@@ -168,8 +169,8 @@ CREATE TABLE appointment (
     CHECK (state IN ('pending', 'cancelled') OR fee_fen = 0 OR settlement = 'applied')
 ){{strict}};
 {{rls "appointment"}}
-CREATE UNIQUE INDEX appointment_person ON appointment (tenant_id, day, patient_id, scope) WHERE state <> 'cancelled';
-CREATE UNIQUE INDEX appointment_phone ON appointment (tenant_id, day, account_id, scope) WHERE per_account AND state <> 'cancelled';
+CREATE UNIQUE INDEX appointment_person ON appointment (day, patient_id, scope) WHERE state <> 'cancelled';
+CREATE UNIQUE INDEX appointment_phone ON appointment (day, account_id, scope) WHERE per_account AND state <> 'cancelled';
 
 -- The visits of an account that are past or cancelled, the latest day first. Visits to come are found by day and person.
 CREATE TABLE filed_visit (

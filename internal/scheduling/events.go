@@ -68,6 +68,27 @@ type AppointmentSettled struct {
 	Amount      money.Fen          `json:"amount_fen"`
 }
 
+// LotteryOutcome is what a draw came to for an entry.
+type LotteryOutcome string
+
+// The outcomes: lost is no wished seat left at its rank, refused a seat against the rules of booking.
+const (
+	LotteryWon     LotteryOutcome = "won"
+	LotteryLost    LotteryOutcome = "lost"
+	LotteryRefused LotteryOutcome = "refused"
+)
+
+// LotteryDecided: what a draw came to for one entry, once. Appointment is the entry's id, an
+// appointment's only when it won; Slot and StartsAt are those of the seat that was won.
+type LotteryDecided struct {
+	Visit
+	Outcome LotteryOutcome `json:"outcome"`
+	Reason  string         `json:"reason,omitempty"` // code of the refusal
+	Rank    int            `json:"rank"`             // from 1
+	Of      int            `json:"of"`               // entries
+	PayBy   time.Time      `json:"pay_by,omitzero"`  // won and to be paid: the end of the hold
+}
+
 // SchedulePublished: a session is planned or was changed before its release.
 type SchedulePublished struct {
 	Schedule     id.ID[Schedule] `json:"schedule"`
@@ -91,22 +112,11 @@ type ScheduleStopped struct {
 }
 
 // EventName implements event.Event.
-func (AppointmentHeld) EventName() string { return "scheduling.appointment.held.v1" }
-
-// EventName implements event.Event.
-func (AppointmentBooked) EventName() string { return "scheduling.appointment.booked.v1" }
-
-// EventName implements event.Event.
+func (AppointmentHeld) EventName() string      { return "scheduling.appointment.held.v1" }
+func (AppointmentBooked) EventName() string    { return "scheduling.appointment.booked.v1" }
 func (AppointmentCancelled) EventName() string { return "scheduling.appointment.cancelled.v1" }
-
-// EventName implements event.Event.
-func (AppointmentExpired) EventName() string { return "scheduling.appointment.expired.v1" }
-
-// EventName implements event.Event.
-func (AppointmentSettled) EventName() string { return "scheduling.appointment.settled.v1" }
-
-// EventName implements event.Event.
-func (SchedulePublished) EventName() string { return "scheduling.schedule.published.v1" }
-
-// EventName implements event.Event.
-func (ScheduleStopped) EventName() string { return "scheduling.schedule.stopped.v1" }
+func (AppointmentExpired) EventName() string   { return "scheduling.appointment.expired.v1" }
+func (AppointmentSettled) EventName() string   { return "scheduling.appointment.settled.v1" }
+func (LotteryDecided) EventName() string       { return "scheduling.lottery.decided.v1" }
+func (SchedulePublished) EventName() string    { return "scheduling.schedule.published.v1" }
+func (ScheduleStopped) EventName() string      { return "scheduling.schedule.stopped.v1" }

@@ -13,7 +13,7 @@ import (
 
 func TestEvents(t *testing.T) {
 	seen := map[string]bool{}
-	for _, e := range []event.Event{AppointmentHeld{}, AppointmentBooked{}, AppointmentCancelled{}, AppointmentExpired{}, AppointmentSettled{}, SchedulePublished{}, ScheduleStopped{}} {
+	for _, e := range []event.Event{AppointmentHeld{}, AppointmentBooked{}, AppointmentCancelled{}, AppointmentExpired{}, AppointmentSettled{}, LotteryDecided{}, SchedulePublished{}, ScheduleStopped{}} {
 		n := e.EventName()
 		if seen[n] || !strings.HasPrefix(n, "scheduling.") || !strings.HasSuffix(n, ".v1") {
 			t.Errorf("event name %q", n)

@@ -147,7 +147,12 @@ func TestEveryTemplateIsFilled(t *testing.T) {
 		"scheduling.booked":    {{Visit: v, Number: "A018"}, {Visit: desk, Number: "A018"}},
 		"scheduling.cancelled": {{Visit: v, Fen: 100}, {Visit: v}},
 		"scheduling.expired":   {{Visit: v}},
-		"payment.refunded":     {{Visit: scheduling.Visit{Account: v.Account, Appointment: v.Appointment}, Fen: 1}},
+		"scheduling.lottery_won": {
+			{Visit: v, Fen: 2500, Rank: 1, Of: 9, Until: testkit.Start, Minutes: 30}, {Visit: v, Rank: 1, Of: 9}, {Visit: desk, Fen: 2500, Rank: 1, Of: 9},
+		},
+		"scheduling.lottery_lost":    {{Visit: v, Rank: 7, Of: 9}},
+		"scheduling.lottery_refused": {{Visit: v, Rank: 2, Of: 9, Reason: "scheduling.limit_reached"}, {Visit: desk, Rank: 2, Of: 9, Reason: "of another version"}},
+		"payment.refunded":           {{Visit: scheduling.Visit{Account: v.Account, Appointment: v.Appointment}, Fen: 1}},
 	}
 	plain := map[string]map[string]string{"identity.code": {"code": "123456"}, "patient.claim_code": {"code": "123456"}} // identity's code.go
 	for name, tpl := range templates {

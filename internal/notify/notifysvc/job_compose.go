@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"xinglin/internal/directory"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/money"
 	"xinglin/internal/kernel/secret"
@@ -46,10 +48,17 @@ func (s *Service) compose(ctx context.Context, c composeJob) error {
 	if err != nil {
 		return err
 	}
-	phoneless, err := s.send(ctx, notify.Message{
+	m := notify.Message{
 		ID: message, Tenant: tenant, Account: c.Visit.Account, Template: c.Template, Params: params,
-		Channels: []notify.Channel{notify.InApp, notify.SMS}, Expires: s.base.Clock.Now().Add(24 * time.Hour),
-	})
+		Channels: []notify.Channel{notify.InApp, notify.SMS}, Expires: c.Until,
+	}
+	if templates[c.Template].quiet {
+		m.Channels = m.Channels[:1]
+	}
+	if m.Expires.IsZero() {
+		m.Expires = s.base.Clock.Now().Add(24 * time.Hour)
+	}
+	phoneless, err := s.send(ctx, m)
 	if err == nil && phoneless {
 		// A new account's phone comes by a job of identity's: later tries queue the text message too.
 		return notify.ErrRecipient.New()
@@ -59,24 +68,60 @@ func (s *Service) compose(ctx context.Context, c composeJob) error {
 
 func (s *Service) facts(ctx context.Context, tenant notify.TenantID, c composeJob) (map[string]secret.Text, error) {
 	v := c.Visit
-	p := map[string]string{"appointment": v.Appointment.String(), "number": c.Number, "amount": money.Fen(c.Fen).String()}
+	p := map[string]string{
+		"appointment": v.Appointment.String(), "schedule": v.Schedule.String(), "number": c.Number, "amount": money.Fen(c.Fen).String(),
+		"rank": strconv.Itoa(c.Rank), "of": strconv.Itoa(c.Of),
+	}
 	if !v.Department.IsZero() {
 		if err := s.place(ctx, tenant, v, p); err != nil {
 			return nil, err
 		}
 	}
-	if c.Template == "scheduling.cancelled" {
+	switch c.Template {
+	case "scheduling.cancelled":
 		p["refund"], p["refund_en"] = "未产生费用。", "Nothing was charged."
 		if c.Fen > 0 {
 			p["refund"] = "挂号费 ¥" + money.Fen(c.Fen).String() + " 将原路退回。"
 			p["refund_en"] = "The fee of ¥" + money.Fen(c.Fen).String() + " goes back to where it came from."
 		}
+	case "scheduling.lottery_won":
+		p["pay"], p["pay_en"] = payWords(c)
+	case "scheduling.lottery_refused":
+		p["reason"], p["reason_en"] = reasonWords(c.Reason)
 	}
 	out := map[string]secret.Text{}
 	for k, x := range p {
 		out[k] = secret.New(x)
 	}
 	return out, nil
+}
+
+// payWords say how long a seat waits for its payment.
+func payWords(c composeJob) (zh, en string) {
+	fee, until := "¥"+money.Fen(c.Fen).String(), c.Until.In(clock.Shanghai).Format("15:04")
+	switch {
+	case c.Fen == 0:
+		return "无需支付。", " Nothing is to be paid."
+	case c.Minutes > 0:
+		return fmt.Sprintf("请在 %d 分钟内（%s 前）支付挂号费 %s，逾期号源将释放。", c.Minutes, until, fee),
+			fmt.Sprintf(" Pay the fee of %s within %d min (before %s), or the seat is free again.", fee, c.Minutes, until)
+	}
+	return "", "" // paid or given up before this was told; the visit says which
+}
+
+// reasonWords are the title of a refusal's code.
+func reasonWords(code string) (zh, en string) {
+	for _, c := range fault.Codes() {
+		if c.Name == code {
+			return c.ZH, c.EN
+		}
+	}
+	return "不符合预约规则", "the rules of booking do not allow it"
+}
+
+// sessionWords name the parts of the day.
+var sessionWords = map[scheduling.Session][2]string{
+	scheduling.Morning: {"上午", "morning"}, scheduling.Afternoon: {"下午", "afternoon"}, scheduling.Evening: {"晚间", "evening"},
 }
 
 // place adds where, when and who of a visit in both languages.
@@ -96,6 +141,7 @@ func (s *Service) place(ctx context.Context, tenant notify.TenantID, v schedulin
 	p["doctor_en"] = cmp.Or(doctor.NameEN, doctor.Name, "the doctor on duty")
 	_, m, d := v.Date.Parts()
 	p["date"], p["date_en"] = fmt.Sprintf("%d月%d日", int(m), d), fmt.Sprintf("%d %s", d, m.String()[:3])
+	p["session"], p["session_en"] = sessionWords[v.Session][0], sessionWords[v.Session][1]
 	p["time"] = v.StartsAt.In(clock.Shanghai).Format("15:04")
 	return nil
 }

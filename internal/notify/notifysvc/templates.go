@@ -11,6 +11,7 @@ type text struct {
 	bodyZH, bodyEN   string
 	link             string // path in the app, with parameters
 	params           []string
+	quiet            bool // nothing to be done about it: in the app only
 }
 
 // templates are all messages of the foundation. SMS carry the Chinese body behind the
@@ -47,6 +48,27 @@ var templates = map[string]text{
 		bodyZH: "{date} {time} {department} {doctor} 的号源未在规定时间内支付，已释放。",
 		bodyEN: "The seat {date_en} {time}, {department_en}, {doctor_en} was not paid in time and is free again.",
 		link:   "/m/visits/{appointment}", params: []string{"date", "date_en", "time", "department", "department_en", "doctor", "doctor_en", "appointment"},
+	},
+	"scheduling.lottery_won": {
+		titleZH: "已中签", titleEN: "You won a seat",
+		bodyZH: "抽签第 {rank} 名（共 {of} 人），号源为您保留：{date} {time}，{campus}{department}，{doctor}。{pay}",
+		bodyEN: "Rank {rank} of {of} in the draw. This seat is kept for you: {date_en} {time}, {campus_en}, {department_en}, {doctor_en}.{pay_en}",
+		link:   "/m/visits/{appointment}",
+		params: []string{"rank", "of", "date", "date_en", "time", "campus", "campus_en", "department", "department_en", "doctor", "doctor_en", "pay", "pay_en", "appointment"},
+	},
+	"scheduling.lottery_lost": {
+		titleZH: "未中签", titleEN: "Not drawn",
+		bodyZH: "{date}{session} {department} {doctor} 的抽签，您是第 {rank} 名（共 {of} 人），您选的时间在前面的名次已分完。剩余号源已开放普通预约。",
+		bodyEN: "Your rank in the draw for {date_en}, {session_en}, {department_en}, {doctor_en} is {rank} of {of}; the times you asked for went to the ranks before. What is left is on ordinary sale.",
+		link:   "/m/lottery/{schedule}", quiet: true,
+		params: []string{"rank", "of", "date", "date_en", "session", "session_en", "department", "department_en", "doctor", "doctor_en", "schedule"},
+	},
+	"scheduling.lottery_refused": {
+		titleZH: "抽签未能给号", titleEN: "The seat could not be given",
+		bodyZH: "{date}{session} {department} {doctor} 的抽签，您是第 {rank} 名（共 {of} 人），但号源未能留给您：{reason}。",
+		bodyEN: "Your rank in the draw for {date_en}, {session_en}, {department_en}, {doctor_en} is {rank} of {of}, but the seat could not be given to you: {reason_en}.",
+		link:   "/m/lottery/{schedule}", quiet: true,
+		params: []string{"rank", "of", "date", "date_en", "session", "session_en", "department", "department_en", "doctor", "doctor_en", "reason", "reason_en", "schedule"},
 	},
 	"payment.refunded": {
 		titleZH: "退款已到账", titleEN: "Refunded",

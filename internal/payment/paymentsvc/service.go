@@ -41,15 +41,23 @@ var (
 
 // Open makes the payment, or returns it when the id is known with the same content. Codes: payment.invalid, payment.id_reused.
 func (s *Service) Open(ctx context.Context, r payment.Request) (payment.Payment, error) {
-	c, err := s.may(ctx, r.Tenant, "payment.open", record{Payment: payment.Payment{ID: r.ID, Account: r.Account}})
+	o, err := s.mayOpen(ctx, r)
 	if err != nil {
 		return payment.Payment{}, err
 	}
-	if err := s.checkRequest(r); err != nil {
-		return payment.Payment{}, err
-	}
-	p, err := s.store.open(obs.WithNumber(ctx, r.Number), s.base.DB, r, c)
+	p, err := s.store.open(obs.WithNumber(ctx, r.Number), s.base.DB, o)
 	return p.Payment, err
+}
+
+const actionOpen = "payment.open"
+
+// mayOpen asks the policies and looks at what is asked for.
+func (s *Service) mayOpen(ctx context.Context, r payment.Request) (opening, error) {
+	c, err := s.may(ctx, r.Tenant, actionOpen, record{Payment: payment.Payment{ID: r.ID, Account: r.Account}})
+	if err == nil {
+		err = s.checkRequest(r)
+	}
+	return opening{Request: r, change: c}, err
 }
 
 func (s *Service) checkRequest(r payment.Request) error {

@@ -1,10 +1,14 @@
 package paymentsvc
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"time"
 
+	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/event"
+	"xinglin/internal/kernel/id"
 	"xinglin/internal/payment"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/job"
@@ -14,41 +18,72 @@ import (
 	"xinglin/internal/scheduling"
 )
 
+// opening is a payment to be made, and who may.
+type opening struct {
+	payment.Request
+	change
+	act id.ID[trail.Act] // of its audit row and its history
+}
+
 // open makes the payment, or finds the same one.
-func (s store) open(ctx context.Context, d *db.DB, r payment.Request, c change) (p record, err error) {
-	err = d.Write(ctx, r.Tenant, func(ctx context.Context, tx db.Tx) error {
-		p, err = s.openIn(ctx, tx, r, c)
-		return err
+func (s store) open(ctx context.Context, d *db.DB, o opening) (p record, err error) {
+	err = d.Write(ctx, o.Tenant, func(ctx context.Context, tx db.Tx) error {
+		made, err := s.openAll(ctx, tx, []opening{o})
+		if err != nil {
+			return err
+		}
+		if p, err = s.read(ctx, tx, o.ID); err != nil {
+			return err
+		}
+		r := o.Request
+		if made == 0 && (p.Account != r.Account || p.Purpose != r.Purpose || p.Reference != r.Reference || p.Number != r.Number ||
+			p.Amount != r.Amount || p.Deadline.UnixMicro() != r.Deadline.UnixMicro()) {
+			return payment.ErrReused.New()
+		}
+		return nil
 	})
 	return p, err
 }
 
-// openIn is open within a transaction.
-func (s store) openIn(ctx context.Context, tx db.Tx, r payment.Request, c change) (p record, err error) {
-	n, err := tx.Exec(ctx, `INSERT INTO payment
-		(tenant_id, id, account_id, purpose, reference_id, number, description, amount_fen, state, deadline, version, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, 1, $10) ON CONFLICT (tenant_id, id) DO NOTHING`,
-		tx.Tenant(), r.ID, r.Account, string(r.Purpose), r.Reference, r.Number, r.Description, fen(r.Amount), r.Deadline.UnixMicro(),
-		tx.Now().UnixMicro())
+// openAll makes those of the payments that are not there, and says how many: one statement
+// on PostgreSQL, one for their timers, and one audit row. They are written in the order of
+// their ids, so that two transactions never wait for each other in a circle.
+func (s store) openAll(ctx context.Context, tx db.Tx, all []opening) (int, error) {
+	who, err := auth.From(ctx)
 	if err != nil {
-		return p, err
+		return 0, err
 	}
-	if p, err = s.read(ctx, tx, r.ID); err != nil {
-		return p, err
+	all = slices.SortedStableFunc(slices.Values(all), func(a, b opening) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	all = slices.CompactFunc(all, func(a, b opening) bool { return a.ID == b.ID }) // the first wins
+	for i := range all {
+		all[i].act = id.New[trail.Act](tx.Now())
 	}
-	if n == 0 {
-		if p.Account != r.Account || p.Purpose != r.Purpose || p.Reference != r.Reference || p.Number != r.Number ||
-			p.Amount != r.Amount || p.Deadline.UnixMicro() != r.Deadline.UnixMicro() {
-			return p, payment.ErrReused.New()
+	insert := insertOpenSQLite
+	if tx.Engine() == db.Postgres {
+		insert = insertOpenPG
+	}
+	made, err := insert(ctx, tx, all)
+	if err != nil || len(made) == 0 {
+		return 0, err
+	}
+	acts, timers := make([]trail.Part, 0, len(made)), make([]job.Spec, 0, len(made))
+	for _, o := range all {
+		if !made[o.ID] {
+			continue
 		}
-		return p, nil
+		acts = append(acts, trail.Part{
+			ID: o.act, Actor: who.Actor(), Object: o.ID.String(), Policy: o.Policy, Origin: obs.Origin(ctx), Trace: obs.Trace(ctx), Number: o.Number,
+		})
+		timers = append(timers, job.Spec{
+			Kind: jobClose, Key: o.ID.String(), RunAt: o.Deadline.Add(closeGrace), Payload: about{Payment: o.ID}, Max: closeTries, Number: o.Number,
+		})
 	}
-	if err := s.step(ctx, tx, r.ID, "", payment.Open, c); err != nil {
-		return p, err
+	if err := job.Enqueue(ctx, tx, timers...); err != nil {
+		return 0, err
 	}
-	return p, job.Enqueue(ctx, tx, job.Spec{
-		Kind: jobClose, Key: r.ID.String(), RunAt: r.Deadline.Add(closeGrace), Payload: about{Payment: r.ID}, Max: closeTries,
-	})
+	return len(made), trail.RecordAll(ctx, tx, trail.Entry{
+		Action: actionOpen, Noun: "Payment", Changed: map[string]trail.Change{"state": {To: string(payment.Open)}},
+	}, acts)
 }
 
 // beginPrepay notes, before the channel is asked, that the channel may know the payment, and plans the active queries.

@@ -22,7 +22,7 @@ var (
 	ErrPoison  = fault.Register(fault.Malformed, "inbox.poison", "事件内容无法读取", "The message cannot be read")
 )
 
-// Handler is what a context does about one kind of event. Make it with On or OnTogether.
+// Handler is what a context does about one kind of event. Make it with On, OnAll or OnTogether.
 type Handler struct {
 	Event    string // versioned name
 	together bool
@@ -35,6 +35,18 @@ type Handler struct {
 // in ONE transaction with the inbox row; remote work goes through a job. E is a plain
 // struct whose EventName has a value receiver.
 func On[E event.Event](f func(ctx context.Context, tx db.Tx, m event.Meta, e E) error) Handler {
+	return OnAll(func(ctx context.Context, tx db.Tx, m event.Meta, events []E) error {
+		for _, e := range events {
+			if err := f(ctx, tx, m, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// OnAll is On for a handler that takes all events of a message at once, in their order.
+func OnAll[E event.Event](f func(ctx context.Context, tx db.Tx, m event.Meta, events []E) error) Handler {
 	var zero E
 	return Handler{
 		Event: zero.EventName(),
@@ -50,12 +62,7 @@ func On[E event.Event](f func(ctx context.Context, tx db.Tx, m event.Meta, e E) 
 			return events, nil
 		},
 		run: func(ctx context.Context, tx db.Tx, m event.Meta, read any) error {
-			for _, e := range read.([]E) {
-				if err := f(ctx, tx, m, e); err != nil {
-					return err
-				}
-			}
-			return nil
+			return f(ctx, tx, m, read.([]E))
 		},
 	}
 }

@@ -9,10 +9,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"xinglin/internal/kernel/fault"
-	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/obs"
 )
@@ -30,6 +30,7 @@ type Spec struct {
 	RunAt   time.Time // not before; the zero time is at once
 	Payload any       // JSON of ids, never personal data
 	Max     int       // attempts; 0 means 10
+	Number  string    // business number; empty: that of the context
 }
 
 const (
@@ -37,38 +38,51 @@ const (
 	topic      = "job"
 )
 
-// Enqueue writes the job in the use case's transaction and wakes the runner after the
-// commit. While an open job has the same kind and key, no second one comes to be:
+// Enqueue writes jobs, no two of the same kind and key, in the use case's transaction
+// and wakes the runner after the commit. While an open job has the same kind and key, no
+// second one comes to be:
 //   - one that waits keeps its payload and runs at the earlier of the two times;
 //   - one that runs at this moment may have read old facts, so it runs once more
 //     afterwards, at RunAt and with the new payload.
 //
 // In an InTx handler the running job counts as done, so it may enqueue its successor.
-func Enqueue(ctx context.Context, tx db.Tx, s Spec) error {
-	if s.Kind == "" || s.Max < 0 {
-		return fmt.Errorf("job: malformed spec %q", s.Kind)
+func Enqueue(ctx context.Context, tx db.Tx, specs ...Spec) error {
+	if len(specs) == 0 {
+		return nil
 	}
-	if s.Max == 0 {
-		s.Max = defaultMax
+	rows := slices.Clone(specs)
+	for i := range rows {
+		s := &rows[i]
+		if s.Kind == "" || s.Max < 0 {
+			return fmt.Errorf("job: malformed spec %q", s.Kind)
+		}
+		if s.Max == 0 {
+			s.Max = defaultMax
+		}
+		if s.RunAt.IsZero() {
+			s.RunAt = tx.Now()
+		}
+		if s.Number == "" {
+			s.Number = obs.Number(ctx)
+		}
 	}
-	if s.RunAt.IsZero() {
-		s.RunAt = tx.Now()
+	enqueue := enqueueSQLite
+	if tx.Engine() == db.Postgres {
+		enqueue = enqueuePG
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO job (tenant_id, id, kind, key, payload, run_at, state, max, trace, number, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, 'ready', $7, $8, $9, $10)
-		ON CONFLICT (tenant_id, kind, key) WHERE state IN ('ready', 'running') DO UPDATE SET
-			payload = CASE WHEN job.state = 'running' THEN excluded.payload ELSE job.payload END,
-			again = CASE WHEN job.state = 'running' THEN 1 ELSE 0 END,
-			run_at = CASE WHEN job.state = 'running' AND job.again = 0 OR excluded.run_at < job.run_at
-				THEN excluded.run_at ELSE job.run_at END`,
-		tx.Tenant(), id.New[Job](tx.Now()), s.Kind, s.Key, db.JSON(s.Payload), s.RunAt.UnixMicro(), s.Max,
-		obs.Trace(ctx), obs.Number(ctx), tx.Now().UnixMicro())
-	if err != nil {
-		return fmt.Errorf("job: %s: %w", s.Kind, err)
+	if err := enqueue(ctx, tx, rows); err != nil {
+		return fmt.Errorf("job: %s: %w", rows[0].Kind, err)
 	}
 	tx.Wake(topic)
 	return nil
 }
+
+// onOpen is what a new job does about an open one of its kind and key.
+const onOpen = ` ON CONFLICT (tenant_id, kind, key) WHERE state IN ('ready', 'running') DO UPDATE SET
+	payload = CASE WHEN job.state = 'running' THEN excluded.payload ELSE job.payload END,
+	again = CASE WHEN job.state = 'running' THEN 1 ELSE 0 END,
+	run_at = CASE WHEN job.state = 'running' AND job.again = 0 OR excluded.run_at < job.run_at
+		THEN excluded.run_at ELSE job.run_at END`
 
 // Cancel ends the open job of this kind and key, if there is one. A job that runs at
 // this moment finishes, but is not repeated.

@@ -190,6 +190,44 @@ func TestKeyIsUniqueWhileOpen(t *testing.T) {
 	})
 }
 
+// Many jobs in one call are what they are one by one: new, asked for again while they
+// wait, and asked for again while they run.
+func TestEnqueueMany(t *testing.T) {
+	each(t, func(b *bench) {
+		ctx := obs.WithNumber(b.ctx, "REG-1")
+		var specs []job.Spec
+		for i := range 5 {
+			specs = append(specs, job.Spec{Kind: "shelf.k", Key: fmt.Sprint(i), RunAt: start.Add(time.Duration(5-i) * time.Minute), Payload: payload{fmt.Sprint("w", i)}})
+		}
+		specs[3].Number, specs[3].Max = "REG-3", 2
+		write := func(specs ...job.Spec) error {
+			return b.d.Write(db.Outside(ctx), tenant, func(ctx context.Context, tx db.Tx) error { return job.Enqueue(ctx, tx, specs...) })
+		}
+		runs := 0
+		r := b.runner(job.Options{Handlers: []job.Handler{job.Call("shelf.k", func(ctx context.Context, p payload) error {
+			if runs++; runs == 1 { // 4 runs, the others wait
+				return write(specs...)
+			}
+			return nil
+		})}})
+		if err := write(specs[4], specs[0]); err != nil {
+			b.t.Fatal(err)
+		}
+		b.c.Add(time.Minute)
+		b.due(r, 2) // 4, and once more since it was asked for
+		rows := b.list(job.Ready)
+		if len(rows) != 4 || rows[0].Key != "3" || rows[0].Number != "REG-3" || rows[0].Max != 2 || rows[3].Key != "0" || rows[3].Number != "REG-1" || rows[3].Max != 10 {
+			b.t.Fatalf("%+v", rows)
+		}
+		if err := write(); err != nil {
+			b.t.Fatal(err)
+		}
+		if err := write(specs[1], job.Spec{}); err == nil {
+			b.t.Fatal("a malformed spec was taken")
+		}
+	})
+}
+
 // A job that is asked for while it runs may have read old facts: it runs once more.
 func TestAskedForWhileRunning(t *testing.T) {
 	each(t, func(b *bench) {

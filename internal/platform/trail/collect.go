@@ -11,7 +11,6 @@ import (
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
-	"xinglin/internal/platform/obs"
 	"xinglin/internal/platform/packed"
 )
 
@@ -129,11 +128,9 @@ func apart(rows []Row) (acts []Row, taken int, err error) {
 			return nil, 0, fmt.Errorf("trail: a combined row is no list of acts") // the decoder's words quote it
 		}
 		for _, p := range parts {
-			if p.Trace == "" {
-				p.Trace = obs.TraceOf(p.ID)
-			}
+			p.restore()
 			act := r
-			act.ID, act.Actor, act.Object, act.Policy, act.Origin, act.Trace, act.Number, act.acts = p.ID, p.Actor, p.ID.String(), p.Policy, p.Origin, p.Trace, p.Number, nil
+			act.ID, act.Actor, act.Object, act.Policy, act.Origin, act.Trace, act.Number, act.acts = p.ID, p.Actor, p.Object, p.Policy, p.Origin, p.Trace, p.Number, nil
 			acts = append(acts, act)
 		}
 	}

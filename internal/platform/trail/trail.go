@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/id"
@@ -38,29 +39,53 @@ type Entry struct {
 }
 
 // Part is one act of a combined transaction: what Record takes from the context, each
-// with its own actor. The item is the one of the act's own id.
+// with its own actor.
 type Part struct {
 	ID     id.ID[Act] `json:"id"`
 	Actor  string     `json:"actor"`
+	Object string     `json:"object,omitempty"`
 	Policy string     `json:"policy"`
 	Origin string     `json:"origin"`
-	Trace  string     `json:"trace,omitempty"` // obs.TraceOf the act's id is left out
+	Trace  string     `json:"trace,omitempty"`
 	Number string     `json:"number"`
+}
+
+// shorten leaves out what follows from the id: an item of the act's own id, and the trace
+// of a request whose key it is.
+func (p *Part) shorten() {
+	if p.Object == p.ID.String() {
+		p.Object = ""
+	}
+	if p.Trace == obs.TraceOf(p.ID) {
+		p.Trace = ""
+	}
+}
+
+func (p *Part) restore() {
+	if p.Object == "" {
+		p.Object = p.ID.String()
+	}
+	if p.Trace == "" {
+		p.Trace = obs.TraceOf(p.ID)
+	}
 }
 
 // Combined is the actor of a row that carries several acts.
 const Combined = "combined"
 
 // RecordAll writes one row for all the acts of a combined transaction; the collector takes
-// it apart. e gives what they share.
+// it apart. e gives what they share. A single act has a plain row.
 func RecordAll(ctx context.Context, tx db.Tx, e Entry, parts []Part) error {
 	if e.Action == "" || e.Noun == "" || len(parts) == 0 {
 		return fmt.Errorf("trail: a combined entry without action, noun or acts: %q %q", e.Action, e.Noun)
 	}
+	if len(parts) == 1 {
+		write(tx, e, parts[0])
+		return nil
+	}
+	parts = slices.Clone(parts)
 	for i := range parts {
-		if parts[i].Trace == obs.TraceOf(parts[i].ID) {
-			parts[i].Trace = ""
-		}
+		parts[i].shorten()
 	}
 	acts, err := json.Marshal(parts)
 	if err != nil {
@@ -94,9 +119,15 @@ func Record(ctx context.Context, tx db.Tx, e Entry) (id.ID[Act], error) {
 		return id.ID[Act]{}, fmt.Errorf("trail: an entry without action or noun: %q %q", e.Action, e.Noun)
 	}
 	act := id.New[Act](tx.Now())
+	write(tx, e, Part{
+		ID: act, Actor: who.Actor(), Object: e.ID, Policy: e.Policy, Origin: obs.Origin(ctx), Trace: obs.Trace(ctx), Number: obs.Number(ctx),
+	})
+	return act, nil
+}
+
+// write writes the row of one act.
+func write(tx db.Tx, e Entry, p Part) {
 	tx.Last(`INSERT INTO trail (tenant_id, id, at, actor, action, noun, object, policy, why, changed, origin, trace, number)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-		tx.Tenant(), act, tx.Now().UnixMicro(), who.Actor(), e.Action, e.Noun, e.ID, e.Policy, e.Why, db.JSON(e.Changed),
-		obs.Origin(ctx), obs.Trace(ctx), obs.Number(ctx))
-	return act, nil
+		tx.Tenant(), p.ID, tx.Now().UnixMicro(), p.Actor, e.Action, e.Noun, p.Object, p.Policy, e.Why, db.JSON(e.Changed), p.Origin, p.Trace, p.Number)
 }

@@ -111,3 +111,51 @@ func TestRecordAndCollect(t *testing.T) {
 		}
 	}, dbtest.WithClock(c))
 }
+
+// Acts that share a transaction come to their keeper as if each had been recorded alone;
+// a single one is a plain row.
+func TestRecordAll(t *testing.T) {
+	c := clock.NewManual(start)
+	dbtest.Each(t, sets, func(t *testing.T, srv *db.Server) {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		shelf, err := srv.Context(ctx, "shelf")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[id.ID[trail.Act]]trail.Part{}
+		for _, n := range []int{1, 2, 40} {
+			parts := make([]trail.Part, n)
+			for i := range parts {
+				parts[i] = trail.Part{
+					ID: id.New[trail.Act](start), Actor: "job:x", Object: fmt.Sprint("t-", n, "-", i), Policy: "shelf.own", Origin: "bus", Trace: "trace-1", Number: fmt.Sprint("REG-", i),
+				}
+				want[parts[i].ID] = parts[i]
+			}
+			err := shelf.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
+				return trail.RecordAll(ctx, tx, trail.Entry{Action: "shelf.put", Noun: "Thing", Changed: []string{"state"}}, parts)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		var rows, plain int
+		err = shelf.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
+			return tx.QueryRow(ctx, `SELECT COUNT(*), COUNT(CASE WHEN actor = 'job:x' THEN 1 END) FROM trail WHERE tenant_id = $1`, tenant).Scan(&rows, &plain)
+		})
+		if err != nil || rows != 3 || plain != 1 {
+			t.Errorf("%d rows, %d plain, %v", rows, plain, err)
+		}
+		s := &sink{rows: map[id.ID[trail.Act]]trail.Row{}}
+		if err := (&trail.Collector{DBs: []*db.DB{shelf}, Sink: s}).Collect(ctx); err != nil || len(s.rows) != len(want) {
+			t.Fatalf("%d acts, %v", len(s.rows), err)
+		}
+		for act, p := range want {
+			r := s.rows[act]
+			got := trail.Part{ID: r.ID, Actor: r.Actor, Object: r.Object, Policy: r.Policy, Origin: r.Origin, Trace: r.Trace, Number: r.Number}
+			if got != p || r.Action != "shelf.put" || r.Noun != "Thing" || string(r.Changed) != `["state"]` || !r.At.Equal(start) {
+				t.Errorf("got %+v, want %+v", r, p)
+			}
+		}
+	}, dbtest.WithClock(c))
+}

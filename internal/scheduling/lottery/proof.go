@@ -21,13 +21,13 @@ const (
 )
 
 // Outcome is what became of an entry.
-type Outcome string
+type Outcome = scheduling.LotteryOutcome
 
 // The outcomes.
 const (
-	Won     Outcome = "won"
-	Lost    Outcome = "lost"    // no wished seat was left at its rank
-	Refused Outcome = "refused" // the seat was there, the rules of booking refused: Reason has the code
+	Won     = scheduling.LotteryWon
+	Lost    = scheduling.LotteryLost
+	Refused = scheduling.LotteryRefused // Reason has the code
 )
 
 // Result is one entry of the list with its outcome.

@@ -108,7 +108,9 @@ func (s *Service) allot(ctx context.Context, t scheduling.TenantID, l lottery.Dr
 		return err
 	}
 	a := lottery.NewAllotter(l.Seats)
-	for _, e := range l.Ranked(entries) {
+	ranked := l.Ranked(entries)
+	for i := range ranked {
+		e := &ranked[i]
 		if a.Left() == 0 {
 			break
 		}
@@ -118,13 +120,13 @@ func (s *Service) allot(ctx context.Context, t scheduling.TenantID, l lottery.Dr
 		}
 		if e.Outcome == "" {
 			e.Outcome, e.Slot = lottery.Won, slot
-			if e.Reason, err = s.holdWon(ctx, t, e, policy); err != nil {
+			if e.Reason, err = s.holdWon(ctx, t, *e, policy); err != nil {
 				return err
 			}
 			if e.Reason != "" {
 				e.Outcome, e.Slot = lottery.Refused, lottery.SlotID{}
 			}
-			if err := s.store.recordOutcome(ctx, t, e); err != nil {
+			if err := s.store.recordOutcome(ctx, t, *e); err != nil {
 				return err
 			}
 		}
@@ -132,7 +134,7 @@ func (s *Service) allot(ctx context.Context, t scheduling.TenantID, l lottery.Dr
 			a.GiveBack(slot)
 		}
 	}
-	return s.store.endLottery(ctx, t, l.Lottery, policy)
+	return s.store.endLottery(ctx, t, l, ranked, policy)
 }
 
 // holdWon holds the seat that an entry won, for the account that entered, on the road of

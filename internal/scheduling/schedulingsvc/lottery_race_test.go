@@ -198,6 +198,7 @@ func TestLotteryDrawnTwice(t *testing.T) {
 		if _, rep := w.verified(l, lottery.Trust{}); rep.Won != 8 || rep.Lost != 12 {
 			t.Errorf("%+v", rep)
 		}
+		w.checkDecided(l)
 		w.sound()
 	})
 }

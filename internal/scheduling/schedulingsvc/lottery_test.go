@@ -189,6 +189,7 @@ func TestLottery(t *testing.T) {
 		if !rep.Witnessed || rep.Won != w.stored(l).Winners || rep.Won < 12 || rep.Won+rep.Lost != 30 || len(rep.Refused) != 0 {
 			t.Errorf("%+v", rep)
 		}
+		w.checkDecided(l)
 		w.checkOutcomes(all, p, rep)
 		if w.told(scheduling.AppointmentHeld{}) != rep.Won {
 			t.Errorf("%d told", w.told(scheduling.AppointmentHeld{}))
@@ -413,6 +414,7 @@ func TestLotteryTwice(t *testing.T) {
 		won, refused := 0, 0
 		for _, l := range made {
 			_, rep := w.verified(l, lottery.Trust{})
+			w.checkDecided(l)
 			won += rep.Won
 			refused += rep.Refused["scheduling.limit_reached"]
 		}
@@ -587,6 +589,7 @@ func TestLotteryCrash(t *testing.T) {
 		if n := w.number(`SELECT COUNT(*) FROM appointment WHERE tenant_id = $1 AND state = 'pending'`, w.tenant); n != 8 {
 			t.Errorf("%d holds", n)
 		}
+		w.checkDecided(l)
 		w.due()
 		w.sound()
 	})

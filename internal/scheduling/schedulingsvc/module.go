@@ -40,6 +40,7 @@ func Describe() module.Description {
 			scheduling.AppointmentCancelled{},
 			scheduling.AppointmentExpired{},
 			scheduling.AppointmentSettled{},
+			scheduling.LotteryDecided{},
 			scheduling.SchedulePublished{},
 			scheduling.ScheduleStopped{},
 		},

@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/event"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/job"
+	"xinglin/internal/platform/outbox"
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/lottery"
@@ -455,8 +457,10 @@ func (s store) recordOutcome(ctx context.Context, t scheduling.TenantID, e lotte
 	})
 }
 
-// endLottery counts the winners and opens the rest of the seats to everybody.
-func (s store) endLottery(ctx context.Context, t scheduling.TenantID, l lottery.ID, policy string) error {
+// endLottery counts the winners, opens the rest of the seats to everybody, and tells
+// what the draw came to for each entry.
+func (s store) endLottery(ctx context.Context, t scheduling.TenantID, v lottery.Draw, ranked []lottery.Entrant, policy string) error {
+	l := v.Lottery
 	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		now := tx.Now().UnixMicro()
 		n, err := tx.Exec(ctx, `UPDATE lottery SET state = 'done', winners = (SELECT COUNT(*) FROM lottery_entry WHERE tenant_id = $1 AND lottery_id = $2 AND outcome = 'won'), updated_at = $3
@@ -468,7 +472,64 @@ func (s store) endLottery(ctx context.Context, t scheduling.TenantID, l lottery.
 		if err != nil {
 			return err
 		}
+		if err := tellDecided(ctx, tx, v, ranked); err != nil {
+			return err
+		}
 		s.changed(ctx, tx, l)
 		return noteLottery(ctx, tx, l, "scheduling.draw_lottery", policy, lottery.Drawn, lottery.Done)
 	})
+}
+
+// decidedBatch is how many outcomes one message tells.
+const decidedBatch = 500
+
+// tellDecided tells the outcomes in the order of the ranks, some hundred in a message.
+func tellDecided(ctx context.Context, tx db.Tx, v lottery.Draw, ranked []lottery.Entrant) error {
+	sch, err := scheduleIn(ctx, tx, v.Lottery)
+	if err != nil {
+		return err
+	}
+	rows, err := tx.Query(ctx, `SELECT a.id, a.hold_expires_at FROM lottery_entry e JOIN appointment a ON a.tenant_id = e.tenant_id AND a.id = e.id
+		WHERE e.tenant_id = $1 AND e.lottery_id = $2 AND e.outcome = 'won' AND a.state = 'pending'`, tx.Tenant(), v.Lottery)
+	payBy := map[id.ID[scheduling.Appointment]]time.Time{}
+	_, err = db.Collect(rows, err, func(r db.Rows, a *id.ID[scheduling.Appointment]) error {
+		var at time.Time
+		err := r.Scan(a, db.Instant(&at))
+		payBy[*a] = at
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	told := make([]event.Event, len(ranked))
+	for i, e := range ranked {
+		told[i] = decided(v, sch.Schedule, e, i+1, payBy[e.ID])
+	}
+	for some := range slices.Chunk(told, decidedBatch) {
+		if err := outbox.Add(ctx, tx, some...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decided is what a lottery that has ended was for one entry.
+func decided(v lottery.Draw, sch scheduling.Schedule, e lottery.Entrant, rank int, payBy time.Time) scheduling.LotteryDecided {
+	out := scheduling.LotteryDecided{
+		Visit: scheduling.Visit{
+			Appointment: e.ID, Account: e.Account, Patient: e.Patient, Schedule: sch.ID, Campus: sch.Campus, Department: sch.Department,
+			Practitioner: sch.Practitioner, Date: sch.Date, Session: sch.Session, Class: sch.Class, Fee: sch.Fee,
+		},
+		Outcome: e.Outcome, Reason: e.Reason, Rank: rank, Of: v.Count,
+	}
+	switch e.Outcome {
+	case "":
+		out.Outcome = lottery.Lost
+	case lottery.Won:
+		out.Slot, out.PayBy = e.Slot, payBy
+		if i := slices.IndexFunc(v.Seats, func(s lottery.Seat) bool { return s.Slot == e.Slot }); i >= 0 {
+			out.StartsAt = v.Seats[i].StartsAt
+		}
+	}
+	return out
 }

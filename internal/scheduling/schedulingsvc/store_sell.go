@@ -210,7 +210,7 @@ func (s store) closeSale(ctx context.Context, tx db.Tx, v *sale) error {
 	expiries := map[time.Time][]id.ID[scheduling.Appointment]{}
 	v.each(bidSold, func(b *bid) {
 		h, r := b.h, b.row
-		acts = append(acts, trail.Part{ID: id.As[trail.Act](r.ID), Actor: h.Actor, Policy: h.Policy, Origin: h.Origin, Trace: h.Trace, Number: r.RegNo})
+		acts = append(acts, trail.Part{ID: id.As[trail.Act](r.ID), Actor: h.Actor, Object: r.ID.String(), Policy: h.Policy, Origin: h.Origin, Trace: h.Trace, Number: r.RegNo})
 		if r.State == scheduling.Booked {
 			booked = append(booked, scheduling.AppointmentBooked{Visit: r.visit(), Number: r.Number})
 			return

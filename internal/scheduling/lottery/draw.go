@@ -102,3 +102,24 @@ func (d Draw) Receipt(e Entrant) Receipt {
 		Person: e.Person, Group: e.Group, Wishes: e.Wishes,
 	}
 }
+
+// Decided is what a lottery that has ended was for one entry.
+func Decided(v Draw, sch scheduling.Schedule, e Entrant, rank int, payBy time.Time) scheduling.LotteryDecided {
+	out := scheduling.LotteryDecided{
+		Visit: scheduling.Visit{
+			Appointment: e.ID, Account: e.Account, Patient: e.Patient, Schedule: sch.ID, Campus: sch.Campus, Department: sch.Department,
+			Practitioner: sch.Practitioner, Date: sch.Date, Session: sch.Session, Class: sch.Class, Fee: sch.Fee,
+		},
+		Outcome: e.Outcome, Reason: e.Reason, Rank: rank, Of: v.Count,
+	}
+	switch e.Outcome {
+	case "":
+		out.Outcome = Lost
+	case Won:
+		out.Slot, out.PayBy = e.Slot, payBy
+		if i := slices.IndexFunc(v.Seats, func(s Seat) bool { return s.Slot == e.Slot }); i >= 0 {
+			out.StartsAt = v.Seats[i].StartsAt
+		}
+	}
+	return out
+}

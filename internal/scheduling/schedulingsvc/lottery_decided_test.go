@@ -36,7 +36,7 @@ func TestDecided(t *testing.T) {
 	}
 	for name, tt := range tests {
 		tt.entry.ID, tt.want.Rank, tt.want.Of = base.Appointment, 3, 9
-		if got := decided(v, sch, tt.entry, 3, tt.payBy); got != tt.want {
+		if got := lottery.Decided(v, sch, tt.entry, 3, tt.payBy); got != tt.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, tt.want)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 )
 
 // A sold-out session answers from memory, behind an idempotency check: the tails of its
@@ -38,7 +39,7 @@ type mark struct {
 	renewing atomic.Bool
 	sold     bool                            // no slot to come has a seat
 	full     map[id.ID[scheduling.Slot]]bool // slots without a seat
-	tails    map[tail]bool                   // of the appointments that have the seats
+	tails    map[bookingrules.Tail]bool      // of the appointments that have the seats
 }
 
 // marks are the sold-out sessions of a process.
@@ -73,7 +74,7 @@ func (m *marks) look(ctx context.Context, k scheduleKey, h *holding) markAnswer 
 		go m.set(context.WithoutCancel(ctx), k)
 	}
 	switch {
-	case v.tails[tailOf(h.Request.ID)]:
+	case v.tails[bookingrules.TailOf(h.Request.ID)]:
 		return markKnown
 	case v.sold, !h.Request.Any && v.full[h.Request.Slot]:
 		return markSold

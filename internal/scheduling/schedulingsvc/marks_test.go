@@ -9,6 +9,7 @@ import (
 
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 )
 
 func markKey() scheduleKey {
@@ -27,7 +28,7 @@ func TestMarks(t *testing.T) {
 	ctx, k := context.Background(), markKey()
 	full, free := id.Random[scheduling.Slot](), id.Random[scheduling.Slot]()
 	booked := asking(full)
-	now := &mark{full: map[id.ID[scheduling.Slot]]bool{full: true}, tails: map[tail]bool{tailOf(booked.Request.ID): true}}
+	now := &mark{full: map[id.ID[scheduling.Slot]]bool{full: true}, tails: map[bookingrules.Tail]bool{bookingrules.TailOf(booked.Request.ID): true}}
 	m := newMarks(func(context.Context, scheduleKey) (*mark, error) {
 		return &mark{sold: now.sold, full: now.full, tails: now.tails}, nil
 	})

@@ -65,7 +65,7 @@ type till struct {
 type tray struct {
 	slot    *scheduling.Slot
 	taken   int64
-	holders holders
+	holders bookingrules.Holders
 	bits    int64
 	held    int
 	booked  int
@@ -95,6 +95,11 @@ func (s *sale) each(state bidState, f func(*bid)) {
 			f(b)
 		}
 	}
+}
+
+func (s *sale) all(state bidState) (out []*bid) {
+	s.each(state, func(b *bid) { out = append(out, b) })
+	return out
 }
 
 // decide answers each bid by what was read under the locks: what stood in its way before,
@@ -179,7 +184,7 @@ func (s *sale) give(b *bid) error {
 			continue
 		}
 		y.taken, b.tray, b.bit = after, y, bit
-		y.holders = y.holders.with(bookingrules.SeatOf(bit), b.h.Request.ID)
+		y.holders = y.holders.With(bookingrules.SeatOf(bit), b.h.Request.ID)
 		y.count(bit, free, 1)
 		s.days[b.h.Request.Patient] = append(s.days[b.h.Request.Patient], t.Date)
 		b.row = b.appointment(t, s.now)

@@ -193,7 +193,7 @@ func (e *extension) values(v scheduleRow, p scheduling.PlannedSchedule) []any {
 func slotValues(tx db.Tx, schedule id.ID[scheduling.Schedule], sl scheduling.PlannedSlot) []any {
 	return []any{
 		tx.Tenant(), id.New[scheduling.Slot](tx.Now()), schedule, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, 0, 0, int64(0), bookingrules.FullMask(sl.Capacity),
-		int64(1), []byte(noHolders(sl.Capacity)),
+		int64(1), []byte(bookingrules.NoHolders(sl.Capacity)),
 	}
 }
 
@@ -208,14 +208,14 @@ func (e *extension) change(ctx context.Context, v scheduleRow, p scheduling.Plan
 	if err != nil || n == 0 {
 		return false, err
 	}
-	_, err = e.tx.Exec(ctx, `UPDATE slot SET capacity = 0, full_mask = 0, holders = $3, version = version + 1 WHERE tenant_id = $1 AND schedule_id = $2`, e.tx.Tenant(), v.ID, []byte(noHolders(0)))
+	_, err = e.tx.Exec(ctx, `UPDATE slot SET capacity = 0, full_mask = 0, holders = $3, version = version + 1 WHERE tenant_id = $1 AND schedule_id = $2`, e.tx.Tenant(), v.ID, []byte(bookingrules.NoHolders(0)))
 	if err != nil {
 		return false, err
 	}
 	var cut [][]any
 	for _, sl := range p.Slots {
 		n, err := e.tx.Exec(ctx, `UPDATE slot SET ends_at = $4, first = $5, capacity = $6, full_mask = $7, holders = $8, version = version + 1 WHERE tenant_id = $1 AND schedule_id = $2 AND starts_at = $3`,
-			e.tx.Tenant(), v.ID, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, bookingrules.FullMask(sl.Capacity), []byte(noHolders(sl.Capacity)))
+			e.tx.Tenant(), v.ID, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, bookingrules.FullMask(sl.Capacity), []byte(bookingrules.NoHolders(sl.Capacity)))
 		if err != nil {
 			return false, err
 		}

@@ -42,9 +42,6 @@ func lockPlans(ctx context.Context, tx db.Tx) error {
 // lockPeople adds the turns of persons under a cap, so that two processes cannot both find
 // room for them.
 func lockPeople(tx db.Tx, p *db.Pipeline, people []scheduling.PatientID) {
-	if tx.Engine() != db.Postgres {
-		return
-	}
 	p.Exec(`-- global: locks, no rows
 		SELECT COUNT(pg_advisory_xact_lock(k)) FROM (SELECT k FROM unnest($1::bigint[]) AS k ORDER BY k) AS turns`, turns(tx.Tenant(), people))
 }
@@ -57,8 +54,7 @@ func turn[N any](t scheduling.TenantID, of id.ID[N]) int64 {
 	return int64(h.Sum64()) //nolint:gosec // all bits count
 }
 
-func turns[N any](t scheduling.TenantID, of []id.ID[N]) []int64 {
-	out := make([]int64, 0, len(of))
+func turns[N any](t scheduling.TenantID, of []id.ID[N]) (out []int64) {
 	for _, v := range of {
 		out = append(out, turn(t, v))
 	}

@@ -489,7 +489,7 @@ func tellDecided(ctx context.Context, tx db.Tx, v lottery.Draw, ranked []lottery
 	if err != nil {
 		return err
 	}
-	rows, err := tx.Query(ctx, `SELECT a.id, a.hold_expires_at FROM lottery_entry e JOIN appointment a ON a.tenant_id = e.tenant_id AND a.id = e.id
+	rows, err := tx.Query(ctx, `SELECT a.id, a.state_at FROM lottery_entry e JOIN appointment a ON a.tenant_id = e.tenant_id AND a.id = e.id
 		WHERE e.tenant_id = $1 AND e.lottery_id = $2 AND e.outcome = 'won' AND a.state = 'pending'`, tx.Tenant(), v.Lottery)
 	payBy := map[id.ID[scheduling.Appointment]]time.Time{}
 	_, err = db.Collect(rows, err, func(r db.Rows, a *id.ID[scheduling.Appointment]) error {
@@ -503,7 +503,7 @@ func tellDecided(ctx context.Context, tx db.Tx, v lottery.Draw, ranked []lottery
 	}
 	told := make([]event.Event, len(ranked))
 	for i, e := range ranked {
-		told[i] = decided(v, sch.Schedule, e, i+1, payBy[e.ID])
+		told[i] = lottery.Decided(v, sch.Schedule, e, i+1, payBy[e.ID])
 	}
 	for some := range slices.Chunk(told, decidedBatch) {
 		if err := outbox.Add(ctx, tx, some...); err != nil {
@@ -511,25 +511,4 @@ func tellDecided(ctx context.Context, tx db.Tx, v lottery.Draw, ranked []lottery
 		}
 	}
 	return nil
-}
-
-// decided is what a lottery that has ended was for one entry.
-func decided(v lottery.Draw, sch scheduling.Schedule, e lottery.Entrant, rank int, payBy time.Time) scheduling.LotteryDecided {
-	out := scheduling.LotteryDecided{
-		Visit: scheduling.Visit{
-			Appointment: e.ID, Account: e.Account, Patient: e.Patient, Schedule: sch.ID, Campus: sch.Campus, Department: sch.Department,
-			Practitioner: sch.Practitioner, Date: sch.Date, Session: sch.Session, Class: sch.Class, Fee: sch.Fee,
-		},
-		Outcome: e.Outcome, Reason: e.Reason, Rank: rank, Of: v.Count,
-	}
-	switch e.Outcome {
-	case "":
-		out.Outcome = lottery.Lost
-	case lottery.Won:
-		out.Slot, out.PayBy = e.Slot, payBy
-		if i := slices.IndexFunc(v.Seats, func(s lottery.Seat) bool { return s.Slot == e.Slot }); i >= 0 {
-			out.StartsAt = v.Seats[i].StartsAt
-		}
-	}
-	return out
 }

@@ -80,8 +80,7 @@ func (s store) sellBy(ctx context.Context, t scheduling.TenantID, h *holding, ta
 
 // insertGiven writes the appointments of bids that have a seat; a constraint may drop some.
 func insertGiven(ctx context.Context, tx db.Tx, v *sale) error {
-	var given []*bid
-	v.each(bidGiven, func(b *bid) { given = append(given, b) })
+	given := v.all(bidGiven)
 	if len(given) == 0 {
 		return nil
 	}
@@ -103,9 +102,7 @@ func insertGiven(ctx context.Context, tx db.Tx, v *sale) error {
 
 // explain finds out why bids were not written or refused, and takes their seats back.
 func explain(ctx context.Context, tx db.Tx, v *sale) error {
-	var open []*bid
-	v.each(bidGiven, func(b *bid) { open = append(open, b) })
-	v.each(bidRefused, func(b *bid) { open = append(open, b) })
+	open := append(v.all(bidGiven), v.all(bidRefused)...)
 	if len(open) == 0 {
 		return nil
 	}
@@ -214,7 +211,7 @@ func holderText(arg string) string {
 }
 
 func tailBytes(b *bid) []byte {
-	t := tailOf(b.h.Request.ID)
+	t := bookingrules.TailOf(b.h.Request.ID)
 	return t[:]
 }
 
@@ -326,12 +323,12 @@ func (s store) writeTaken(ctx context.Context, t scheduling.TenantID, seats []ta
 			}
 			y := trays[seats[i].slot.ID]
 			if y == nil {
-				y = &tray{slot: seats[i].slot, holders: noHolders(seats[i].slot.Capacity)}
+				y = &tray{slot: seats[i].slot, holders: bookingrules.NoHolders(seats[i].slot.Capacity)}
 				trays[seats[i].slot.ID], t.trays = y, append(t.trays, y)
 			}
 			b.tray, b.bit, b.state = y, seats[i].bit, bidGiven
 			y.count(b.bit, t.Fee == 0, 1)
-			y.holders = y.holders.with(bookingrules.SeatOf(b.bit), b.h.Request.ID)
+			y.holders = y.holders.With(bookingrules.SeatOf(b.bit), b.h.Request.ID)
 			b.row = b.appointment(t, v.now)
 		}
 		if err := insertGiven(ctx, tx, v); err != nil {

@@ -62,10 +62,18 @@ func (s store) sellIn(ctx context.Context, tx db.Tx, v *sale) error {
 	if err := s.openSale(ctx, tx, v); err != nil {
 		return err
 	}
+	var err error
 	if tx.Engine() == db.Postgres {
 		v.decide()
 		insertSoldPG(tx, v)
-	} else if err := decideSQLite(ctx, tx, v); err != nil {
+	} else {
+		v.each(bidOpen, func(b *bid) {
+			if err == nil {
+				err = decideSQLite(ctx, tx, v, b)
+			}
+		})
+	}
+	if err != nil {
 		return err
 	}
 	return s.closeSale(ctx, tx, v)

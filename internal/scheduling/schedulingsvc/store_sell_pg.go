@@ -43,9 +43,7 @@ func readSalePG(ctx context.Context, tx db.Tx, v *sale, seats seatsRead) error {
 				SELECT s.id, s.taken, s.holders FROM slot s WHERE s.tenant_id = $1 AND s.schedule_id = w.schedule AND s.taken <> s.full_mask AND s.starts_at > $4
 				ORDER BY s.starts_at LIMIT w.n) AS f`, tx.Tenant(), id.Bytes(wanted), seatsWanted, v.now.UnixMicro())
 	}
-	var open []*bid
-	v.each(bidOpen, func(b *bid) { open = append(open, b) })
-	readRivals(tx, p, v, open)
+	readRivals(tx, p, v, v.all(bidOpen))
 	if len(days) > 0 {
 		p.Query(db.Each(func(r db.Rows) error {
 			var who scheduling.PatientID
@@ -74,9 +72,7 @@ func int32s(days []clock.Date) []int32 {
 
 // insertSoldPG writes the appointments with the commit, in one statement.
 func insertSoldPG(tx db.Tx, v *sale) {
-	var of []*bid
-	v.each(bidSold, func(b *bid) { of = append(of, b) })
-	if len(of) > 0 {
+	if of := v.all(bidSold); len(of) > 0 {
 		text, args := insertText(tx, of)
 		tx.Last(text, args...)
 	}

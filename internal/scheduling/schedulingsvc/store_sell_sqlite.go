@@ -54,18 +54,9 @@ func readSaleSQLite(ctx context.Context, tx db.Tx, v *sale, seats seatsRead) err
 	return tx.Send(ctx, p)
 }
 
-// decideSQLite decides and writes one bid after the other. The file's constraints see what
-// stands in the way of one at less cost than a look before; only then it is looked for.
-func decideSQLite(ctx context.Context, tx db.Tx, v *sale) (err error) {
-	v.each(bidOpen, func(b *bid) {
-		if err == nil {
-			err = decideOneSQLite(ctx, tx, v, b)
-		}
-	})
-	return err
-}
-
-func decideOneSQLite(ctx context.Context, tx db.Tx, v *sale, b *bid) error {
+// decideSQLite decides and writes one bid. The file's constraints see what stands in its
+// way at less cost than a look before; only then it is looked for.
+func decideSQLite(ctx context.Context, tx db.Tx, v *sale, b *bid) error {
 	refusal := v.give(b)
 	if refusal == nil {
 		made, err := insertSQLite(ctx, tx, &b.row)

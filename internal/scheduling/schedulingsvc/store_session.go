@@ -8,6 +8,7 @@ import (
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 )
 
 // aroundMax bounds how many sessions of the same departments and days are read beside
@@ -88,17 +89,17 @@ func sessionIn(ctx context.Context, tx db.Tx, schedule id.ID[scheduling.Schedule
 func (s store) mark(ctx context.Context, k scheduleKey) (*mark, error) {
 	var out *mark
 	err := s.db.Read(ctx, k.tenant, func(ctx context.Context, tx db.Tx) error {
-		out = &mark{sold: true, full: map[id.ID[scheduling.Slot]]bool{}, tails: map[tail]bool{}}
+		out = &mark{sold: true, full: map[id.ID[scheduling.Slot]]bool{}, tails: map[bookingrules.Tail]bool{}}
 		rows, err := tx.Query(ctx, `SELECT id, starts_at, taken = full_mask, holders FROM slot WHERE tenant_id = $1 AND schedule_id = $2 AND capacity > 0`, k.tenant, k.schedule)
 		_, err = db.Collect(rows, err, func(r db.Rows, _ *struct{}) error {
 			var slot id.ID[scheduling.Slot]
 			var starts int64
 			var full bool
-			var by holders
+			var by bookingrules.Holders
 			if err := r.Scan(&slot, &starts, &full, (*[]byte)(&by)); err != nil {
 				return err
 			}
-			by.into(out.tails)
+			by.Into(out.tails)
 			if full {
 				out.full[slot] = true
 			} else if starts > tx.Now().UnixMicro() {

@@ -115,7 +115,7 @@ func (s store) retake(ctx context.Context, tx db.Tx, v *appointmentRow) (bool, e
 	}
 	var taken, full int64
 	var first int
-	var by holders
+	var by bookingrules.Holders
 	err = tx.QueryRow(ctx, `SELECT taken, full_mask, first, holders FROM slot WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), v.Slot).Scan(&taken, &full, &first, (*[]byte)(&by))
 	if err != nil {
 		return false, err
@@ -126,7 +126,7 @@ func (s store) retake(ctx context.Context, tx db.Tx, v *appointmentRow) (bool, e
 	}
 	seat := bookingrules.SeatOf(bit)
 	n64, err := tx.Exec(ctx, `UPDATE slot SET taken = taken | $3, holders = $4, booked = booked + 1, version = version + 1 WHERE tenant_id = $1 AND id = $2 AND (taken & $3) = 0`,
-		tx.Tenant(), v.Slot, bit, []byte(by.with(seat, v.ID)))
+		tx.Tenant(), v.Slot, bit, []byte(by.With(seat, v.ID)))
 	if err == nil && n64 != 1 {
 		return false, errRaced
 	}

@@ -87,20 +87,17 @@ func open(r io.Reader, o Options) (*source, error) {
 	s := &source{raw: &counter{r: r}, o: o}
 	br := bufio.NewReaderSize(s.raw, 64<<10)
 	s.from = br
-	head, err := br.Peek(3)
+	head, err := br.Peek(2)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	switch {
-	case len(head) > 1 && head[0] == 0x1f && head[1] == 0x8b:
+	if len(head) > 1 && head[0] == 0x1f && head[1] == 0x8b {
 		s.gz = true
 		z, err := gzip.NewReader(br)
 		if err != nil {
 			return nil, interop.ErrGzip.New()
 		}
 		s.from = z
-	case len(head) == 3 && head[0] == 0xEF && head[1] == 0xBB && head[2] == 0xBF:
-		_, _ = br.Discard(3)
 	}
 	return s, nil
 }
@@ -128,6 +125,9 @@ type file struct {
 
 // read goes over the documents of the file.
 func (f *file) read() error {
+	if head, _ := f.br.Peek(3); string(head) == "\ufeff" {
+		_, _ = f.br.Discard(3)
+	}
 	for n := 0; ; n++ {
 		c, err := f.peek()
 		if errors.Is(err, io.EOF) {
@@ -173,6 +173,14 @@ type head struct {
 	bundle             bool
 }
 
+// name is the type for a path; what is no type of R4 is not a word to repeat.
+func (h head) name() string {
+	if r4[h.resourceType] {
+		return h.resourceType
+	}
+	return "resource"
+}
+
 // document takes one object: a Bundle entry by entry, anything else as a whole.
 func (f *file) document() error {
 	f.keep()
@@ -195,7 +203,7 @@ func (f *file) document() error {
 			continue
 		}
 		if err := f.member(&h); err != nil {
-			return at(err, f.prefix+h.resourceType)
+			return at(err, f.prefix+h.name())
 		}
 	}
 }
@@ -247,7 +255,7 @@ func (f *file) end(h head) error {
 	case h.resourceType == "" && !f.over:
 		return at(interop.ErrNotFHIR.New(), f.prefix)
 	}
-	e := Entry{Path: f.prefix + h.resourceType, Type: h.resourceType, ID: h.id}
+	e := Entry{Path: f.prefix + h.name(), Type: h.resourceType, ID: h.id}
 	if !json.Valid(f.kept) && !f.over {
 		return at(interop.ErrJSON.New(), e.Path)
 	}

@@ -42,18 +42,37 @@ const (
 // directly. The report is printed; the error is of refused resources too.
 func ImportFHIR(ctx context.Context, where config.Where, in FHIRImport, out io.Writer) error {
 	bar := newProgress(os.Stderr, in.Files...)
+	begin := clock.Mono()
 	rep, err := importFHIRInto(ctx, where, in, bar)
 	bar.end()
+	took := clock.Mono().Sub(begin)
 	if rep.Files == 0 {
 		return err
 	}
 	if in.JSON {
 		enc := json.NewEncoder(out)
 		enc.SetIndent("", "  ")
-		return errors.Join(enc.Encode(rep), err)
+		return errors.Join(enc.Encode(struct {
+			interop.Report
+			Seconds    float64 `json:"seconds"`
+			PeakMemory int64   `json:"peak_memory_bytes,omitempty"`
+		}{rep, took.Seconds(), peakMemory()}), err)
 	}
 	printFHIR(out, rep)
+	fmt.Fprintf(out, "  in %.1f s, this command took at most %d MiB of memory\n", took.Seconds(), peakMemory()>>20)
 	return err
+}
+
+// peakMemory is the most memory that this process had, 0 where the system does not tell.
+func peakMemory() int64 {
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, after, _ := strings.Cut(string(b), "VmHWM:")
+	var kib int64
+	_, _ = fmt.Sscan(after, &kib)
+	return kib << 10
 }
 
 func importFHIRInto(ctx context.Context, where config.Where, in FHIRImport, bar *progress) (interop.Report, error) {

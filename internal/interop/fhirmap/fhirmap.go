@@ -50,6 +50,7 @@ type Organization struct {
 	PartOf      Ref
 	Phone       string
 	Address     string
+	City        string
 }
 
 // Location is a campus.
@@ -59,6 +60,7 @@ type Location struct {
 	Organization Ref
 	Phone        string
 	Address      string
+	City         string
 }
 
 // Practitioner is a clinician; where and as what is in the roles.
@@ -107,6 +109,9 @@ func ReadOrganization(s Source) (o Organization, skip Skipped, err error) {
 	}
 	o.Name, o.PartOf = n.str("name"), n.get("partOf").ref("Organization")
 	o.Phone, o.Address = phoneOf(n), addressOf(n.list("address"))
+	if all := n.list("address"); len(all) > 0 {
+		o.City = all[0].str("city")
+	}
 	kinds := n.codes("type")
 	provider := slices.Contains(kinds, "prov")
 	o.Department = slices.Contains(kinds, "dept") || slices.Contains(kinds, "team") || !o.PartOf.None() && !provider
@@ -138,7 +143,7 @@ func ReadLocation(s Source) (l Location, skip Skipped, err error) {
 	l.Name, l.Organization = n.str("name"), n.get("managingOrganization").ref("Organization")
 	l.Phone = phoneOf(n)
 	if a := n.get("address"); a.there() {
-		l.Address = addressOf([]node{a})
+		l.Address, l.City = addressOf([]node{a}), a.str("city")
 	}
 	status := n.str("status")
 	switch {

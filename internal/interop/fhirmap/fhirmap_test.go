@@ -162,7 +162,7 @@ func TestDirectory(t *testing.T) {
 	}
 	l, _, err := ReadLocation(source("Location", ident+`, "name": "Main", "telecom": [{"system": "phone", "value": "555"}], "address": {"line": ["1 Main St"], "city": "X", "state": "MA", "postalCode": "01"},
 		"managingOrganization": {"identifier": {"system": "s", "value": "v"}}`))
-	want := Location{Identifiers: same, Name: "Main", Phone: "555", Address: "1 Main St, X, MA 01", Organization: Ref{Path: "managingOrganization", Type: "Organization", Identifier: directory.Identifier{System: "s", Value: "v"}}}
+	want := Location{Identifiers: same, Name: "Main", Phone: "555", Address: "1 Main St, X, MA 01", City: "X", Organization: Ref{Path: "managingOrganization", Type: "Organization", Identifier: directory.Identifier{System: "s", Value: "v"}}}
 	if err != nil || cmp.Diff(want, l) != "" {
 		t.Error(err, cmp.Diff(want, l))
 	}

@@ -28,7 +28,7 @@ type house struct {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	srv := dbtest.Make(t, db.SQLite, testkit.Sets(Describe())).Open(t)
-	h := &house{t: t, dir: &fakeDirectory{ids: map[string]id.ID[id.Any]{}}, pat: &fakePatients{seen: map[string]string{}}}
+	h := &house{t: t, dir: &fakeDirectory{ids: map[string]id.ID[id.Any]{}, names: map[string]string{}}, pat: &fakePatients{seen: map[string]string{}}}
 	h.s, _ = New(testkit.Base(t, srv, Describe()), h.dir, h.pat)
 	return h
 }
@@ -92,7 +92,7 @@ type fakeDirectory struct {
 	directory.Service
 	ids    map[string]id.ID[id.Any]
 	writes int
-	log    []string
+	names  map[string]string // of campuses
 }
 
 func (f *fakeDirectory) Take(_ context.Context, in []directory.Incoming, dryRun bool) ([]directory.Taken, error) {
@@ -102,6 +102,8 @@ func (f *fakeDirectory) Take(_ context.Context, in []directory.Incoming, dryRun 
 		v, ok := f.ids[key]
 		t := directory.Taken{ID: v, Outcome: directory.Same, Place: directory.Same}
 		switch {
+		case e.Campus != nil && f.names[e.Campus.Name] != "" && f.names[e.Campus.Name] != key:
+			t = directory.Taken{Outcome: directory.Refused, Err: directory.ErrNameTaken.At("name", "x")}
 		case strings.HasSuffix(key, "-bad"):
 			t = directory.Taken{Outcome: directory.Refused, Err: directory.ErrLicenceTaken.At("identifier", "x")}
 		case !ok && e.Practitioner != nil && e.Practitioner.Name == "":
@@ -109,12 +111,14 @@ func (f *fakeDirectory) Take(_ context.Context, in []directory.Incoming, dryRun 
 		case !ok:
 			t.ID, t.Outcome = id.Random[id.Any](), directory.Created
 			f.keep(dryRun, key, t.ID)
+			if e.Campus != nil && !dryRun {
+				f.names[e.Campus.Name] = key
+			}
 		}
 		if _, ok := f.ids[extra]; !ok && extra != "" && t.Err == nil {
 			t.Place = directory.Created
 			f.keep(dryRun, extra, t.ID)
 		}
-		f.log = append(f.log, key+extra)
 		out = append(out, t)
 	}
 	return out, nil

@@ -74,6 +74,14 @@ func TestReferences(t *testing.T) {
 			)},
 			"Location 2 0 0 0 0\nOrganization 1 0 0 0 0\nPractitioner 1 0 0 0 0\nPractitionerRole 2 0 0 0 0\n",
 		},
+		"a chain's name": {
+			[]string{bundle(
+				org("1", ""), org("2", ""), loc("1", `, "managingOrganization": {"reference": "Organization/1"}`),
+				strings.Replace(loc("2", `, "address": {"city": "X"}, "managingOrganization": {"reference": "Organization/2"}`), "loc 2", "loc 1", 1),
+				strings.Replace(loc("3", `, "managingOrganization": {"reference": "Organization/2"}`), "loc 3", "loc 4", 1),
+			)},
+			"Location 3 0 0 0 0\nOrganization 2 0 0 0 0\n",
+		},
 		"the same resource in two files": {
 			[]string{bundle(org("1", "")), bundle(org("1", ""), pat("1", "")), bundle(pat("1", ""))},
 			"Organization 1 0 1 0 0\nPatient 1 0 1 0 0\n",

@@ -49,10 +49,7 @@ func (b *batch) send(ctx context.Context) error {
 			b.fail(rec, v.Err)
 			continue
 		}
-		rec.id, rec.state = v.ID, taken
-		if b.r.dryRun && v.Outcome == directory.Created {
-			rec.state = planned
-		}
+		rec.id, rec.state = v.ID, directoryState(b.r.dryRun, v)
 		b.then(rec, v)
 	}
 	b.in, b.recs = b.in[:0], b.recs[:0]
@@ -129,11 +126,19 @@ func (r *run) institutions(ctx context.Context) error {
 
 func (r *run) campuses(ctx context.Context) error {
 	owner := map[*record]*record{}
-	b := &batch{r: r, fail: r.failed, then: func(rec *record, v directory.Taken) {
+	here := func(rec *record, v directory.Taken) {
 		r.counted(rec, v)
 		if o := owner[rec]; o != nil && o.campus.IsZero() {
 			o.campus = v.ID
 		}
+	}
+	same := map[*record]error{} // those whose name another campus has
+	b := &batch{r: r, then: here, fail: func(rec *record, err error) {
+		if errors.Is(err, directory.ErrNameTaken) {
+			same[rec] = err
+			return
+		}
+		r.failed(rec, err)
 	}}
 	err := each(r, "Location", func(rec *record, l fhirmap.Location) error {
 		c := directory.Campus{Name: l.Name, Address: l.Address, Phone: l.Phone}
@@ -152,7 +157,59 @@ func (r *run) campuses(ctx context.Context) error {
 		}
 		return b.add(ctx, rec, directory.Incoming{Identifiers: l.Identifiers, Campus: &c})
 	})
-	return b.end(ctx, err)
+	if err := b.end(ctx, err); err != nil {
+		return err
+	}
+	for i := range r.all { // in the order of the files
+		rec := &r.all[i]
+		if same[rec] == nil {
+			continue
+		}
+		var l fhirmap.Location
+		if err := r.load(rec, &l); err != nil {
+			return err
+		}
+		c := directory.Campus{Name: l.Name, Address: l.Address, Phone: l.Phone}
+		if o := owner[rec]; o != nil {
+			c.Organization = id.As[auth.Organization](o.id)
+		}
+		v, err := r.campus(ctx, l.Identifiers, c, l.City)
+		if err != nil {
+			if err := r.refer(rec, err); err != nil {
+				return err
+			}
+			continue
+		}
+		rec.id, rec.state = v.ID, directoryState(r.dryRun, v)
+		here(rec, v)
+	}
+	return nil
+}
+
+// campus takes a campus. Chains give one name to many places: the second has its city
+// behind the name, or its address.
+func (r *run) campus(ctx context.Context, ids []directory.Identifier, c directory.Campus, city string) (v directory.Taken, err error) {
+	name := c.Name
+	for _, more := range []string{"", city, c.Address} {
+		if more != "" {
+			c.Name = name + "（" + more + "）"
+		} else if c.Name != name {
+			continue
+		}
+		v, err = r.one(ctx, directory.Incoming{Identifiers: ids, Campus: &c})
+		if !errors.Is(err, directory.ErrNameTaken) {
+			return v, err
+		}
+	}
+	return v, err
+}
+
+// directoryState is what a record is after the directory took it.
+func directoryState(dryRun bool, v directory.Taken) state {
+	if dryRun && v.Outcome == directory.Created {
+		return planned
+	}
+	return taken
 }
 
 // campusOf is where an institution's people work when nothing else is said: its first
@@ -175,9 +232,9 @@ func (r *run) campusOf(ctx context.Context, org *record, known id.ID[id.Any]) (d
 		if err := r.load(org, &o); err != nil {
 			return directory.CampusID{}, err
 		}
-		v, err := r.one(ctx, directory.Incoming{Identifiers: o.Identifiers, Campus: &directory.Campus{
+		v, err := r.campus(ctx, o.Identifiers, directory.Campus{
 			Organization: id.As[auth.Organization](org.id), Name: o.Name, Address: o.Address, Phone: o.Phone,
-		}})
+		}, o.City)
 		if err != nil {
 			return directory.CampusID{}, err
 		}
@@ -319,10 +376,7 @@ func (w *working) met(who *record, v directory.Taken) {
 		return
 	}
 	w.described[who] = true
-	who.id, who.state = v.ID, taken
-	if w.dryRun && v.Outcome == directory.Created {
-		who.state = planned
-	}
+	who.id, who.state = v.ID, directoryState(w.dryRun, v)
 	w.rep.became(who.kind, v.Outcome)
 }
 

@@ -40,6 +40,9 @@ func (s *Service) Take(ctx context.Context, in []directory.Incoming, dryRun bool
 	}
 	for _, i := range good {
 		err := s.store.take(ctx, s.base.DB, who.Tenant, job, in, []int{i}, out)
+		if k := fault.KindOf(err); k == fault.Conflict || k == fault.Stale { // another import at once may have made the same entry: look again
+			err = s.store.take(ctx, s.base.DB, who.Tenant, job, in, []int{i}, out)
+		}
 		switch {
 		case err == nil:
 		case fault.Of(err) != nil:

@@ -3,7 +3,9 @@ package directorysvc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"xinglin/internal/directory"
@@ -190,4 +192,45 @@ func (b *bench) hospital2() directory.DepartmentID {
 
 func (b *bench) identifiers() int {
 	return b.count(apitest.Main, "SELECT COUNT(*) FROM identifier WHERE tenant_id = $1")
+}
+
+// TestTakeRace: many imports of one list at once make each entry once, and nobody is refused.
+func TestTakeRace(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		dep := b.hospital()
+		var all []directory.Incoming
+		for n := range 20 {
+			all = append(all, doc(fmt.Sprintf("1100000000001%02d", n), "李时珍", dep))
+		}
+		all = append(all, directory.Incoming{Identifiers: ids("org-2"), Organization: &directory.Organization{Name: "分院"}},
+			directory.Incoming{Identifiers: ids("loc-2"), Campus: &directory.Campus{Name: "西院区"}})
+		var wg sync.WaitGroup
+		made := make([]int, 4)
+		for g := range made {
+			wg.Go(func() {
+				out, err := b.s.Take(cli(apitest.Main), all, false)
+				if err != nil {
+					t.Error(err)
+				}
+				for _, v := range out {
+					switch v.Outcome {
+					case directory.Created:
+						made[g]++
+					case directory.Refused:
+						t.Errorf("%v", v.Err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if n := made[0] + made[1] + made[2] + made[3]; n != len(all) {
+			t.Errorf("made %d entries of %d", n, len(all))
+		}
+		if n := b.count(apitest.Main, "SELECT COUNT(*) FROM practitioner WHERE tenant_id = $1"); n != 20 {
+			t.Errorf("%d practitioners", n)
+		}
+		if broken := b.broken(); len(broken) > 0 {
+			t.Errorf("verify: %v", broken)
+		}
+	})
 }

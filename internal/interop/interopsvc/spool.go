@@ -10,9 +10,9 @@ import (
 	"xinglin/internal/kernel/id"
 )
 
-// maxKeys bounds the memory of an import: identifiers and addresses of resources, about
-// 40 bytes each.
-const maxKeys = 8_000_000
+// maxKeys bounds the memory of an import: identifiers and addresses of resources, a map's
+// entry each.
+const maxKeys = 4_000_000
 
 // record is an institution, place, clinician or role of the files. What it says is on
 // disk; this much is in memory.

@@ -208,8 +208,8 @@ func (r *run) remember(kind string, at place, ids []directory.Identifier, v any,
 	if r.all[n].state = fate; fate != waiting {
 		return n, nil, nil
 	}
-	print := r.hash(fmt.Sprintf("%+v", content(v)))
-	old, again := r.sight(kind, ids, sighting{print, n})
+	digest := r.hash(fmt.Sprintf("%+v", content(v)))
+	old, again := r.sight(kind, ids, sighting{digest, n})
 	if again != nil {
 		r.all[n].state = refused
 		if errors.Is(again, errAgain) {

@@ -35,6 +35,19 @@ func (c *importRotaCmd) Run(ctx context.Context) error {
 	return app.ImportRota(ctx, c.Where, c.Tenant, c.File, c.DryRun, os.Stdout)
 }
 
+type importFHIRCmd struct {
+	config.Where
+	Tenant string   `help:"Code of the tenant." default:"main"`
+	DryRun bool     `help:"Show what would change and write nothing."`
+	JSON   bool     `help:"Print the report as JSON." name:"json"`
+	Files  []string `arg:"" name:"file" help:"FHIR R4 bundles, resources or NDJSON, plain or gzip (docs/guide/fhir-import.md)." type:"existingfile"`
+}
+
+// Run implements the command.
+func (c *importFHIRCmd) Run(ctx context.Context) error {
+	return app.ImportFHIR(ctx, c.Where, app.FHIRImport{Tenant: c.Tenant, Files: c.Files, DryRun: c.DryRun, JSON: c.JSON}, os.Stdout)
+}
+
 type verifyCmd struct {
 	config.Where
 }

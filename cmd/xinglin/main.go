@@ -21,6 +21,7 @@ type commands struct {
 	Broker  brokerCmd  `cmd:"" help:"Run the message broker as a process of its own, for several serve processes."`
 	Migrate migrateCmd `cmd:"" help:"Bring a PostgreSQL database to this version's schema."`
 	Import  struct {
+		FHIR importFHIRCmd `cmd:"" name:"fhir" help:"Load institutions, people of care and patients from FHIR R4 files; exit 1 when something was refused."`
 		Rota importRotaCmd `cmd:"" help:"Load a hospital's rota from a CSV file, all or nothing."`
 	} `cmd:"" help:"Load a hospital's own data."`
 	Verify verifyCmd `cmd:"" help:"Check every invariant of every context; exit 1 when one is broken."`

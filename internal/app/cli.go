@@ -239,7 +239,9 @@ func ImportRota(ctx context.Context, where config.Where, tenantCode, file string
 		return err
 	}
 	defer f.Close()
-	rep, err := importInto(ctx, where, tenantCode, f, dryRun)
+	bar := newProgress(os.Stderr, file)
+	rep, err := importInto(ctx, where, tenantCode, bar.read(filepath.Base(file), f), dryRun)
+	bar.end()
 	printReport(out, rep)
 	return err
 }

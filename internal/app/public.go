@@ -35,6 +35,7 @@ func (p *Process) private() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("POST /cli/import/rota", p.importDoor)
+	mux.HandleFunc("POST /cli/import/fhir", p.importFHIRDoor)
 	return mux
 }
 

@@ -14,6 +14,8 @@ import (
 	"xinglin/internal/directory/directorysvc"
 	"xinglin/internal/identity"
 	"xinglin/internal/identity/identitysvc"
+	"xinglin/internal/interop"
+	"xinglin/internal/interop/interopsvc"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/ledger"
 	"xinglin/internal/ledger/ledgersvc"
@@ -45,7 +47,7 @@ import (
 func Descriptions() []module.Description {
 	return []module.Description{
 		tenantsvc.Describe(), directorysvc.Describe(), auditsvc.Describe(), ledgersvc.Describe(), notifysvc.Describe(),
-		identitysvc.Describe(), patientsvc.Describe(), paymentsvc.Describe(), schedulingsvc.Describe(),
+		identitysvc.Describe(), patientsvc.Describe(), interopsvc.Describe(), paymentsvc.Describe(), schedulingsvc.Describe(),
 	}
 }
 
@@ -79,6 +81,7 @@ type House struct {
 	Directory  directory.Service
 	Identity   identity.Service
 	Patients   patient.Service
+	Interop    interop.Service
 	Scheduling scheduling.Service
 	Payments   payment.Service
 	Ledger     ledger.Service
@@ -128,14 +131,15 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 	notices, notifyMod := notifysvc.New(base("notify"), dir, m.Outside.SMS, m.Outside.Inbox)
 	accounts, identityMod := identitysvc.New(base("identity"), tenants, notices)
 	patients, patientMod := patientsvc.New(base("patient"), accounts, m.Outside.RealName)
+	exchange, interopMod := interopsvc.New(base("interop"), dir, patients)
 	payments, paymentMod := paymentsvc.New(base("payment"), books, m.Outside.Pay)
 	bookings, schedulingMod := schedulingsvc.New(base("scheduling"), tenants, dir, patients, payments, calendar.Embedded(), m.Seats...)
 	bookings.UseWitness(m.Outside.Witness)
 
 	h.Tenants, h.Directory, h.Audit, h.Ledger, h.Notify = tenants, dir, trails, books, notices
-	h.Identity, h.Patients, h.Payments, h.Scheduling = accounts, patients, payments, bookings
+	h.Identity, h.Patients, h.Interop, h.Payments, h.Scheduling = accounts, patients, exchange, payments, bookings
 	h.Hosts, h.Auth, h.Demo = tenants, accounts, accounts
-	h.Modules = []*module.Module{tenantMod, dirMod, auditMod, ledgerMod, notifyMod, identityMod, patientMod, paymentMod, schedulingMod}
+	h.Modules = []*module.Module{tenantMod, dirMod, auditMod, ledgerMod, notifyMod, identityMod, patientMod, interopMod, paymentMod, schedulingMod}
 
 	collector := &trail.Collector{Sink: trails}
 	for _, mod := range h.Modules {

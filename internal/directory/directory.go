@@ -136,6 +136,11 @@ type Service interface {
 	SetOrganization(ctx context.Context, o Organization) (Organization, error)
 	// Describe fills in what a roster does not know (English names, address, phone, intro, specialty, practising since). Zero fields stay.
 	Describe(ctx context.Context, c []Campus, d []Department, p []Practitioner) error
+	// Take brings in entries of another system's list, found again by identifier: at most MaxIncoming, in their order, together or
+	// each for itself, never half an entry. What the directory refuses is in its Taken; with dryRun it only says what would be.
+	Take(ctx context.Context, in []Incoming, dryRun bool) ([]Taken, error)
+	// Identified finds an entry by identifier; directory.not_found when there is none.
+	Identified(ctx context.Context, tenant TenantID, n Noun, i Identifier) (id.ID[id.Any], error)
 }
 
 // Labels is the answer of Service.Labels.

@@ -117,6 +117,10 @@ type Service interface {
 	Linked(ctx context.Context, tenant TenantID, account id.ID[auth.Account]) ([]ID, error)
 	// Add makes the person and the link, or a Claim when the person exists and is not linked. Exactly one of the results is set.
 	Add(ctx context.Context, n New) (*Patient, *Claim, error)
+	// Import brings in persons of a hospital's records, without a link and without a real-name check: at most MaxImport, in their
+	// order, found again by External or document. Together in one transaction, or each for itself; with dryRun it only says what
+	// would be. What was verified by real name is not overwritten. Needs the command line's right.
+	Import(ctx context.Context, in []Imported, dryRun bool) ([]ImportResult, error)
 	// Shred destroys the person's key: names, numbers and phones become unreadable for ever (PIPL art. 47, R55).
 	Shred(ctx context.Context, p ID) error
 }

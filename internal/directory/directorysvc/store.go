@@ -17,7 +17,7 @@ type store struct{}
 
 func (store) organization(ctx context.Context, d *db.DB, tenant directory.TenantID) (o directory.Organization, err error) {
 	err = d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
-		return one(tx.QueryRow(ctx, `SELECT id, name, name_en, licences, version FROM organization WHERE tenant_id = $1 ORDER BY id LIMIT 1`, tenant).
+		return one(tx.QueryRow(ctx, `SELECT id, name, name_en, licences, version FROM organization WHERE tenant_id = $1 AND id = tenant_id`, tenant).
 			Scan(&o.ID, &o.Name, &o.NameEN, db.JSONInto(&o.Licences), &o.Version))
 	})
 	return o, err

@@ -106,7 +106,7 @@ func (p *placing) all(r directory.Roster) error {
 
 // organization finds the tenant's institution, or makes an unnamed one for the first import.
 func (p *placing) organization() error {
-	err := p.tx.QueryRow(p.ctx, `SELECT id FROM organization WHERE tenant_id = $1 ORDER BY id LIMIT 1`, p.tx.Tenant()).Scan(&p.org)
+	err := p.tx.QueryRow(p.ctx, `SELECT id FROM organization WHERE tenant_id = $1 AND id = tenant_id`, p.tx.Tenant()).Scan(&p.org)
 	if !errors.Is(err, db.ErrNoRows) {
 		return err
 	}

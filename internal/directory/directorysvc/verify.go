@@ -23,5 +23,11 @@ func checks() []verify.Check {
 			UNION SELECT id_text(d.id) AS what, 0 AS at FROM department d
 			LEFT JOIN department p ON p.tenant_id = d.tenant_id AND p.id = d.parent_id AND p.campus_id = d.campus_id
 			WHERE d.parent_id IS NOT NULL AND p.id IS NULL`},
+		{Name: "directory: an identifier of another system names an entry of its noun", SQL: `-- global: every tenant
+			SELECT id_text(i.entry_id) AS what, i.created_at AS at FROM identifier i WHERE NOT EXISTS (
+				SELECT 1 FROM organization x WHERE i.noun = 'Organization' AND x.tenant_id = i.tenant_id AND x.id = i.entry_id
+				UNION ALL SELECT 1 FROM campus x WHERE i.noun = 'Campus' AND x.tenant_id = i.tenant_id AND x.id = i.entry_id
+				UNION ALL SELECT 1 FROM department x WHERE i.noun = 'Department' AND x.tenant_id = i.tenant_id AND x.id = i.entry_id
+				UNION ALL SELECT 1 FROM practitioner x WHERE i.noun = 'Practitioner' AND x.tenant_id = i.tenant_id AND x.id = i.entry_id)`},
 	}
 }

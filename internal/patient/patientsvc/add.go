@@ -60,12 +60,16 @@ func (s *Service) add(ctx context.Context, e entry) (*patient.Patient, *patient.
 
 // indexes are the blind indexes of the document: while the index key rolls, the first
 // is under the older key, as in the rows that are there.
-func (s *Service) indexes(ctx context.Context, t patient.TenantID, n person) (ix index, err error) {
-	value := string(n.docType) + ":" + n.number.Reveal()
-	if ix.number, err = s.crypt.Index(ctx, t, indexDocument, value); err != nil {
+func (s *Service) indexes(ctx context.Context, t patient.TenantID, n person) (index, error) {
+	return s.blind(ctx, t, indexDocument, string(n.docType)+":"+n.number.Reveal())
+}
+
+// blind makes the indexes of a value for a purpose.
+func (s *Service) blind(ctx context.Context, t patient.TenantID, purpose, value string) (ix index, err error) {
+	if ix.number, err = s.crypt.Index(ctx, t, purpose, value); err != nil {
 		return ix, err
 	}
-	before, err := s.crypt.IndexPrevious(ctx, t, indexDocument, value)
+	before, err := s.crypt.IndexPrevious(ctx, t, purpose, value)
 	if before != nil {
 		ix.number, ix.next = before, ix.number
 	}

@@ -190,8 +190,7 @@ func narrow(s string) string {
 
 // personName trims a name and makes its dots and spaces uniform.
 func personName(s string) (string, bool) {
-	s = strings.Join(strings.Fields(narrow(s)), " ")
-	s = strings.NewReplacer("•", "·", "・", "·", "‧", "·", "∙", "·", "●", "·", "．", "·").Replace(s)
+	s = tidyName(s)
 	if n := utf8.RuneCountInString(s); n < 2 || n > 60 || !utf8.ValidString(s) {
 		return "", false
 	}
@@ -206,6 +205,11 @@ func personName(s string) (string, bool) {
 		}
 	}
 	return s, letters >= 2
+}
+
+func tidyName(s string) string {
+	s = strings.Join(strings.Fields(narrow(s)), " ")
+	return strings.NewReplacer("•", "·", "・", "·", "‧", "·", "∙", "·", "●", "·", "．", "·").Replace(s)
 }
 
 // phoneNumber is the eleven digits of a mainland mobile number.

@@ -276,6 +276,9 @@ func (s store) shred(ctx context.Context, t patient.TenantID, p patient.ID, poli
 		if err := endLinks(ctx, tx, p, act); err != nil {
 			return err
 		}
+		if err := forgetImport(ctx, tx, p); err != nil {
+			return err
+		}
 		if err := endClaims(ctx, tx, act, `SELECT id FROM claim WHERE tenant_id = $1 AND patient_id = $2 AND state = 'open'`, t, p); err != nil {
 			return err
 		}

@@ -24,9 +24,9 @@ func checks() []verify.Check {
 			LEFT JOIN patient p ON p.tenant_id = c.tenant_id AND p.id = c.patient_id
 			LEFT JOIN holder h ON h.tenant_id = c.tenant_id AND h.account_id = c.account_id
 			WHERE p.id IS NULL OR h.account_id IS NULL`},
-		{Name: "patient: nobody without a link, ever", SQL: `-- global: every tenant
+		{Name: "patient: nobody without a link, ever, but who was imported", SQL: `-- global: every tenant
 			SELECT id_text(p.id) AS what, 0 AS at FROM patient p
-			WHERE NOT EXISTS (SELECT 1 FROM link l WHERE l.tenant_id = p.tenant_id AND l.patient_id = p.id)`},
+			WHERE p.origin = 'account' AND NOT EXISTS (SELECT 1 FROM link l WHERE l.tenant_id = p.tenant_id AND l.patient_id = p.id)`},
 		{Name: "patient: a child under 14 has a guardian's link, with consent", SQL: `-- global: every tenant
 			SELECT id_text(l.id) AS what, 0 AS at FROM link l JOIN patient p ON p.tenant_id = l.tenant_id AND p.id = l.patient_id
 			WHERE l.state = 'active' AND p.birth IS NOT NULL AND (l.related_at` + shanghai + ` - p.birth < ` + surelyChild + `
@@ -45,6 +45,14 @@ func checks() []verify.Check {
 		{Name: "patient: a proved claim has its link", SQL: `-- global: every tenant
 			SELECT id_text(c.id) AS what, 0 AS at FROM claim c WHERE c.state = 'proved' AND NOT EXISTS (
 				SELECT 1 FROM link l WHERE l.tenant_id = c.tenant_id AND l.account_id = c.account_id AND l.patient_id = c.patient_id)`},
+		{Name: "patient: who was imported is found again by an identifier", SQL: `-- global: every tenant
+			SELECT id_text(p.id) AS what, 0 AS at FROM patient p
+			WHERE p.origin = 'import' AND p.shredded_at IS NULL AND NOT EXISTS (SELECT 1 FROM identifier i WHERE i.tenant_id = p.tenant_id AND i.patient_id = p.id)`},
+		{Name: "patient: an identifier or profile has its person, who is not shredded", SQL: `-- global: every tenant
+			SELECT id_text(i.patient_id) AS what, 0 AS at FROM identifier i
+			LEFT JOIN patient p ON p.tenant_id = i.tenant_id AND p.id = i.patient_id WHERE p.id IS NULL OR p.shredded_at IS NOT NULL
+			UNION ALL SELECT id_text(f.patient_id), 0 FROM profile f
+			LEFT JOIN patient p ON p.tenant_id = f.tenant_id AND p.id = f.patient_id WHERE p.id IS NULL OR p.shredded_at IS NOT NULL`},
 	}
 }
 

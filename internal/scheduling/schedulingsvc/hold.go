@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"xinglin/internal/kernel/auth"
-	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/patient"
@@ -175,24 +174,6 @@ func allowed(h *holding, b patient.Booker, now time.Time) error {
 		return err
 	}
 	return bookingrules.CheckAge(h.Rules.Age, b.Birth, b.Birth != 0, sch.Date, sch.paediatric)
-}
-
-// suspended refuses a person who missed or gave back too many visits.
-func suspended(r *scheduling.BookingRules, past incidents, today clock.Date) error {
-	until, blocked := bookingrules.BlockedUntil(r.NoShow, past.missed, today)
-	for _, a := range r.Returns {
-		days := past.returned
-		if a.SameDay {
-			days = past.returnedSameDay
-		}
-		if u, hit := bookingrules.BlockedUntil(a, days, today); hit && u > until {
-			until, blocked = u, true
-		}
-	}
-	if blocked {
-		return scheduling.ErrSuspended.At("until", until.String())
-	}
-	return nil
 }
 
 // openNow opens a payment that should be there by now: payment hears of each hold, but

@@ -201,7 +201,7 @@ func (s *Service) mayWin(ctx context.Context, t scheduling.TenantID, o entryOffe
 	case o.Limited:
 		return scheduling.ErrLimitReached.New()
 	}
-	if err := suspended(&o.Rules, o.Past, clock.DateOf(now)); err != nil {
+	if err := bookingrules.CheckPast(&o.Rules, &o.Past, clock.DateOf(now)); err != nil {
 		return err
 	}
 	kept, err := s.sessionOf(ctx, t, scheduling.HoldRequest{Schedule: sch.ID, Any: true})

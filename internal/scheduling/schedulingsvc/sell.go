@@ -19,7 +19,7 @@ type sale struct {
 	tills  map[id.ID[scheduling.Schedule]]*till
 	known  map[id.ID[scheduling.Appointment]]appointmentRow // earlier appointments under the keys
 	limits map[limit]bool                                   // what this sale has used up
-	past   map[scheduling.PatientID]incidents
+	past   map[scheduling.PatientID]*bookingrules.Incidents
 	days   map[scheduling.PatientID][]clock.Date // of the person's active visits, as far as the caps count
 }
 
@@ -75,7 +75,7 @@ type tray struct {
 func newSale(hs []*holding) *sale {
 	s := &sale{
 		tills: map[id.ID[scheduling.Schedule]]*till{}, known: map[id.ID[scheduling.Appointment]]appointmentRow{}, limits: map[limit]bool{},
-		past: map[scheduling.PatientID]incidents{}, days: map[scheduling.PatientID][]clock.Date{},
+		past: map[scheduling.PatientID]*bookingrules.Incidents{}, days: map[scheduling.PatientID][]clock.Date{},
 	}
 	first := make(map[id.ID[scheduling.Appointment]]*bid, len(hs))
 	for _, h := range hs {
@@ -168,7 +168,7 @@ func (s *sale) give(b *bid) error {
 	if err != nil {
 		return err
 	}
-	if err := suspended(b.h.Rules, s.past[b.h.Request.Patient], clock.DateOf(s.now)); err != nil {
+	if err := bookingrules.CheckPast(b.h.Rules, s.past[b.h.Request.Patient], clock.DateOf(s.now)); err != nil {
 		return err
 	}
 	if err := bookingrules.CheckCaps(b.h.Rules.Caps, t.Date, s.days[b.h.Request.Patient]); err != nil {

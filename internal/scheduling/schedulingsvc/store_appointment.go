@@ -252,36 +252,25 @@ func (s store) returnSeat(ctx context.Context, tx db.Tx, a id.ID[scheduling.Appo
 	return err
 }
 
-// incidents are a person's missed and returned visits: the days of the missed ones, the
-// days on which the others were given back, and those that were given back on their own day.
-type incidents struct {
-	missed, returned, returnedSameDay []clock.Date
-}
-
-// incidentsIn reads them; today bounds how far back they count.
-func incidentsIn(ctx context.Context, tx db.Tx, p scheduling.PatientID, today clock.Date) (incidents, error) {
-	rows, err := tx.Query(ctx, `SELECT kind, day, on_day FROM incident WHERE tenant_id = $1 AND patient_id = $2 AND day >= $3 ORDER BY day DESC LIMIT 500`, tx.Tenant(), p, today.Add(-pastDays))
-	var out incidents
-	_, err = db.Collect(rows, err, func(r db.Rows, _ *struct{}) error { return out.scan(r) })
+// incidentsIn reads what counts against a person; today bounds how far back.
+func incidentsIn(ctx context.Context, tx db.Tx, p scheduling.PatientID, today clock.Date) (out bookingrules.Incidents, err error) {
+	rows, err := tx.Query(ctx, `SELECT patient_id, kind, day, on_day FROM incident WHERE tenant_id = $1 AND patient_id = $2 AND day >= $3 ORDER BY day DESC LIMIT 500`,
+		tx.Tenant(), p, today.Add(-pastDays))
+	_, err = db.Collect(rows, err, func(r db.Rows, _ *struct{}) error {
+		return scanIncident(r, func(scheduling.PatientID) *bookingrules.Incidents { return &out })
+	})
 	return out, err
 }
 
-// scan adds a row of kind, day and the day on which it happened.
-func (p *incidents) scan(r db.Row, before ...any) error {
+// scanIncident adds a row of person, kind, day and the day on which it happened.
+func scanIncident(r db.Row, of func(scheduling.PatientID) *bookingrules.Incidents) error {
+	var who scheduling.PatientID
 	var kind string
 	var day, on clock.Date
-	if err := r.Scan(append(before, &kind, &day, &on)...); err != nil {
+	if err := r.Scan(&who, &kind, &day, &on); err != nil {
 		return err
 	}
-	switch {
-	case kind == "missed":
-		p.missed = append(p.missed, day)
-	default:
-		p.returned = append(p.returned, on)
-		if on == day {
-			p.returnedSameDay = append(p.returnedSameDay, on)
-		}
-	}
+	of(who).Add(kind == "missed", day, on)
 	return nil
 }
 

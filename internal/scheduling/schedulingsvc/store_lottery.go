@@ -16,6 +16,7 @@ import (
 	"xinglin/internal/platform/outbox"
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 	"xinglin/internal/scheduling/lottery"
 )
 
@@ -147,7 +148,7 @@ type entryOffer struct {
 	Lottery     lottery.Draw
 	Schedule    scheduleRow
 	Rules       scheduling.BookingRules
-	Past        incidents
+	Past        bookingrules.Incidents
 	Limited     bool // the person has a visit that counts against the limit
 	Wishes      int
 	WishesFound int // of them, times to come of this schedule

@@ -107,8 +107,11 @@ func explain(ctx context.Context, tx db.Tx, v *sale) error {
 		return nil
 	}
 	p := &db.Pipeline{}
-	readRivals(tx, p, v, open)
+	again := readRivals(tx, p, v, open, nil)
 	if err := tx.Send(ctx, p); err != nil {
+		return err
+	}
+	if err := again(ctx); err != nil {
 		return err
 	}
 	for _, b := range open {
@@ -125,7 +128,7 @@ func explain(ctx context.Context, tx db.Tx, v *sale) error {
 
 // refusedBy decides what is read beside the seat: the person's past and other visits.
 func refusedBy(v *sale, b *bid) error {
-	if err := suspended(b.h.Rules, v.past[b.h.Request.Patient], clock.DateOf(v.now)); err != nil {
+	if err := bookingrules.CheckPast(b.h.Rules, v.past[b.h.Request.Patient], clock.DateOf(v.now)); err != nil {
 		return err
 	}
 	return bookingrules.CheckCaps(b.h.Rules.Caps, b.h.Session.Date, v.days[b.h.Request.Patient])

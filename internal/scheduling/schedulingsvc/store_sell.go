@@ -16,6 +16,7 @@ import (
 	"xinglin/internal/platform/outbox"
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/bookingrules"
 )
 
 // isNoSeat reports a refusal that a freed seat would change.
@@ -189,17 +190,12 @@ func (v *sale) capDays() (days []clock.Date) {
 
 // incident adds a row of a person's past.
 func (v *sale) incident(r db.Rows) error {
-	var who scheduling.PatientID
-	var one incidents
-	if err := one.scan(r, &who); err != nil {
-		return err
-	}
-	past := v.past[who]
-	past.missed = append(past.missed, one.missed...)
-	past.returned = append(past.returned, one.returned...)
-	past.returnedSameDay = append(past.returnedSameDay, one.returnedSameDay...)
-	v.past[who] = past
-	return nil
+	return scanIncident(r, func(who scheduling.PatientID) *bookingrules.Incidents {
+		if v.past[who] == nil {
+			v.past[who] = &bookingrules.Incidents{}
+		}
+		return v.past[who]
+	})
 }
 
 // asksPast reports whether the rules ask for the person's missed and returned visits.

@@ -2,12 +2,12 @@ package schedulingsvc
 
 import (
 	"context"
+	"slices"
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/scheduling"
-	"xinglin/internal/scheduling/bookingrules"
 )
 
 // readSalePG reads a sale in one round trip. Persons under a cap take turns first; then
@@ -43,23 +43,16 @@ func readSalePG(ctx context.Context, tx db.Tx, v *sale, seats seatsRead) error {
 				SELECT s.id, s.taken, s.holders FROM slot s WHERE s.tenant_id = $1 AND s.schedule_id = w.schedule AND s.taken <> s.full_mask AND s.starts_at > $4
 				ORDER BY s.starts_at LIMIT w.n) AS f`, tx.Tenant(), id.Bytes(wanted), seatsWanted, v.now.UnixMicro())
 	}
-	readRivals(tx, p, v, v.all(bidOpen))
-	if len(days) > 0 {
-		p.Query(db.Each(func(r db.Rows) error {
-			var who scheduling.PatientID
-			var d clock.Date
-			err := r.Scan(&who, &d)
-			v.days[who] = append(v.days[who], d)
-			return err
-		}), `SELECT patient_id, day FROM appointment WHERE tenant_id = $1 AND day = ANY($2::int[]) AND patient_id = ANY($3::uuid[]) AND state <> 'cancelled'`,
-			tx.Tenant(), int32s(days), id.Bytes(people))
-	}
+	again := readRivals(tx, p, v, v.all(bidOpen), days)
 	if v.asksPast() {
 		p.Query(db.Each(func(r db.Rows) error { return v.incident(r) }),
 			`SELECT patient_id, kind, day, on_day FROM incident WHERE tenant_id = $1 AND patient_id = ANY($2::uuid[]) AND day >= $3`,
 			tx.Tenant(), id.Bytes(people), clock.DateOf(v.now).Add(-pastDays))
 	}
-	return tx.Send(ctx, p)
+	if err := tx.Send(ctx, p); err != nil {
+		return err
+	}
+	return again(ctx)
 }
 
 func int32s(days []clock.Date) []int32 {
@@ -103,33 +96,65 @@ func insertText(tx db.Tx, of []*bid) (text string, args []any) {
 		[]any{tx.Tenant(), tx.Now().UnixMicro(), ids, accounts, patients, slots, fees, ends, cutoffs, scopes, days, numbers, anys, phones, states}
 }
 
-// readRivals looks for the appointments under the bids' keys, and for bids whose person
-// (or phone) has its visit of the day already.
-func readRivals(tx db.Tx, p *db.Pipeline, v *sale, open []*bid) {
-	var ids, patients, accounts [][16]byte
-	var days, nth, scopes []int32
-	var phones []bool
-	for i, b := range open {
-		ids, patients, accounts = append(ids, b.h.Request.ID), append(patients, b.h.Request.Patient), append(accounts, b.h.Account)
-		days, nth = append(days, int32(b.h.Session.Date)), append(nth, int32(i))
-		scopes = append(scopes, bookingrules.Scope(b.h.Rules.Limit, b.h.Session.Schedule))
-		phones = append(phones, b.h.Rules.Limit.Per == scheduling.PerAccount)
+// readRivals adds the look for what stands in the way of bids: appointments under their
+// keys, what the persons have on the days (by the caps more than those of the bids), and
+// by the rules what the accounts have. again reads the appointments of keys that were
+// found, which is rare, when the pipeline was sent.
+func readRivals(tx db.Tx, p *db.Pipeline, v *sale, open []*bid, capped []clock.Date) (again func(ctx context.Context) error) {
+	ids, people, accounts := make([][16]byte, 0, len(open)), make([][16]byte, 0, len(open)), [][16]byte{}
+	days := slices.Clone(capped)
+	for _, b := range open {
+		ids, people, days = append(ids, b.h.Request.ID), append(people, b.h.Request.Patient), append(days, b.h.Session.Date)
+		if b.h.Rules.Limit.Per == scheduling.PerAccount {
+			accounts = append(accounts, b.h.Account)
+		}
 	}
+	slices.Sort(days)
+	days = slices.Compact(days)
+	var found [][16]byte
 	p.Query(db.Each(func(r db.Rows) error {
-		var row appointmentRow
-		err := scanAppointment(r, &row)
-		v.known[row.ID] = row
+		var a id.ID[scheduling.Appointment]
+		err := r.Scan(&a)
+		found = append(found, a)
 		return err
-	}), `SELECT `+appointmentColumns+appointmentTables+` WHERE a.tenant_id = $1 AND a.id = ANY($2::uuid[])`, tx.Tenant(), ids)
+	}), `SELECT id FROM appointment WHERE tenant_id = $1 AND id = ANY($2::uuid[])`, tx.Tenant(), ids)
 	p.Query(db.Each(func(r db.Rows) error {
-		var i int
-		err := r.Scan(&i)
-		open[i].busy = true
+		var l limit
+		var who scheduling.PatientID
+		err := r.Scan(&who, &l.day, &l.scope)
+		l.who = who
+		v.limits[l] = true
+		if _, in := slices.BinarySearch(capped, l.day); in {
+			v.days[who] = append(v.days[who], l.day)
+		}
 		return err
-	}), `SELECT w.nth FROM unnest($2::int[], $3::int[], $4::uuid[], $5::uuid[], $6::int[], $7::bool[]) AS w(nth, day, patient, account, scope, phone)
-		WHERE EXISTS (SELECT 1 FROM appointment a WHERE a.tenant_id = $1 AND a.day = w.day AND a.patient_id = w.patient AND a.scope = w.scope AND a.state <> 'cancelled')
-		OR w.phone AND EXISTS (SELECT 1 FROM appointment a WHERE a.tenant_id = $1 AND a.day = w.day AND a.account_id = w.account AND a.scope = w.scope AND a.per_account AND a.state <> 'cancelled')`,
-		tx.Tenant(), nth, days, patients, accounts, scopes, phones)
+	}), `SELECT a.patient_id, a.day, a.scope FROM unnest($2::int[]) AS d(day) CROSS JOIN unnest($3::uuid[]) AS w(person) CROSS JOIN LATERAL (
+			SELECT x.patient_id, x.day, x.scope FROM appointment x WHERE x.tenant_id = $1 AND x.day = d.day AND x.patient_id = w.person AND x.state <> 'cancelled' LIMIT 100) AS a`,
+		tx.Tenant(), int32s(days), people) // two lists against the table would be planned as a look at the whole day
+	if len(accounts) > 0 {
+		p.Query(db.Each(func(r db.Rows) error {
+			l := limit{phone: true}
+			var who scheduling.AccountID
+			err := r.Scan(&who, &l.day, &l.scope)
+			l.who = who
+			v.limits[l] = true
+			return err
+		}), `SELECT a.account_id, a.day, a.scope FROM unnest($2::int[]) AS d(day) CROSS JOIN unnest($3::uuid[]) AS w(account) CROSS JOIN LATERAL (
+				SELECT x.account_id, x.day, x.scope FROM appointment x WHERE x.tenant_id = $1 AND x.day = d.day AND x.account_id = w.account AND x.per_account
+					AND x.state <> 'cancelled' LIMIT 100) AS a`,
+			tx.Tenant(), int32s(days), accounts)
+	}
+	return func(ctx context.Context) error {
+		if len(found) == 0 {
+			return nil
+		}
+		rows, err := tx.Query(ctx, `SELECT `+appointmentColumns+appointmentTables+` WHERE a.tenant_id = $1 AND a.id = ANY($2::uuid[])`, tx.Tenant(), found)
+		all, err := db.Collect(rows, err, func(r db.Rows, row *appointmentRow) error { return scanAppointment(r, row) })
+		for _, row := range all {
+			v.known[row.ID] = row
+		}
+		return err
+	}
 }
 
 // saveTraysPG counts the seats with the commit. A seat that is taken already breaks the

@@ -19,27 +19,26 @@ const aroundMax = 1000
 // their departments and days, in one round trip. What there is not is left out.
 func (s store) sessionsAround(ctx context.Context, t scheduling.TenantID, asks []sessionAsk) (out []*session, err error) {
 	wanted, args := wantedText(t, asks)
-	around := ` FROM schedule WHERE tenant_id = $1 AND (department_id, day) IN (SELECT a.department_id, a.day FROM schedule a WHERE a.tenant_id = $1 AND a.id IN (` + wanted + `))
-		ORDER BY id IN (` + wanted + `) DESC, id LIMIT ` + strconv.Itoa(maxAsked+aroundMax)
+	text := `WITH around AS MATERIALIZED (SELECT ` + scheduleColumns + ` FROM schedule
+			WHERE tenant_id = $1 AND (department_id, day) IN (SELECT a.department_id, a.day FROM schedule a WHERE a.tenant_id = $1 AND a.id IN (` + wanted + `))
+			ORDER BY id IN (` + wanted + `) DESC LIMIT ` + strconv.Itoa(maxAsked+aroundMax) + `)
+		SELECT a.*, l.id, l.schedule_id, l.starts_at, l.ends_at, l.first, l.capacity, l.held, l.booked
+		FROM around a JOIN slot l ON l.tenant_id = $1 AND l.schedule_id = a.id WHERE l.capacity > 0 ORDER BY a.id, l.starts_at`
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		out = nil
-		byID := map[scheduleID]*session{}
-		p := &db.Pipeline{}
-		p.Query(db.Each(func(r db.Rows) error {
-			v := &session{}
-			err := scanSchedule(r, &v.scheduleRow)
-			out, byID[v.ID] = append(out, v), v
-			return err
-		}), `SELECT `+scheduleColumns+around, args...)
-		p.Query(db.Each(func(r db.Rows) error {
-			var l scheduling.Slot
-			err := scanSlot(r, &l)
-			if v := byID[l.Schedule]; v != nil {
-				v.slots = append(v.slots, l)
+		rows, err := tx.Query(ctx, text, args...)
+		_, err = db.Collect(rows, err, func(r db.Rows, _ *struct{}) error {
+			v, l := &session{}, scheduling.Slot{}
+			var held, booked int
+			err := scanSchedule(r, &v.scheduleRow, &l.ID, &l.Schedule, db.Instant(&l.StartsAt), db.Instant(&l.EndsAt), &l.First, &l.Capacity, &held, &booked)
+			if len(out) == 0 || out[len(out)-1].ID != v.ID {
+				out = append(out, v)
 			}
+			v = out[len(out)-1]
+			v.slots = append(v.slots, l)
 			return err
-		}), `SELECT `+slotColumns+` FROM slot WHERE tenant_id = $1 AND schedule_id IN (SELECT id`+around+`) AND capacity > 0 ORDER BY schedule_id, starts_at`, args...)
-		return tx.Send(ctx, p)
+		})
+		return err
 	})
 	return out, err
 }

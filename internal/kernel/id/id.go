@@ -7,6 +7,7 @@ package id
 import (
 	"crypto/rand"
 	"database/sql/driver"
+	"encoding/base32"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -93,6 +94,12 @@ func Must[T any](s string) ID[T] {
 // As changes the noun. It is for adapters between two contexts' nouns of the same
 // thing (the payment of an appointment carries the appointment's id).
 func As[To, From any](v ID[From]) ID[To] { return ID[To](v) }
+
+var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+
+// Tail is the last 40 bits in eight letters and figures that people can read out
+// (Crockford's base 32): business numbers end with it.
+func (v ID[T]) Tail() string { return crockford.EncodeToString(v[11:]) }
 
 // String is the canonical form.
 func (v ID[T]) String() string {

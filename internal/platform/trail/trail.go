@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/id"
@@ -50,8 +51,8 @@ type Part struct {
 	Number string     `json:"number"`
 }
 
-// shorten leaves out what follows from the id: an item of the act's own id, and the trace
-// of a request whose key it is.
+// shorten leaves out what follows from the id: an item of the act's own id, the trace of
+// a request whose key it is, and the end of its business number.
 func (p *Part) shorten() {
 	if p.Object == p.ID.String() {
 		p.Object = ""
@@ -59,6 +60,7 @@ func (p *Part) shorten() {
 	if p.Trace == obs.TraceOf(p.ID) {
 		p.Trace = ""
 	}
+	p.Number = strings.TrimSuffix(p.Number, p.ID.Tail())
 }
 
 func (p *Part) restore() {
@@ -67,6 +69,9 @@ func (p *Part) restore() {
 	}
 	if p.Trace == "" {
 		p.Trace = obs.TraceOf(p.ID)
+	}
+	if strings.HasSuffix(p.Number, "-") {
+		p.Number += p.ID.Tail()
 	}
 }
 

@@ -1,7 +1,6 @@
 package bookingrules
 
 import (
-	"encoding/base32"
 	"fmt"
 	"math/bits"
 
@@ -48,11 +47,9 @@ func BitOf(seat int) int64 { return 1 << seat }
 // NumberOf is the number within the session of a slot's seat.
 func NumberOf(first, seat int) int { return first + seat }
 
-var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
-
 // RegNo is the registration number for people: the day of the visit and 40 bits of the
 // appointment's random part. The store keeps it unique.
 func RegNo(a id.ID[scheduling.Appointment], day clock.Date) string {
 	y, m, d := day.Parts()
-	return fmt.Sprintf("REG-%02d%02d%02d-%s", y%100, int(m), d, crockford.EncodeToString(a[11:]))
+	return fmt.Sprintf("REG-%02d%02d%02d-%s", y%100, int(m), d, a.Tail())
 }

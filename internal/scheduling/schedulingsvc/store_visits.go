@@ -56,8 +56,12 @@ func comingVisits(ctx context.Context, tx db.Tx, q visitQuery) ([]appointmentRow
 	for n := range people {
 		args = append(args, q.People[min(n, len(q.People)-1)])
 	}
-	rows, err := tx.Query(ctx, `SELECT `+appointmentColumns+appointmentTables+` WHERE a.tenant_id = $1 AND a.day IN (`+db.In(6, days)+`) AND a.patient_id IN (`+db.In(6+days, people)+`)
-		AND a.state <> 'cancelled' AND a.account_id = $2 AND ($3 = '' OR a.state = $3) AND (a.day, a.id) < ($4, $5)`, args...)
+	found := appointmentTables + ` WHERE a.tenant_id = $1 AND a.day IN (` + db.In(6, days) + `) AND a.patient_id IN (` + db.In(6+days, people) + `) AND a.state <> 'cancelled'`
+	if tx.Engine() == db.Postgres { // which would plan the two lists as a look at all visits of the days
+		found = ` FROM unnest(ARRAY[` + db.In(6, days) + `]::int[]) AS d(day) CROSS JOIN (SELECT DISTINCT p FROM unnest(ARRAY[` + db.In(6+days, people) + `]::uuid[]) AS p) AS w(person)
+			CROSS JOIN LATERAL (SELECT * FROM appointment x WHERE x.tenant_id = $1 AND x.day = d.day AND x.patient_id = w.person AND x.state <> 'cancelled' LIMIT 100) AS a` + appointmentPlan + ` WHERE TRUE`
+	}
+	rows, err := tx.Query(ctx, `SELECT `+appointmentColumns+found+` AND a.account_id = $2 AND ($3 = '' OR a.state = $3) AND (a.day, a.id) < ($4, $5)`, args...)
 	return db.Collect(rows, err, func(r db.Rows, v *appointmentRow) error { return scanAppointment(r, v) })
 }
 

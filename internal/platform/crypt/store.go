@@ -129,10 +129,13 @@ func (r *Ring) personRows(ctx context.Context, tenant id.ID[auth.Tenant], person
 	for _, p := range persons {
 		args = append(args, p)
 	}
+	for n := len(persons); n&(n-1) != 0; n++ { // few texts, which are prepared once
+		args = append(args, persons[0])
+	}
 	err = r.read(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
 		out = out[:0]
 		rows, err := tx.Query(ctx, `SELECT id, person_id, generation, algorithm, wrapped, destroyed_at IS NOT NULL FROM person_key
-WHERE tenant_id = $1 AND person_id IN (`+db.In(2, len(persons))+`) ORDER BY person_id, generation`, args...)
+WHERE tenant_id = $1 AND person_id IN (`+db.In(2, len(args)-1)+`) ORDER BY person_id, generation`, args...)
 		if err != nil {
 			return err
 		}

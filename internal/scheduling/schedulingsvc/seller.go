@@ -49,7 +49,7 @@ func (c *combined) hold(ctx context.Context, t scheduling.TenantID, h *holding) 
 		}
 	}
 	v, err := c.combine.Do(ctx, t, writerOf(h), h)
-	if errors.Is(err, scheduling.ErrFull) || errors.Is(err, scheduling.ErrSlotTaken) {
+	if isNoSeat(err) {
 		c.marks.set(ctx, key)
 	}
 	return v.row, v.hit, err

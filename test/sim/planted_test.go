@@ -28,8 +28,8 @@ var plants = []plant{
 		name: "the watermark before the key",
 		changes: []change{{
 			svc + "marks.go",
-			"	case v.tails[tailOf(h.Request.ID)]:\n		return markKnown\n	case v.sold, !h.Request.Any && v.full[h.Request.Slot]:\n		return markSold\n",
-			"	case v.sold, !h.Request.Any && v.full[h.Request.Slot]:\n		return markSold\n	case v.tails[tailOf(h.Request.ID)]:\n		return markKnown\n",
+			"	case v.tails[bookingrules.TailOf(h.Request.ID)]:\n		return markKnown\n	case v.sold, !h.Request.Any && v.full[h.Request.Slot]:\n		return markSold\n",
+			"	case v.sold, !h.Request.Any && v.full[h.Request.Slot]:\n		return markSold\n	case v.tails[bookingrules.TailOf(h.Request.ID)]:\n		return markKnown\n",
 		}},
 		args:  []string{"--processes", "1", "--seed", "8", "--people", "250", "--duration", "3s"},
 		finds: "one key is one appointment",

@@ -37,13 +37,17 @@ var sixDigits = regexp.MustCompile(`(?:^|[^0-9])([0-9]{6})(?:[^0-9]|$)`)
 
 const textTime = 30 * time.Second
 
-// code waits for the newest six digits that a phone got after it had n texts with digits.
-func (s *site) code(ctx context.Context, phone string, n int) (string, error) {
+// code waits for the newest six digits that a phone got after it had n texts with digits,
+// and that were not tried: several may ask for codes to one phone.
+func (s *site) code(ctx context.Context, phone string, n int, tried map[string]bool) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, textTime)
 	defer cancel()
 	for {
-		if all := s.codes(phone); len(all) > n {
-			return all[0], nil
+		all := s.codes(phone)
+		for _, c := range all[:max(len(all)-n, 0)] {
+			if !tried[c] {
+				return c, nil
+			}
 		}
 		if err := wait(ctx, 5*time.Millisecond); err != nil {
 			return "", fmt.Errorf("no text message with a code: %w", err)
@@ -71,7 +75,7 @@ func (r *run) join(ctx context.Context, a *account) error {
 	if _, err := r.wire.must(ctx, call{base: base, method: http.MethodPost, path: "/auth/codes", who: a, body: map[string]any{"phone": a.phone}}, &challenge); err != nil {
 		return err
 	}
-	code, err := r.site.code(ctx, a.phone, had)
+	code, err := r.site.code(ctx, a.phone, had, nil)
 	if err != nil {
 		return err
 	}
@@ -127,14 +131,15 @@ func (r *run) share(ctx context.Context, a, with *account) error {
 	var mine struct {
 		ID string `json:"id"`
 	}
+	tried := map[string]bool{}
 	for {
-		code, err := r.site.code(ctx, file, had)
+		code, err := r.site.code(ctx, file, had, tried)
 		if err != nil {
 			return err
 		}
 		_, err = r.wire.must(ctx, call{base: base, method: http.MethodPost, path: "/patients/claims/" + claim.ID + "/proof", who: a, body: map[string]any{"code": code}}, &mine)
 		if no := (*refusal)(nil); errors.As(err, &no) && no.code == "patient.proof_wrong" {
-			had++ // the answer to a first claim was lost: that one's code came before ours
+			tried[code] = true // it was another claim's: of somebody else, or of ours whose answer was lost
 			continue
 		}
 		if err != nil {

@@ -29,6 +29,7 @@ type run struct {
 	wire   *wire
 	record *record
 	begin  time.Time // the doors open
+	killed time.Time // the last serve process, by the monotonic clock
 
 	mu    sync.Mutex
 	keys  map[int]string // of wishes that are repeated after the sell-out: key by wish

@@ -18,7 +18,7 @@ type sale struct {
 	bids   []*bid
 	tills  map[id.ID[scheduling.Schedule]]*till
 	known  map[id.ID[scheduling.Appointment]]appointmentRow // earlier appointments under the keys
-	limits map[limit]bool                                   // what this sale has used up
+	limits map[limit]bool                                   // what was used up before, and by this sale
 	past   map[scheduling.PatientID]*bookingrules.Incidents
 	days   map[scheduling.PatientID][]clock.Date // of the person's active visits, as far as the caps count
 }
@@ -38,7 +38,6 @@ type bid struct {
 	tray  *tray
 	bit   int64
 	row   appointmentRow
-	busy  bool // the person's day was taken before
 	state bidState
 	err   error // of a refused one
 }
@@ -114,7 +113,7 @@ func (s *sale) decide() {
 			return
 		}
 		b.state = bidSold
-		for _, l := range b.uses() {
+		for _, l := range s.uses(b) {
 			s.limits[l] = true
 		}
 	})
@@ -130,7 +129,7 @@ func (s *sale) hindered(b *bid) bool {
 	case again:
 		b.row = row
 		b.refuse(scheduling.ErrKeyReused.New())
-	case b.busy || slices.ContainsFunc(b.uses(), func(l limit) bool { return s.limits[l] }):
+	case slices.ContainsFunc(s.uses(b), func(l limit) bool { return s.limits[l] }):
 		b.refuse(scheduling.ErrLimitReached.New())
 	default:
 		return false
@@ -140,14 +139,24 @@ func (s *sale) hindered(b *bid) bool {
 
 func (b *bid) refuse(err error) { b.state, b.err = bidRefused, err }
 
-// uses are the limits that an appointment of the bid uses up.
-func (b *bid) uses() []limit {
-	l := limit{day: b.h.Session.Date, scope: bookingrules.Scope(b.h.Rules.Limit, b.h.Session.Schedule), who: b.h.Request.Patient}
-	if b.h.Rules.Limit.Per != scheduling.PerAccount {
+// uses are the limits that an appointment of the bid uses up, by the plan under the lock:
+// the kept one may have had another department.
+func (s *sale) uses(b *bid) []limit {
+	v := b.h.Session.Schedule
+	if t := s.tills[v.ID]; t != nil {
+		v = t.Schedule
+	}
+	return usesOf(b.h.Rules.Limit, v, b.h.Request.Patient, b.h.Account)
+}
+
+// usesOf are the limits that a visit of the session uses up.
+func usesOf(by scheduling.LimitScope, v scheduling.Schedule, p scheduling.PatientID, a scheduling.AccountID) []limit {
+	l := limit{day: v.Date, scope: bookingrules.Scope(by, v), who: p}
+	if by.Per != scheduling.PerAccount {
 		return []limit{l}
 	}
 	phone := l
-	phone.who, phone.phone = b.h.Account, true
+	phone.who, phone.phone = a, true
 	return []limit{l, phone}
 }
 

@@ -135,6 +135,56 @@ func TestPlanMoved(t *testing.T) {
 	})
 }
 
+// TestCapInBatch: an earlier visit counts once for a person who is in a batch twice.
+func TestCapInBatch(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		w.rota(0, 4, 120)
+		w.rules(func(r *scheduling.BookingRules) { r.Caps = []scheduling.Cap{{Days: 7, Max: 2}} })
+		p, v := w.person()
+		w.hold(p, w.ask(v, w.on("2026-03-04").ID))
+		got := w.sell(w.batchOf(w.ask(v, w.on("2026-03-05").ID), w.ask(v, w.on("2026-03-06").ID)))
+		if got[0].Err != nil {
+			t.Errorf("the second of two: %v", got[0].Err)
+		}
+		want(t, got[1].Err, scheduling.ErrCapReached)
+		w.sound()
+	})
+}
+
+// TestDepartmentMoved: the session moved to another department after the process kept it:
+// the visit that the person has there counts.
+func TestDepartmentMoved(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		rule := w.rota(0, 4, 120)
+		sch := w.on("2026-03-04").ID
+		p, v := w.person()
+		hs := w.batchOf(w.ask(v, sch))
+		_, other, doctor := w.dir.doctor("本部", "呼吸科", "李四", "110310000000002")
+		there := rule
+		there.ID, there.Version = id.ID[scheduling.RotaRule]{}, 0
+		there.Duty.Department, there.Duty.Practitioner = other, doctor
+		if _, err := w.s.createRota(w.as(w.operator), there); err != nil {
+			t.Fatal(err)
+		}
+		rule.Duty.Department = other
+		if _, err := w.s.updateRota(w.as(w.operator), rule); err != nil {
+			t.Fatal(err)
+		}
+		w.due()
+		all, err := w.s.Schedules(t.Context(), w.tenant, scheduling.ScheduleQuery{Practitioner: doctor, From: day("2026-03-04"), To: day("2026-03-04")})
+		if err != nil || len(all) != 1 {
+			t.Fatal(all, err)
+		}
+		w.hold(p, w.ask(v, all[0].ID))
+		out, err := w.s.store.sell(t.Context(), w.tenant, hs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, out[0].Err, scheduling.ErrLimitReached)
+		w.sound()
+	})
+}
+
 // TestSoldOutRetry: after the sell-out the mark answers; a booked patient who asks again
 // gets the booking, a used key with other content a conflict, and a freed seat is sold at once.
 func TestSoldOutRetry(t *testing.T) {

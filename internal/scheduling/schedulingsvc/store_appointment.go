@@ -274,14 +274,19 @@ func scanIncident(r db.Row, of func(scheduling.PatientID) *bookingrules.Incident
 	return nil
 }
 
-// limited reports whether the person, or by the rules the account, has a visit that counts
-// against the limit.
-func limited(ctx context.Context, tx db.Tx, l scheduling.LimitScope, v scheduleRow, p scheduling.PatientID, a scheduling.AccountID) (bool, error) {
-	var n int
-	err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM appointment WHERE tenant_id = $1 AND day = $2 AND patient_id = $3 AND scope = $4 AND state <> 'cancelled'
-			UNION ALL SELECT 1 AS one FROM appointment WHERE tenant_id = $1 AND day = $2 AND account_id = $5 AND scope = $4 AND per_account AND $6 AND state <> 'cancelled') AS found`,
-		tx.Tenant(), v.Date, p, bookingrules.Scope(l, v.Schedule), a, l.Per == scheduling.PerAccount).Scan(&n)
-	return n > 0, err
+// limited reports whether a person has a visit that counts against one of the limits.
+func limited(ctx context.Context, tx db.Tx, uses []limit) (bool, error) {
+	for _, l := range uses {
+		text := `SELECT COUNT(*) FROM appointment WHERE tenant_id = $1 AND day = $2 AND patient_id = $3 AND scope = $4 AND state <> 'cancelled'`
+		if l.phone {
+			text = `SELECT COUNT(*) FROM appointment WHERE tenant_id = $1 AND day = $2 AND account_id = $3 AND scope = $4 AND per_account AND state <> 'cancelled'`
+		}
+		var n int
+		if err := tx.QueryRow(ctx, text, tx.Tenant(), l.day, id.ID[id.Any](l.who), l.scope).Scan(&n); err != nil || n > 0 {
+			return n > 0, err
+		}
+	}
+	return false, nil
 }
 
 // fileVisit keeps a visit that will not be found among those to come, for its account's list.

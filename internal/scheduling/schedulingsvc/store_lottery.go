@@ -200,7 +200,7 @@ func (o *entryOffer) look(ctx context.Context, tx db.Tx, r lottery.EntryRequest,
 	}
 	sch := o.Schedule
 	var err error
-	o.Limited, err = limited(ctx, tx, o.Rules.Limit, sch, r.Patient, account)
+	o.Limited, err = limited(ctx, tx, usesOf(o.Rules.Limit, sch.Schedule, r.Patient, account))
 	return err
 }
 

@@ -1,6 +1,7 @@
 package schedulingsvc
 
 import (
+	"bytes"
 	"context"
 	"slices"
 
@@ -111,6 +112,8 @@ func readRivals(tx db.Tx, p *db.Pipeline, v *sale, open []*bid, capped []clock.D
 	}
 	slices.Sort(days)
 	days = slices.Compact(days)
+	slices.SortFunc(people, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+	people = slices.Compact(people) // else what somebody has would count for each of the own bids
 	var found [][16]byte
 	p.Query(db.Each(func(r db.Rows) error {
 		var a id.ID[scheduling.Appointment]

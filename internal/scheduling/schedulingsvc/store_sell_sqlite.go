@@ -76,7 +76,8 @@ func decideSQLite(ctx context.Context, tx db.Tx, v *sale, b *bid) error {
 	case !errors.Is(err, scheduling.ErrNotFound):
 		return err
 	default:
-		if b.busy, err = limited(ctx, tx, b.h.Rules.Limit, b.h.Session.scheduleRow, b.h.Request.Patient, b.h.Account); err != nil {
+		uses := v.uses(b)
+		if v.limits[uses[0]], err = limited(ctx, tx, uses); err != nil {
 			return err
 		}
 	}

@@ -131,23 +131,19 @@ func (store) labels(ctx context.Context, d *db.DB, tenant directory.TenantID, ps
 	return out, err
 }
 
-// askLabels adds the question for some names. The number of arguments is a power of two,
-// the last one repeated, so that few texts are prepared.
+// askLabels adds the question for some names.
 func askLabels[T any](p *db.Pipeline, tenant directory.TenantID, statement string, ids []id.ID[T], into map[id.ID[T]]directory.Label) {
 	if len(ids) == 0 {
 		return
 	}
-	args := []any{tenant}
-	for n := 0; n < len(ids) || n&(n-1) != 0; n++ {
-		args = append(args, ids[min(n, len(ids)-1)])
-	}
+	list, args := db.Few([]any{tenant}, ids)
 	p.Query(db.Each(func(r db.Rows) error {
 		var k id.ID[T]
 		var l directory.Label
 		err := r.Scan(&k, &l.Name, &l.NameEN, &l.Title, &l.Location)
 		into[k] = l
 		return err
-	}), statement+db.In(2, len(args)-1)+`)`, args...)
+	}), statement+list+`)`, args...)
 }
 
 // set tells SQL whether an optional filter is there, in a type that both engines infer.

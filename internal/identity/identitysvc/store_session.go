@@ -109,18 +109,16 @@ func (s store) sessionsOf(now func() time.Time) batch.Work[identity.TenantID, to
 }
 
 func sessionsIn(ctx context.Context, tx db.Tx, asks []tokenAsk, now time.Time) (map[tokenAsk]liveSession, error) {
-	args := []any{tx.Tenant(), now.UnixMicro()}
-	for _, a := range asks {
-		args = append(args, a.hash[:])
+	hashes := make([][]byte, len(asks))
+	for i := range asks {
+		hashes[i] = asks[i].hash[:]
 	}
-	for n := len(asks); n&(n-1) != 0; n++ { // few texts
-		args = append(args, asks[0].hash[:])
-	}
+	list, args := db.Few([]any{tx.Tenant(), now.UnixMicro()}, hashes)
 	rows, err := tx.Query(ctx, `SELECT k.hash, k.kind, s.id, s.account_id, a.kind, s.factors, s.last_seen_at, s.expires_at, k.expires_at
 		FROM token k
 		JOIN session s ON s.tenant_id = k.tenant_id AND s.id = k.session_id
 		JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
-		WHERE k.tenant_id = $1 AND k.hash IN (`+db.In(3, len(args)-2)+`) AND k.used_at IS NULL AND k.expires_at > $2
+		WHERE k.tenant_id = $1 AND k.hash IN (`+list+`) AND k.used_at IS NULL AND k.expires_at > $2
 			AND s.ended_at IS NULL AND s.expires_at > $2 AND s.idle_at > $2 AND a.state = 'active'`, args...)
 	type line struct {
 		ask tokenAsk

@@ -99,20 +99,17 @@ func (s store) linked(ctx context.Context, t patient.TenantID, a accountID, p pa
 // linkedMany is linked for many at once; what is not linked is left out. An account has
 // few links, so all of its links are read.
 func (s store) linkedMany(ctx context.Context, t patient.TenantID, asks []linkAsk) (found map[linkAsk]linked, err error) {
-	args := []any{t}
+	accounts := make([]accountID, len(asks))
 	wanted := make(map[linkAsk]bool, len(asks))
-	for _, a := range asks {
-		args = append(args, a.account)
-		wanted[a] = true
+	for i, a := range asks {
+		accounts[i], wanted[a] = a.account, true
 	}
-	for n := len(asks); n&(n-1) != 0; n++ { // few texts
-		args = append(args, asks[0].account)
-	}
+	list, args := db.Few([]any{t}, accounts)
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		found = make(map[linkAsk]linked, len(asks))
 		rows, err := tx.Query(ctx, `SELECT `+columns+`, l.relationship, l.account_id FROM link l
 			JOIN patient p ON p.tenant_id = l.tenant_id AND p.id = l.patient_id
-			WHERE l.tenant_id = $1 AND l.account_id IN (`+db.In(2, len(args)-1)+`) AND l.state = 'active' AND p.shredded_at IS NULL`, args...)
+			WHERE l.tenant_id = $1 AND l.account_id IN (`+list+`) AND l.state = 'active' AND p.shredded_at IS NULL`, args...)
 		if err != nil {
 			return err
 		}

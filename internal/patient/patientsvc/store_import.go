@@ -25,14 +25,14 @@ func (s store) onFile(ctx context.Context, t patient.TenantID, round []incoming)
 	}
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		f = filed{external: map[string]patient.ID{}, document: map[string]patient.ID{}, persons: map[patient.ID]found{}}
-		list, args := few([]any{t}, external)
+		list, args := db.Few([]any{t}, external)
 		err := eachIndex(ctx, tx, f.external, "", `SELECT patient_id, value_index, value_index_next FROM identifier WHERE tenant_id = $1
 			AND (value_index IN (`+list+`) OR value_index_next IN (`+list+`))`, args)
 		if err != nil {
 			return err
 		}
 		for dt, ix := range documents {
-			list, args := few([]any{t, dt}, ix)
+			list, args := db.Few([]any{t, dt}, ix)
 			err := eachIndex(ctx, tx, f.document, string(dt), `SELECT id, number_index, number_index_next FROM patient WHERE tenant_id = $1 AND document_type = $2
 				AND shredded_at IS NULL AND (number_index IN (`+list+`) OR number_index_next IN (`+list+`))`, args)
 			if err != nil {
@@ -42,17 +42,6 @@ func (s store) onFile(ctx context.Context, t patient.TenantID, round []incoming)
 		return readFound(ctx, tx, f)
 	})
 	return f, err
-}
-
-// few adds the values to the arguments and writes their placeholders. The number is a
-// power of two, the last one repeated, so that few texts are prepared.
-func few(args []any, values [][]byte) (list string, all []any) {
-	from := len(args) + 1
-	n := 0
-	for ; n < len(values) || n&(n-1) != 0; n++ {
-		args = append(args, values[min(n, len(values)-1)])
-	}
-	return db.In(from, n), args
 }
 
 // eachIndex reads person and both indexes into a map.
@@ -76,25 +65,22 @@ func eachIndex(ctx context.Context, tx db.Tx, into map[string]patient.ID, prefix
 }
 
 func readFound(ctx context.Context, tx db.Tx, f filed) error {
-	var keys [][]byte
+	var ids []patient.ID
 	for _, m := range []map[string]patient.ID{f.external, f.document} {
 		for _, p := range m {
 			if _, ok := f.persons[p]; !ok {
 				f.persons[p] = found{}
-				keys = append(keys, p[:])
+				ids = append(ids, p)
 			}
 		}
 	}
-	if len(keys) == 0 {
+	if len(ids) == 0 {
 		return nil
 	}
-	args := []any{tx.Tenant()}
-	for n := 0; n < len(keys) || n&(n-1) != 0; n++ {
-		args = append(args, patient.ID(keys[min(n, len(keys)-1)]))
-	}
+	list, args := db.Few([]any{tx.Tenant()}, ids)
 	rows, err := tx.Query(ctx, `SELECT `+columns+`, f.sealed, EXISTS (SELECT 1 FROM link l WHERE l.tenant_id = p.tenant_id AND l.patient_id = p.id)
 		FROM patient p LEFT JOIN profile f ON f.tenant_id = p.tenant_id AND f.patient_id = p.id
-		WHERE p.tenant_id = $1 AND p.shredded_at IS NULL AND p.id IN (`+db.In(2, len(args)-1)+`)`, args...)
+		WHERE p.tenant_id = $1 AND p.shredded_at IS NULL AND p.id IN (`+list+`)`, args...)
 	if err != nil {
 		return err
 	}

@@ -125,17 +125,11 @@ WHERE tenant_id = $1 AND id = $2 AND uses + $3 <= $4`, tenant, kid, n, r.limit)
 
 // personRows reads all generations of at most warmBatch persons.
 func (r *Ring) personRows(ctx context.Context, tenant id.ID[auth.Tenant], persons []id.ID[id.Any]) (out []row, err error) {
-	args := []any{tenant}
-	for _, p := range persons {
-		args = append(args, p)
-	}
-	for n := len(persons); n&(n-1) != 0; n++ { // few texts, which are prepared once
-		args = append(args, persons[0])
-	}
+	list, args := db.Few([]any{tenant}, persons)
 	err = r.read(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
 		out = out[:0]
 		rows, err := tx.Query(ctx, `SELECT id, person_id, generation, algorithm, wrapped, destroyed_at IS NOT NULL FROM person_key
-WHERE tenant_id = $1 AND person_id IN (`+db.In(2, len(args)-1)+`) ORDER BY person_id, generation`, args...)
+WHERE tenant_id = $1 AND person_id IN (`+list+`) ORDER BY person_id, generation`, args...)
 		if err != nil {
 			return err
 		}

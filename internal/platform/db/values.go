@@ -85,6 +85,16 @@ func In(from, n int) string {
 	return b.String()
 }
 
+// Few adds values to the arguments and writes their placeholders for an IN list. Their
+// number becomes a power of two, the last one repeated, so that few texts are prepared.
+func Few[T any](args []any, values []T) (list string, all []any) {
+	from, n := len(args)+1, 0
+	for ; n < len(values) || n&(n-1) != 0; n++ {
+		args = append(args, values[min(n, len(values)-1)])
+	}
+	return In(from, n), args
+}
+
 // Collect reads a bounded result into a slice that is never nil; err is Query's own.
 func Collect[T any](rows Rows, err error, scan func(Rows, *T) error) ([]T, error) {
 	if err != nil {

@@ -55,12 +55,9 @@ func wantedText(t scheduling.TenantID, asks []sessionAsk) (text string, args []a
 		}
 	}
 	args = []any{t}
-	list := func(ids []any) string {
-		for len(ids)&(len(ids)-1) != 0 {
-			ids = append(ids, ids[0])
-		}
-		args = append(args, ids...)
-		return db.In(len(args)-len(ids)+1, len(ids))
+	list := func(ids []any) (text string) {
+		text, args = db.Few(args, ids)
+		return text
 	}
 	var parts []string
 	if len(schedules) > 0 {

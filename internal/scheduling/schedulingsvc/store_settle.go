@@ -140,16 +140,10 @@ func (s store) retake(ctx context.Context, tx db.Tx, v *appointmentRow) (bool, e
 // sessions: the order of the locks.
 func (s store) stillHeld(ctx context.Context, t scheduling.TenantID, as []id.ID[scheduling.Appointment]) (out []id.ID[scheduling.Appointment], err error) {
 	for some := range slices.Chunk(as, maxBatch) {
-		args := []any{t}
-		for _, a := range some {
-			args = append(args, a)
-		}
-		for len(args)&(len(args)-1) != 0 { // few texts
-			args = append(args, some[0])
-		}
+		list, args := db.Few([]any{t}, some)
 		err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 			rows, err := tx.Query(ctx, `SELECT a.id FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
-				WHERE a.tenant_id = $1 AND a.state = 'pending' AND a.id IN (`+db.In(2, len(args)-1)+`) ORDER BY s.schedule_id, a.id`, args...)
+				WHERE a.tenant_id = $1 AND a.state = 'pending' AND a.id IN (`+list+`) ORDER BY s.schedule_id, a.id`, args...)
 			found, err := db.Collect(rows, err, func(r db.Rows, a *id.ID[scheduling.Appointment]) error { return r.Scan(a) })
 			out = append(out, found...)
 			return err
@@ -165,15 +159,9 @@ func (s store) stillHeld(ctx context.Context, t scheduling.TenantID, as []id.ID[
 func lockSessionsOf(ctx context.Context, tx db.Tx, as []id.ID[scheduling.Appointment]) error {
 	var of []scheduleID
 	for some := range slices.Chunk(as, maxBatch) {
-		args := []any{tx.Tenant()}
-		for _, a := range some {
-			args = append(args, a)
-		}
-		for len(args)&(len(args)-1) != 0 { // few texts
-			args = append(args, some[0])
-		}
+		list, args := db.Few([]any{tx.Tenant()}, some)
 		rows, err := tx.Query(ctx, `SELECT DISTINCT s.schedule_id FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
-			WHERE a.tenant_id = $1 AND a.id IN (`+db.In(2, len(args)-1)+`)`, args...)
+			WHERE a.tenant_id = $1 AND a.id IN (`+list+`)`, args...)
 		found, err := db.Collect(rows, err, func(r db.Rows, v *scheduleID) error { return r.Scan(v) })
 		if err != nil {
 			return err

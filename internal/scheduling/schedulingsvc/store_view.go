@@ -20,26 +20,12 @@ type scheduleID = id.ID[scheduling.Schedule]
 // maxAsked is how many sessions one statement names.
 const maxAsked = 512
 
-// asked are the arguments of a statement about sessions. Their number is a power of
-// two, the last one repeated, so that few texts are prepared.
-func asked(t scheduling.TenantID, ids []scheduleID) (list string, args []any) {
-	n := 1
-	for n < len(ids) {
-		n *= 2
-	}
-	args = append(make([]any, 0, n+1), t)
-	for i := range n {
-		args = append(args, ids[min(i, len(ids)-1)])
-	}
-	return db.In(2, n), args
-}
-
 // counts reads the seats of at most maxAsked schedules, slot by slot.
 func (s store) counts(ctx context.Context, t scheduling.TenantID, ids []scheduleID) (out []seatview.Count, err error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	list, args := asked(t, ids)
+	list, args := db.Few([]any{t}, ids)
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		out = nil
 		rows, err := tx.Query(ctx, `SELECT s.id, s.version, l.id, l.version, l.capacity, l.held + l.booked
@@ -78,7 +64,7 @@ func (s store) versions(ctx context.Context, t scheduling.TenantID, ids []schedu
 	if len(ids) == 0 {
 		return out, nil
 	}
-	list, args := asked(t, ids)
+	list, args := db.Few([]any{t}, ids)
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT s.id, s.version + CAST(SUM(l.version) AS BIGINT)
 			FROM schedule s JOIN slot l ON l.tenant_id = s.tenant_id AND l.schedule_id = s.id
@@ -114,7 +100,7 @@ func (s store) seatsOf(ctx context.Context, t scheduling.TenantID, ids []schedul
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	list, args := asked(t, ids)
+	list, args := db.Few([]any{t}, ids)
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT `+viewColumns+` WHERE s.tenant_id = $1 AND s.id IN (`+list+`)`+viewGroup, args...)
 		out, err = db.Collect(rows, err, scanSeats)

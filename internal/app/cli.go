@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -262,36 +263,46 @@ func importInto(ctx context.Context, where config.Where, tenantCode string, f io
 }
 
 // importThrough hands the file to the process that serves the folder.
-func importThrough(ctx context.Context, dir, tenantCode string, f io.Reader, dryRun bool) (rep scheduling.ImportReport, err error) {
+func importThrough(ctx context.Context, dir, tenantCode string, f io.Reader, dryRun bool) (scheduling.ImportReport, error) {
+	ctx, cancel := context.WithTimeout(ctx, importTime)
+	defer cancel()
+	var a importAnswer
+	q := url.Values{"tenant": {tenantCode}, "user": {OSUser()}, "dry_run": {fmt.Sprint(dryRun)}}
+	err := askDoor(ctx, dir, "/cli/import/rota?"+q.Encode(), "", f, 8<<20, &a)
+	if err == nil && a.Code != "" {
+		err = fmt.Errorf("%s: %s", a.Code, a.Title)
+	}
+	return a.Report, err
+}
+
+// askDoor asks the process that serves a folder, at its private door, and reads at most
+// limit bytes of its answer. Code: process.dir_taken when it cannot be asked.
+func askDoor(ctx context.Context, dir, path, contentType string, body io.Reader, limit int64, answer any) error {
 	b, err := os.ReadFile(filepath.Join(dir, "cli.json"))
 	if err != nil {
-		return rep, process.ErrDirTaken.Wrap(err)
+		return process.ErrDirTaken.Wrap(err)
 	}
 	var d door
 	if err := json.Unmarshal(b, &d); err != nil {
-		return rep, process.ErrDirTaken.Wrap(err)
+		return process.ErrDirTaken.Wrap(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, importTime)
-	defer cancel()
-	url := fmt.Sprintf("http://%s/cli/import/rota?tenant=%s&user=%s&dry_run=%t", d.Address, tenantCode, OSUser(), dryRun)
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, f)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+d.Address+path, body)
 	if err != nil {
-		return rep, err
+		return err
 	}
 	r.Header.Set("Authorization", "Bearer "+d.Token)
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
+	}
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return rep, process.ErrDirTaken.Wrap(err)
+		return process.ErrDirTaken.Wrap(err)
 	}
 	defer res.Body.Close()
-	var a importAnswer
-	if err := json.NewDecoder(io.LimitReader(res.Body, 8<<20)).Decode(&a); err != nil || res.StatusCode != http.StatusOK {
-		return rep, process.ErrDirTaken.Because("the serving process answered %s", res.Status)
+	if err := json.NewDecoder(io.LimitReader(res.Body, limit)).Decode(answer); err != nil || res.StatusCode != http.StatusOK {
+		return process.ErrDirTaken.Because("the serving process answered %s", res.Status)
 	}
-	if a.Code != "" {
-		return a.Report, fmt.Errorf("%s: %s", a.Code, a.Title)
-	}
-	return a.Report, nil
+	return nil
 }
 
 // printReport says what a file holds, what it changes and which rows are bad.

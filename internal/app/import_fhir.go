@@ -178,41 +178,20 @@ func (p *Process) importFHIRDoor(w http.ResponseWriter, r *http.Request) {
 }
 
 // importFHIRThrough hands the files to the process that serves the folder.
-func importFHIRThrough(ctx context.Context, dir string, in FHIRImport, bar *progress) (rep interop.Report, err error) {
-	b, err := os.ReadFile(filepath.Join(dir, "cli.json"))
-	if err != nil {
-		return rep, process.ErrDirTaken.Wrap(err)
-	}
-	var d door
-	if err := json.Unmarshal(b, &d); err != nil {
-		return rep, process.ErrDirTaken.Wrap(err)
-	}
+func importFHIRThrough(ctx context.Context, dir string, in FHIRImport, bar *progress) (interop.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, fhirTime)
 	defer cancel()
 	body, to := io.Pipe()
 	defer body.Close()
 	parts := multipart.NewWriter(to)
 	go func() { to.CloseWithError(sendFiles(parts, &fileList{names: in.Files, bar: bar})) }()
-	q := url.Values{"tenant": {in.Tenant}, "user": {OSUser()}, "dry_run": {fmt.Sprint(in.DryRun)}}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+d.Address+"/cli/import/fhir?"+q.Encode(), body)
-	if err != nil {
-		return rep, err
-	}
-	r.Header.Set("Authorization", "Bearer "+d.Token)
-	r.Header.Set("Content-Type", parts.FormDataContentType())
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return rep, process.ErrDirTaken.Wrap(err)
-	}
-	defer res.Body.Close()
 	var a fhirReply
-	if err := json.NewDecoder(io.LimitReader(res.Body, fhirAnswer)).Decode(&a); err != nil || res.StatusCode != http.StatusOK {
-		return rep, process.ErrDirTaken.Because("the serving process answered %s", res.Status)
+	q := url.Values{"tenant": {in.Tenant}, "user": {OSUser()}, "dry_run": {fmt.Sprint(in.DryRun)}}
+	err := askDoor(ctx, dir, "/cli/import/fhir?"+q.Encode(), parts.FormDataContentType(), body, fhirAnswer, &a)
+	if err == nil && a.Code != "" {
+		err = fmt.Errorf("%s: %s", a.Code, a.Title)
 	}
-	if a.Code != "" {
-		return a.Report, fmt.Errorf("%s: %s", a.Code, a.Title)
-	}
-	return a.Report, nil
+	return a.Report, err
 }
 
 // sendFiles writes each file as a part.

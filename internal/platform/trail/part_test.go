@@ -16,6 +16,7 @@ func TestShorten(t *testing.T) {
 		"of its own id":     {Object: act.String(), Trace: obs.TraceOf(act), Number: "REG-260302-" + act.Tail()},
 		"of another":        {Object: other.String(), Trace: obs.TraceOf(other), Number: "REG-260302-" + other.Tail()},
 		"without a number":  {Object: act.String(), Trace: obs.NewTrace()},
+		"without a dash":    {Object: act.String(), Trace: obs.TraceOf(act), Number: "X" + act.Tail()},
 		"of another origin": {Object: "t-1", Trace: "trace-1", Number: "PAY-1"},
 	} {
 		p.ID = act

@@ -60,7 +60,9 @@ func (p *Part) shorten() {
 	if p.Trace == obs.TraceOf(p.ID) {
 		p.Trace = ""
 	}
-	p.Number = strings.TrimSuffix(p.Number, p.ID.Tail())
+	if tail := p.ID.Tail(); strings.HasSuffix(p.Number, "-"+tail) {
+		p.Number = strings.TrimSuffix(p.Number, tail)
+	}
 }
 
 func (p *Part) restore() {

@@ -26,6 +26,7 @@ import (
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/process"
 )
 
 // Options of a rush.
@@ -287,9 +288,6 @@ func (r *run) breakThings(ctx context.Context, gone <-chan struct{}, say sayer) 
 	return nil
 }
 
-// lease is longer than a process that was killed counts as alive (platform/process).
-const lease = 16 * time.Second
-
 // fail breaks one thing and mends it.
 func (r *run) fail(ctx context.Context, f failure) error {
 	p := r.proc(f.process)
@@ -304,7 +302,7 @@ func (r *run) fail(ctx context.Context, f failure) error {
 	case killBroker, loseBroker:
 		// A killed process counts as alive with its broker until its lease ends; who starts
 		// beside it with a new broker is refused (process.other_broker).
-		if rest := lease - clock.Mono().Sub(r.killed); f.kind == loseBroker && !r.killed.IsZero() && !r.site.sqlite() && rest > 0 {
+		if rest := process.Lease + time.Second - clock.Mono().Sub(r.killed); f.kind == loseBroker && !r.killed.IsZero() && !r.site.sqlite() && rest > 0 {
 			if err := wait(ctx, rest); err != nil {
 				return err
 			}

@@ -30,7 +30,8 @@ var (
 		"数据目录正被另一进程使用", "Another process serves this --data folder; SQLite takes exactly one")
 )
 
-const lease = 15 * time.Second
+// Lease is how long a process that was killed still counts as alive.
+const Lease = 15 * time.Second
 
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -77,7 +78,7 @@ func Register(ctx context.Context, d *db.DB, p Process) (leave func(), err error
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		t := time.NewTicker(lease / 3)
+		t := time.NewTicker(Lease / 3)
 		defer t.Stop()
 		for {
 			select {
@@ -122,7 +123,7 @@ func renew(ctx context.Context, d *db.DB, p Process) error {
 		if err != nil {
 			return err
 		}
-		n, err = tx.Exec(ctx, `UPDATE process SET lease_until = $3 WHERE tenant_id = $1 AND id = $2`, nobody, p.ID, us+lease.Microseconds())
+		n, err = tx.Exec(ctx, `UPDATE process SET lease_until = $3 WHERE tenant_id = $1 AND id = $2`, nobody, p.ID, us+Lease.Microseconds())
 		return err
 	})
 	if err == nil && n == 0 {
@@ -181,7 +182,7 @@ func enter(ctx context.Context, d *db.DB, p Process) error {
 		if err := p.against(others); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, row, nobody, p.ID, p.Host, p.Version, p.Modules, p.Broker, p.Keys, us, us+lease.Microseconds())
+		_, err = tx.Exec(ctx, row, nobody, p.ID, p.Host, p.Version, p.Modules, p.Broker, p.Keys, us, us+Lease.Microseconds())
 		return err
 	})
 }

@@ -163,11 +163,11 @@ func TestLeaseEnds(t *testing.T) {
 	if err := enter(t.Context(), d, sleeper); err != nil {
 		t.Fatal(err)
 	}
-	clk.Add(lease - time.Second)
+	clk.Add(Lease - time.Second)
 	if err := renew(t.Context(), d, sleeper); err != nil {
 		t.Fatal(err)
 	}
-	clk.Add(lease)
+	clk.Add(Lease)
 	want(t, d, sleeper) // to the last moment
 	if err := enter(t.Context(), d, next); !errors.Is(err, ErrNeedsNATS) {
 		t.Fatalf("before the end: %v", err)

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	keep    = time.Minute // how long a new name may stay unseen
+	keep    = time.Minute // how long a new name may stay unseen; in the calendar, which keeps its own, twice as long
 	most    = 20000       // names a process
 	atATime = 200         // ids of a kind in one question
 )

@@ -1,9 +1,8 @@
-// Package schedulingsvc is the behaviour of registration: decisions as pure
-// functions (state, release, limits, cut-offs, numbers), and the use cases over them and
-// over the packages beside it (rotaplan, rotafile, seatview).
+// Package schedulingsvc is the behaviour of registration: the use cases over the packages
+// beside it (bookingrules, rotaplan, rotafile, seatview, labels, lottery).
 //
-// Locks. The row of a schedule is the lock of its session: whoever takes or gives back
-// a seat, or moves an appointment, locks it first and reads again under it. Locks are
-// taken in the order person, schedule, slot, appointment. Constraints and conditional
-// writes hold the invariants even without it.
+// Locks (store_lock.go). Whoever takes or gives back a seat, or moves an appointment, takes
+// the lock of its session first and reads again under it. Locks are taken in the order
+// person, session, slot, appointment. Constraints and conditional writes hold the
+// invariants even without it.
 package schedulingsvc

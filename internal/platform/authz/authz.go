@@ -7,9 +7,11 @@ package authz
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/cedar-policy/cedar-go"
 	"github.com/cedar-policy/cedar-go/types"
@@ -45,7 +47,21 @@ type Decision struct{ Policy string }
 type Engine struct {
 	byAct map[string]*cedar.PolicySet
 	list  []Permission
+	alike map[string]bool // actions whose policies do not look at who exactly asks, or for which one
+	known sync.Map        // alikeRequest -> Decision
 }
+
+// alikeRequest is what a decision of an action that treats all alike depends on, for principals without roles. Its values
+// come from code, so there are few.
+type alikeRequest struct {
+	action, noun, attr string
+	value              bool
+	kind               auth.Kind
+	factors            int
+}
+
+// particular are the words of a policy that looks at one principal or one resource.
+var particular = regexp.MustCompile(`account|(principal|resource) *(==|!=|in\b|has\b)|(==|!=|\bin|contains\() *(principal|resource)\b *[^.]`)
 
 type named struct {
 	id cedar.PolicyID
@@ -57,7 +73,7 @@ type Permission struct{ Context, Action, Policy, Text string }
 
 // New compiles the policies and refuses one without an @id or without an action.
 func New(sets ...Policies) (*Engine, error) {
-	e := &Engine{byAct: map[string]*cedar.PolicySet{}}
+	e := &Engine{byAct: map[string]*cedar.PolicySet{}, alike: map[string]bool{}}
 	acts := map[string][]named{}
 	taken := map[string]bool{}
 	for _, s := range sets {
@@ -87,8 +103,12 @@ func New(sets ...Policies) (*Engine, error) {
 	}
 	for a, ps := range acts {
 		set := cedar.NewPolicySet()
+		e.alike[a] = true
 		for _, n := range ps {
 			set.Add(n.id, n.p)
+			if particular.Match(n.p.MarshalCedar()) {
+				e.alike[a] = false
+			}
 		}
 		e.byAct[a] = set
 	}
@@ -134,6 +154,35 @@ func (e *Engine) Check(ctx context.Context, r Request) (Decision, error) {
 	if !ok {
 		return Decision{}, ErrDenied.Because("no policy for %s", r.Action)
 	}
+	key, alike := e.alikeOf(p, r)
+	if alike {
+		if d, ok := e.known.Load(key); ok {
+			return d.(Decision), nil
+		}
+	}
+	d, err := e.decide(set, p, r)
+	if alike && err == nil { // a refusal says why each time
+		e.known.Store(key, d)
+	}
+	return d, err
+}
+
+// alikeOf is what the decision depends on, when that is little.
+func (e *Engine) alikeOf(p auth.Principal, r Request) (k alikeRequest, ok bool) {
+	if !e.alike[r.Action] || len(p.Grants) > 0 || len(r.Attrs) > 1 {
+		return k, false
+	}
+	k = alikeRequest{action: r.Action, noun: r.Noun, kind: p.Kind, factors: p.Factors}
+	for name, v := range r.Attrs {
+		if k.value, ok = v.(bool); !ok {
+			return k, false
+		}
+		k.attr = name
+	}
+	return k, true
+}
+
+func (e *Engine) decide(set *cedar.PolicySet, p auth.Principal, r Request) (Decision, error) {
 	who := types.NewEntityUID(types.EntityType(kindName(p.Kind)), types.String(p.Actor()))
 	what := types.NewEntityUID(types.EntityType(r.Noun), types.String(r.ID))
 	attrs, err := record(r.Attrs)

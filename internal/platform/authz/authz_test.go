@@ -192,3 +192,49 @@ func BenchmarkCheck(b *testing.B) {
 		})
 	}
 }
+
+// TestAlike: a decision is remembered only where nothing but kind, factors and one flag can matter.
+func TestAlike(t *testing.T) {
+	e, err := authz.New(authz.Policies{Context: "door", Text: []byte(`
+@id("door.linked")
+permit (principal is Person, action == Action::"door.hold", resource) when { resource.linked };
+@id("door.own")
+permit (principal is Person, action == Action::"door.read", resource) when { resource.account == principal.account };
+@id("door.itself")
+permit (principal is Person, action == Action::"door.leave", resource) when { principal == Person::"patient:0190aaaa-0000-7000-8000-0000000000ac" };
+@id("door.one")
+permit (principal is Person, action == Action::"door.one", resource == Book::"1");
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	me := auth.Principal{Kind: auth.Patient, Tenant: tenant, Account: mine}
+	other := auth.Principal{Kind: auth.Patient, Tenant: tenant, Account: id.Must[auth.Account]("0190aaaa-0000-7000-8000-0000000000ae")}
+	for range 2 { // the second time from memory
+		for _, tc := range []struct {
+			who    auth.Principal
+			action string
+			id     string
+			attrs  map[string]any
+			ok     bool
+		}{
+			{me, "door.hold", "1", map[string]any{"linked": true}, true},
+			{other, "door.hold", "2", map[string]any{"linked": true}, true},
+			{me, "door.hold", "1", map[string]any{"linked": false}, false},
+			{me, "door.hold", "1", nil, false},
+			{me, "door.hold", "1", map[string]any{"other": true}, false},
+			{staff(1), "door.hold", "1", map[string]any{"linked": true}, false},
+			{me, "door.read", "1", map[string]any{"account": mine.String()}, true},
+			{other, "door.read", "1", map[string]any{"account": mine.String()}, false},
+			{me, "door.leave", "1", nil, true},
+			{other, "door.leave", "1", nil, false},
+			{me, "door.one", "1", nil, true},
+			{me, "door.one", "2", nil, false},
+		} {
+			_, err := e.Check(testkit.As(t.Context(), tc.who), authz.Request{Action: tc.action, Noun: "Book", ID: tc.id, Attrs: tc.attrs})
+			if (err == nil) != tc.ok {
+				t.Errorf("%s by %s on %s with %v: %v", tc.action, tc.who.Actor(), tc.id, tc.attrs, err)
+			}
+		}
+	}
+}

@@ -48,6 +48,8 @@ type Op struct {
 	Module     string
 	Class      Class // whom it waits with; by the method when empty
 	Pass       bool  // takes a Queue-Pass while its waiting room is open
+
+	quick Quick // before the typed handler
 }
 
 // Tenants finds the tenant of a public host name.
@@ -226,6 +228,14 @@ func (d door) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Reque
 	op := d.a.ops[pattern]
 	if op == nil { // openapi.json and the like
 		op = &Op{ID: "http.openapi", Public: true, Class: ClassRead}
+	}
+	if quick := op.quick; quick != nil {
+		typed := h
+		h = func(w http.ResponseWriter, r *http.Request) {
+			if !quick(w, r) {
+				typed(w, r)
+			}
+		}
 	}
 	d.a.mux.HandleFunc(pattern, d.a.outer(op, h))
 }

@@ -105,11 +105,10 @@ func (p *Problem) ContentType(string) string { return "application/problem+json"
 
 // GetHeaders implements huma.HeadersError.
 func (p *Problem) GetHeaders() http.Header {
-	h := http.Header{"Cache-Control": {"no-store"}}
-	if p.retry > 0 {
-		h.Set("Retry-After", strconv.Itoa(p.retry))
+	if p.retry == 0 {
+		return nil
 	}
-	return h
+	return http.Header{"Retry-After": {strconv.Itoa(p.retry)}}
 }
 
 // problemOf turns any error into what the caller may see; unknown errors go to the log.

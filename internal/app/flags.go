@@ -34,6 +34,10 @@ func check(c config.Serve) error {
 		return ErrFlags.At("simulation", "a simulation serves loopback addresses only")
 	case c.Demo && !c.DemoPublic && !loopback(c.Listen):
 		return ErrDemoPublic.New()
+	case c.DemoPeople != 0 || c.DemoTraffic != 0:
+		if !c.Demo || c.TLSCert != "" || min(c.DemoPeople, c.DemoTraffic) < 0 || max(c.DemoPeople, c.DemoTraffic) > maxVisitors {
+			return ErrFlags.At("demo-traffic", "--demo-people and --demo-traffic want --demo without TLS, and at most 2000 people")
+		}
 	}
 	for _, m := range c.Modules {
 		if m != "all" && !known(m) {

@@ -171,14 +171,6 @@ func (s *simulators) payments(c config.Serve, dir string, clk clock.Clock, log *
 	return wechatpay.New(account)
 }
 
-func (s *simulators) inbox(limit int) []notifysvc.Shown {
-	var out []notifysvc.Shown
-	for _, m := range s.sms.Messages(limit) {
-		out = append(out, notifysvc.Shown{Phone: m.Phone, Text: m.Text, At: m.At})
-	}
-	return out
-}
-
 func (s *simulators) serve(ctx context.Context, fail func(error)) {
 	for name, f := range map[string]func(context.Context) error{"payment simulator": s.pay.Serve, "SMS simulator": s.sms.Serve, "real-name simulator": s.name.Serve} {
 		go func() {

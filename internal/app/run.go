@@ -372,6 +372,9 @@ func (p *Process) run(ctx context.Context) error {
 		start("jobs", p.runners[i].Run)
 	}
 	p.ready.Store(true)
+	if p.cfg.DemoPeople+p.cfg.DemoTraffic > 0 {
+		start("visitors", p.visitors)
+	}
 	fmt.Fprintf(p.out, "xinglin %s ready on %s (private %s)\n", Version, publicURL(p.cfg), p.cfg.Private)
 	select {
 	case <-ctx.Done():

@@ -20,7 +20,7 @@ import (
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/platform/config"
 	"xinglin/internal/platform/sms/signed"
-	"xinglin/test/client"
+	"xinglin/internal/demo/client"
 )
 
 func main() {

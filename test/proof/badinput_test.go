@@ -20,7 +20,7 @@ import (
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/testkit"
-	"xinglin/test/client"
+	"xinglin/internal/demo/client"
 	"xinglin/test/rig"
 )
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"xinglin/internal/kernel/clock"
-	"xinglin/test/client"
+	"xinglin/internal/demo/client"
 	"xinglin/test/rig"
 )
 

@@ -12,7 +12,7 @@ import (
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/scheduling/rotagen"
-	"xinglin/test/client"
+	"xinglin/internal/demo/client"
 	"xinglin/test/rig"
 )
 

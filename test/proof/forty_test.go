@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"xinglin/internal/kernel/clock"
-	"xinglin/test/client"
+	"xinglin/internal/demo/client"
 	"xinglin/test/rig"
 )
 

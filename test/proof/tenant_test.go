@@ -11,7 +11,7 @@ import (
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
-	"xinglin/test/client"
+	"xinglin/internal/demo/client"
 	"xinglin/test/rig"
 )
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"xinglin/internal/kernel/clock"
-	"xinglin/test/client"
+	"xinglin/internal/demo/client"
 )
 
 // LoginStaff logs an account of staff in. A one-time code is good once, so a second

@@ -20,7 +20,7 @@ import (
 	"xinglin/internal/smssim"
 	"xinglin/internal/smssim/simserver"
 	"xinglin/internal/testkit/pgcluster"
-	"xinglin/test/client"
+	"xinglin/internal/demo/client"
 )
 
 // Engine is the database of an installation.

@@ -15,7 +15,7 @@ import (
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/scheduling/rotagen"
-	"xinglin/test/client"
+	"xinglin/internal/demo/client"
 	"xinglin/test/rig"
 )
 

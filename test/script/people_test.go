@@ -14,7 +14,7 @@ import (
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/testkit"
-	"xinglin/test/client"
+	"xinglin/internal/demo/client"
 )
 
 const (

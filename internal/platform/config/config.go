@@ -31,11 +31,13 @@ type Serve struct {
 	TLSKey     string   `help:"Key file (PEM)." env:"XINGLIN_TLS_KEY"`
 	BehindHTTP bool     `name:"trust-proxy" help:"A proxy in front sets X-Forwarded-For." env:"XINGLIN_TRUST_PROXY"`
 
-	Demo       bool   `help:"Demo hospital with simulators and shown codes; only on empty or demo data." env:"XINGLIN_DEMO"`
-	DemoPublic bool   `help:"Allow the demo on an address other than loopback." env:"XINGLIN_DEMO_PUBLIC"`
-	DemoPay    string `help:"Address of the payment simulator in the demo." default:"127.0.0.1:8082" env:"XINGLIN_DEMO_PAY"`
-	Clock      string `help:"Demo and simulation only: RFC 3339 instant or signed duration to run the clock from." env:"XINGLIN_CLOCK"`
-	Simulation bool   `help:"Set by xinglin simulate: --clock moves the time of a server on a loopback address." hidden:"" env:"XINGLIN_SIMULATION"`
+	Demo        bool   `help:"Demo hospital with simulators and shown codes; only on empty or demo data." env:"XINGLIN_DEMO"`
+	DemoPublic  bool   `help:"Allow the demo on an address other than loopback." env:"XINGLIN_DEMO_PUBLIC"`
+	DemoPay     string `help:"Address of the payment simulator in the demo." default:"127.0.0.1:8082" env:"XINGLIN_DEMO_PAY"`
+	DemoPeople  int    `help:"Simulated patients who book at the first start of a demo, over its own API." default:"0" env:"XINGLIN_DEMO_PEOPLE"`
+	DemoTraffic int    `help:"Simulated patients who come and go in the demo: book, pay, cancel, arrive." default:"0" env:"XINGLIN_DEMO_TRAFFIC"`
+	Clock       string `help:"Demo and simulation only: RFC 3339 instant or signed duration to run the clock from." env:"XINGLIN_CLOCK"`
+	Simulation  bool   `help:"Set by xinglin simulate: --clock moves the time of a server on a loopback address." hidden:"" env:"XINGLIN_SIMULATION"`
 
 	RatePerAddress float64 `help:"Requests a second of one address; four times as many at once." default:"100" env:"XINGLIN_RATE_PER_ADDRESS"`
 	RatePerAccount float64 `help:"Holds a second that one account may ask for; thirty at once." default:"1" env:"XINGLIN_RATE_PER_ACCOUNT"`

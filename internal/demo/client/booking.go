@@ -46,6 +46,8 @@ type Appointment struct {
 	ScheduleID   string    `json:"schedule_id"`
 	SlotID       string    `json:"slot_id"`
 	Date         string    `json:"date"`
+	StartsAt     time.Time `json:"starts_at"`
+	EndsAt       time.Time `json:"ends_at"`
 	FeeFen       int64     `json:"fee_fen"`
 	State        string    `json:"state"`
 	PaymentID    string    `json:"payment_id"`
@@ -137,6 +139,12 @@ func (c *Client) Appointments(ctx context.Context) (out []Appointment, err error
 func (c *Client) Cancel(ctx context.Context, id string, version int64) (a Appointment, err error) {
 	_, err = c.Do(ctx, http.MethodPost, "/appointments/"+id+"/cancel", map[string]any{}, &a, IfMatch(version))
 	return a, err
+}
+
+// CheckIn tells the hospital that the person is there (签到).
+func (c *Client) CheckIn(ctx context.Context, id, key string) error {
+	_, err := c.Do(ctx, http.MethodPost, "/visits/"+id+"/check-in", map[string]any{}, nil, Key(key))
+	return err
 }
 
 // Wait reads an appointment until ok likes it, at most as long as ctx lives.

@@ -47,7 +47,7 @@ func Walk(ctx context.Context, base string, in Inbox, n, days int) (steps []Step
 		return steps, fmt.Errorf("hold: %w", err)
 	}
 	step("hold", "%s until %s", a.RegNo, a.HoldExpires.In(clock.Shanghai).Format("15:04:05"))
-	if a, err = c.pay(ctx, a); err != nil {
+	if a, err = c.Pay(ctx, a); err != nil {
 		return steps, fmt.Errorf("pay: %w", err)
 	}
 	step("pay", "ticket %s", a.NumberText)
@@ -103,8 +103,8 @@ func (c *Client) choose(ctx context.Context, days int) (Schedule, error) {
 	return Schedule{}, errors.New("no free number in these days")
 }
 
-// pay opens the pay page, pays at the simulator and waits for the ticket.
-func (c *Client) pay(ctx context.Context, a Appointment) (Appointment, error) {
+// Pay opens the pay page, pays at the simulator and waits for the ticket.
+func (c *Client) Pay(ctx context.Context, a Appointment) (Appointment, error) {
 	page, err := c.Prepay(ctx, a.PaymentID)
 	if err != nil {
 		return a, err

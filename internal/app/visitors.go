@@ -1,0 +1,58 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"xinglin/internal/demo/traffic"
+	"xinglin/internal/notify/notifysvc"
+	"xinglin/internal/smssim"
+)
+
+// maxVisitors bounds the simulated patients of a demo: each is a goroutine with a session.
+const maxVisitors = 2000
+
+const visitorsSeed = 20260101
+
+// visitors lets simulated patients use the demo: an opening at its first start, then
+// those who come and go.
+func (p *Process) visitors(ctx context.Context) error {
+	o := traffic.Options{Base: "http://" + p.cfg.Listen, Seed: visitorsSeed, Clock: p.clk, Log: p.log, Inbox: phones{p.sims.sms}}
+	done := filepath.Join(p.cfg.Data, "demo", "opened")
+	if _, err := os.Stat(done); errors.Is(err, fs.ErrNotExist) && p.cfg.DemoPeople > 0 {
+		if err := traffic.Open(ctx, o, p.cfg.DemoPeople); err != nil {
+			return err
+		}
+		if err := os.WriteFile(done, nil, 0o600); err != nil {
+			return err
+		}
+	}
+	return traffic.Run(ctx, o, p.cfg.DemoTraffic)
+}
+
+// phones are the text messages that the simulator took.
+type phones struct{ *smssim.Server }
+
+// Texts implements client.Inbox.
+func (s phones) Texts(_ context.Context, phone string) (out []string, err error) {
+	for _, m := range s.Messages(0) {
+		if m.Phone == phone {
+			out = append(out, m.Text)
+		}
+	}
+	return out, nil
+}
+
+// inbox shows the messages of the people who try the demo, not those of its visitors.
+func (s *simulators) inbox(limit int) (out []notifysvc.Shown) {
+	for _, m := range s.sms.Messages(0) {
+		if len(out) < limit && !strings.HasPrefix(m.Phone, traffic.Phones) {
+			out = append(out, notifysvc.Shown{Phone: m.Phone, Text: m.Text, At: m.At})
+		}
+	}
+	return out
+}

@@ -32,7 +32,8 @@ func (s *Service) routes(a *httpx.API) {
 	httpx.Register(a, httpx.Op{ID: "scheduling.list_slots", Method: http.MethodGet, Path: "/schedules/{id}/slots", Public: true, Summary: "Periods of a session with their remaining seats"}, s.getSlots)
 	httpx.Handle(a, httpx.Op{ID: "scheduling.read_calendar", Method: http.MethodGet, Path: "/schedules/calendar", Public: true, Summary: "Free seats of every doctor by day (?from=&to=, at most 31 days from today; &campus_id=, &department_id=): a letter and a number a day"}, s.getCalendar)
 	httpx.Handle(a, httpx.Op{ID: "scheduling.watch_schedules", Method: http.MethodGet, Path: "/schedules/live", Public: true, Stream: true, Summary: "Remaining seats as server-sent events (?ids=a,b,c; at most 50)"}, s.getLive)
-	httpx.Register(a, httpx.Op{ID: "scheduling.hold", Method: http.MethodPost, Path: "/appointments", Idempotent: true, Class: httpx.ClassHold, Pass: true, Summary: "Hold a seat; the key becomes the appointment's id"}, s.postHold())
+	hold := s.postHold()
+	httpx.RegisterQuick(a, httpx.Op{ID: "scheduling.hold", Method: http.MethodPost, Path: "/appointments", Idempotent: true, Class: httpx.ClassHold, Pass: true, Summary: "Hold a seat; the key becomes the appointment's id"}, s.quickHold(hold), hold)
 	httpx.Register(a, httpx.Op{ID: "scheduling.list_appointments", Method: http.MethodGet, Path: "/appointments", Summary: "The account's own appointments, the latest day of visit first"},
 		func(ctx context.Context, in *listAppointmentsIn) (*out[list[appointmentBody]], error) {
 			return s.getAppointments(ctx, a, in)

@@ -353,3 +353,43 @@ func TestPaymentDown(t *testing.T) {
 		w.sound()
 	})
 }
+
+// TestQuickHold: a body in its plain form, and the same with a charset, which the typed way reads, have the same answer.
+func TestQuickHold(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		w.rota(2500, 10, 30)
+		h := apitest.New(t, w.m.Routes)
+		sch := w.on("2026-03-04").ID.String()
+		p, v := w.person()
+		_, other := w.person()
+		k := key(w.clock.Now())
+		h.Do(p, "POST", "/appointments", body(v, sch), apitest.Key(k)).Want(t, 201)
+		for name, ask := range map[string]map[string]any{
+			"repeat":      body(v, sch),
+			"reused":      body(v, w.on("2026-03-05").ID.String()),
+			"not yours":   body(other, sch),
+			"no target":   {"patient_id": v.String()},
+			"no person":   {"schedule_id": sch, "any": true},
+			"not an id":   {"patient_id": "x", "schedule_id": sch, "any": true},
+			"a text any":  {"patient_id": v.String(), "schedule_id": sch, "any": "true"},
+			"other name":  {"patient_id": v.String(), "schedule": sch},
+			"slot or any": {"patient_id": v.String(), "slot_id": sch, "schedule_id": sch, "any": true},
+		} {
+			quick := h.Do(p, "POST", "/appointments", ask, apitest.Key(k), apitest.H("Content-Type", "application/json"))
+			typed := h.Do(p, "POST", "/appointments", ask, apitest.Key(k), apitest.H("Content-Type", "application/json; charset=utf-8"))
+			if a, b := told(t, quick), told(t, typed); a != b {
+				t.Errorf("%s:\n%s\n%s", name, a, b)
+			}
+		}
+	})
+}
+
+// told is an answer without what differs each time.
+func told(t *testing.T, r apitest.Response) string {
+	m, head := r.Map(t), r.Header.Clone()
+	delete(m, "server_time")
+	delete(m, "trace_id")
+	head.Del("X-Trace-Id")
+	head.Del("Date")
+	return fmt.Sprint(r.Status, head, m)
+}

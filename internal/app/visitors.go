@@ -21,17 +21,21 @@ const visitorsSeed = 20260101
 // visitors lets simulated patients use the demo: an opening at its first start, then
 // those who come and go.
 func (p *Process) visitors(ctx context.Context) error {
-	o := traffic.Options{Base: "http://" + p.cfg.Listen, Seed: visitorsSeed, Clock: p.clk, Log: p.log, Inbox: phones{p.sims.sms}}
+	h, err := traffic.Find(ctx, traffic.Options{Base: "http://" + p.cfg.Listen, Seed: visitorsSeed, Clock: p.clk, Log: p.log, Inbox: phones{p.sims.sms}})
+	if err != nil {
+		return err
+	}
 	done := filepath.Join(p.cfg.Data, "demo", "opened")
 	if _, err := os.Stat(done); errors.Is(err, fs.ErrNotExist) && p.cfg.DemoPeople > 0 {
-		if err := traffic.Open(ctx, o, p.cfg.DemoPeople); err != nil {
+		if err := h.Open(ctx, p.cfg.DemoPeople); err != nil {
 			return err
 		}
 		if err := os.WriteFile(done, nil, 0o600); err != nil {
 			return err
 		}
 	}
-	return traffic.Run(ctx, o, p.cfg.DemoTraffic)
+	h.Run(ctx, p.cfg.DemoTraffic)
+	return nil
 }
 
 // phones are the text messages that the simulator took.

@@ -33,17 +33,19 @@ const (
 	aweek   = 7
 )
 
-// house is the hospital as its visitors find it.
-type house struct {
+// House is the hospital as its visitors find it.
+type House struct {
 	Options
 	departments []client.Department
+	known       map[int]*visitor
 }
 
-func open(ctx context.Context, o Options) (*house, error) {
+// Find looks the hospital up; it must have departments.
+func Find(ctx context.Context, o Options) (*House, error) {
 	if o.Pause == 0 {
 		o.Pause = pause
 	}
-	h := &house{Options: o}
+	h := &House{Options: o, known: map[int]*visitor{}}
 	var err error
 	if h.departments, err = client.New(o.Base).Departments(ctx); err != nil {
 		return nil, err
@@ -57,24 +59,19 @@ func open(ctx context.Context, o Options) (*house, error) {
 // Open brings so many people: each logs in, enters himself and books; most pay, some
 // give the visit back, some let the hold run out. Whom the hospital refuses, by its
 // rules or because it is full, has come in vain: that is no error.
-func Open(ctx context.Context, o Options, people int) error {
-	h, err := open(ctx, o)
-	if err != nil {
-		return err
-	}
-	turn := make(chan int)
+func (h *House) Open(ctx context.Context, people int) error {
+	turn := make(chan *visitor)
 	var all sync.WaitGroup
 	for range hands {
 		all.Go(func() {
-			for n := range turn {
-				v := h.visitor(n)
+			for v := range turn {
 				h.act(ctx, v, v.first)
 			}
 		})
 	}
 	for n := range people {
 		select {
-		case turn <- n:
+		case turn <- h.visitor(n):
 		case <-ctx.Done():
 		}
 	}
@@ -85,11 +82,7 @@ func Open(ctx context.Context, o Options, people int) error {
 
 // Run lets so many people come and go until ctx ends. They are those of the opening
 // first, with their visits.
-func Run(ctx context.Context, o Options, people int) error {
-	h, err := open(ctx, o)
-	if err != nil {
-		return err
-	}
+func (h *House) Run(ctx context.Context, people int) {
 	var all sync.WaitGroup
 	for n := range people {
 		v := h.visitor(n)
@@ -100,12 +93,11 @@ func Run(ctx context.Context, o Options, people int) error {
 		})
 	}
 	all.Wait()
-	return nil
 }
 
 // act lets a person do one thing. What goes wrong is told without names, and the person
 // tries again later.
-func (h *house) act(ctx context.Context, v *visitor, do func(context.Context) (string, error)) {
+func (h *House) act(ctx context.Context, v *visitor, do func(context.Context) (string, error)) {
 	ctx, cancel := context.WithTimeout(ctx, actTime)
 	defer cancel()
 	did, err := do(ctx)
@@ -119,6 +111,12 @@ func (h *house) act(ctx context.Context, v *visitor, do func(context.Context) (s
 	}
 }
 
-func (h *house) visitor(n int) *visitor {
-	return &visitor{house: h, n: n, c: client.New(h.Base), rnd: rand.New(rand.NewPCG(h.Seed, uint64(n)))} //nolint:gosec // a play
+// visitor is the n-th person, the same one each time: who logged in at the opening stays so.
+func (h *House) visitor(n int) *visitor {
+	v, ok := h.known[n]
+	if !ok {
+		v = &visitor{House: h, n: n, c: client.New(h.Base), rnd: rand.New(rand.NewPCG(h.Seed, uint64(n)))} //nolint:gosec // a play
+		h.known[n] = v
+	}
+	return v
 }

@@ -12,7 +12,7 @@ import (
 
 // visitor is one person with an account.
 type visitor struct {
-	*house
+	*House
 	n       int
 	c       *client.Client
 	rnd     *rand.Rand

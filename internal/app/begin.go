@@ -32,6 +32,7 @@ func (p *Process) begin(ctx context.Context) error {
 		},
 		As: func(ctx context.Context, who auth.Principal) context.Context { return auth.With(ctx, who) },
 	}
+	p.demo = h
 	if err := h.Seed(ctx); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}

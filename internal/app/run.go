@@ -25,6 +25,7 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 
+	"xinglin/internal/demo"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/admission"
@@ -57,6 +58,7 @@ type Process struct {
 	ring    *crypt.Ring
 	bus     bus.Bus
 	sims    *simulators
+	demo    demo.Hospital // with --demo
 	house   *House
 	desk    *admission.Desk
 	api     *httpx.API
@@ -374,6 +376,7 @@ func (p *Process) run(ctx context.Context) error {
 	p.ready.Store(true)
 	if p.cfg.DemoPeople+p.cfg.DemoTraffic > 0 {
 		start("visitors", p.visitors)
+		start("session now", p.sessionNow)
 	}
 	fmt.Fprintf(p.out, "xinglin %s ready on %s (private %s)\n", Version, publicURL(p.cfg), p.cfg.Private)
 	select {

@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"xinglin/internal/demo"
 	"xinglin/internal/demo/traffic"
 	"xinglin/internal/notify/notifysvc"
 	"xinglin/internal/smssim"
@@ -21,7 +23,10 @@ const visitorsSeed = 20260101
 // visitors lets simulated patients use the demo: an opening at its first start, then
 // those who come and go.
 func (p *Process) visitors(ctx context.Context) error {
-	h, err := traffic.Find(ctx, traffic.Options{Base: "http://" + p.cfg.Listen, Seed: visitorsSeed, Clock: p.clk, Log: p.log, Inbox: phones{p.sims.sms}})
+	h, err := traffic.Find(ctx, traffic.Options{
+		Base: "http://" + p.cfg.Listen, Seed: visitorsSeed, Clock: p.clk, Log: p.log, Inbox: phones{p.sims.sms},
+		Nurse: demo.Nurse, Spared: demo.Doctor,
+	})
 	if err != nil {
 		return err
 	}
@@ -36,6 +41,22 @@ func (p *Process) visitors(ctx context.Context) error {
 	}
 	h.Run(ctx, p.cfg.DemoTraffic)
 	return nil
+}
+
+// sessionNow keeps a session of the demo's doctor under way, through noon and midnight.
+func (p *Process) sessionNow(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := p.demo.SessionNow(ctx); err != nil && ctx.Err() == nil {
+				p.log.Warn("session now", "error", err.Error())
+			}
+		}
+	}
 }
 
 // phones are the text messages that the simulator took.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"xinglin/internal/directory"
 	"xinglin/internal/identity"
@@ -44,12 +45,12 @@ const (
 
 // Seed makes what is missing.
 func (h Hospital) Seed(ctx context.Context) error {
-	ctx = obs.WithOrigin(h.As(ctx, auth.Principal{Kind: auth.CLI, Tenant: h.Tenant, Name: "demo"}), "demo")
+	ctx = h.cli(ctx)
 	for _, step := range []struct {
 		name string
 		do   func(context.Context) error
 	}{
-		{"organization", h.organization}, {"rules", h.rules}, {"rota", h.rota}, {"places", h.places}, {"staff", h.staff}, {"patients", h.patients},
+		{"organization", h.organization}, {"rules", h.rules}, {"rota", h.rota}, {"session now", h.SessionNow}, {"places", h.places}, {"staff", h.staff}, {"patients", h.patients},
 	} {
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
@@ -99,23 +100,71 @@ func (h Hospital) rota(ctx context.Context) error {
 		return err
 	}
 	file.WriteString(h.now(today))
-	rep, err := h.Scheduling.Import(ctx, scheduling.ImportRequest{File: &file})
+	return h.load(ctx, &file)
+}
+
+func (h Hospital) load(ctx context.Context, file io.Reader) error {
+	rep, err := h.Scheduling.Import(ctx, scheduling.ImportRequest{File: file})
 	for _, e := range rep.Errors {
 		return fmt.Errorf("row %d, %s: %s: %w", e.Line, e.Column, e.ReasonEN, err)
 	}
 	return err
 }
 
-// now is one more session of today, wherever the clock stands: someone can always be booked.
-func (h Hospital) now(today clock.Date) string {
-	session, start := "上午", "08:00"
-	switch hour := h.Clock.Now().In(clock.Shanghai).Hour(); {
-	case hour >= 17:
-		session, start = "晚", "18:00"
-	case hour >= 12:
-		session, start = "下午", "13:30"
+// cli is the demo as the operator of the machine.
+func (h Hospital) cli(ctx context.Context) context.Context {
+	return obs.WithOrigin(h.As(ctx, auth.Principal{Kind: auth.CLI, Tenant: h.Tenant, Name: "demo"}), "demo")
+}
+
+// Doctor is whose session runs now, whenever that is; Nurse is the user name of who calls the people in at the other doors.
+const (
+	Doctor = "林知夏"
+	Nurse  = "zhouhushi"
+)
+
+// SessionNow sees to it that the demo's doctor has a session now. Whoever keeps the demo alive asks each few minutes.
+func (h Hospital) SessionNow(ctx context.Context) error {
+	ctx = h.cli(ctx)
+	found, err := h.Directory.Practitioners(ctx, h.Tenant, directory.Query{Text: Doctor, Page: page.Request{Limit: 1}})
+	if err != nil || len(found.Items) == 0 {
+		return err
 	}
-	return fmt.Sprintf("本部院区,全科医学科,林知夏,%s,副主任医师,%s,%s,普通,24,10,25,%s,门诊楼1层 106诊室,,,加诊,,,演示\n", nowLicence, today, session, start)
+	now := h.Clock.Now()
+	today := clock.DateOf(now)
+	planned, err := h.Scheduling.Schedules(ctx, h.Tenant, scheduling.ScheduleQuery{Practitioner: found.Items[0].ID, From: today, To: today})
+	if err != nil {
+		return err
+	}
+	for _, s := range planned {
+		if !now.Before(s.StartsAt) && now.Before(s.EndsAt) {
+			return nil
+		}
+	}
+	return h.load(ctx, strings.NewReader(strings.Join(rotaColumns, ",")+"\n"+h.now(today)))
+}
+
+// rotaColumns are those of now.
+var rotaColumns = []string{"院区", "科室", "医生", "执业证号", "职称", "星期/日期", "时段", "号别", "号源数", "每号分钟", "挂号费", "开始时间", "地点", "起始日期", "结束日期", "类型", "节假日", "补班日", "备注"}
+
+// now is one more session of today that holds the present hour: someone can always be booked.
+func (h Hospital) now(today clock.Date) string {
+	const each = 10 // minutes
+	hour := h.Clock.Now().In(clock.Shanghai).Hour()
+	session, start, end := "上午", min(hour, 8)*60, 12*60
+	switch {
+	case hour >= 17:
+		session, start, end = "晚", 18*60, 22*60
+		if hour == 17 || hour >= 22 {
+			start, end = hour*60, min(hour+4, 24)*60-each
+		}
+	case hour >= 12:
+		session, start, end = "下午", 13*60+30, 17*60
+		if hour == 12 {
+			start = 12 * 60
+		}
+	}
+	return fmt.Sprintf("本部院区,全科医学科,%s,%s,副主任医师,%s,%s,普通,%d,%d,25,%02d:%02d,门诊楼1层 106诊室,,,加诊,,,演示\n",
+		Doctor, nowLicence, today, session, (end-start)/each, each, start/60, start%60)
 }
 
 const nowLicence = "110310000000106"

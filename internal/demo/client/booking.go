@@ -141,12 +141,6 @@ func (c *Client) Cancel(ctx context.Context, id string, version int64) (a Appoin
 	return a, err
 }
 
-// CheckIn tells the hospital that the person is there (签到).
-func (c *Client) CheckIn(ctx context.Context, id, key string) error {
-	_, err := c.Do(ctx, http.MethodPost, "/visits/"+id+"/check-in", map[string]any{}, nil, Key(key))
-	return err
-}
-
 // Wait reads an appointment until ok likes it, at most as long as ctx lives.
 func (c *Client) Wait(ctx context.Context, id string, ok func(Appointment) bool) (a Appointment, err error) {
 	err = Until(ctx, "appointment "+id, func(ctx context.Context) (bool, error) {

@@ -18,12 +18,14 @@ import (
 
 // Options of the people.
 type Options struct {
-	Base  string // http://127.0.0.1:8080
-	Seed  uint64
-	Clock clock.Clock // the server's
-	Log   *slog.Logger
-	Pause time.Duration // mean pause of a person between two acts; 0 = 40 s
-	Inbox client.Inbox  // where their codes arrive
+	Base   string // http://127.0.0.1:8080
+	Seed   uint64
+	Clock  clock.Clock // the server's
+	Log    *slog.Logger
+	Pause  time.Duration // mean pause of a person between two acts; 0 = 40 s
+	Inbox  client.Inbox  // where their codes arrive
+	Nurse  string        // user name of who calls the people in
+	Spared string        // the doctor whose line is left to whoever tries the demo
 }
 
 const (
@@ -84,6 +86,9 @@ func (h *House) Open(ctx context.Context, people int) error {
 // first, with their visits.
 func (h *House) Run(ctx context.Context, people int) {
 	var all sync.WaitGroup
+	if people > 0 {
+		all.Go(func() { h.nurse(ctx) })
+	}
 	for n := range people {
 		v := h.visitor(n)
 		all.Go(func() {

@@ -140,7 +140,7 @@ func (s *Service) getCalendar(w http.ResponseWriter, r *http.Request) error {
 	if q.Department, err = optional[directory.Department](in.Get("department_id")); err != nil {
 		return err
 	}
-	reply, err := s.calendar(r.Context(), httpx.TenantOf(r.Context()), q)
+	reply, err := s.boards.Reply(r.Context(), httpx.TenantOf(r.Context()), q)
 	if err != nil {
 		return err
 	}

@@ -340,4 +340,3 @@ func TestDeskBooker(t *testing.T) {
 		}
 	})
 }
-

@@ -56,8 +56,11 @@ func (s *Service) takeCash(ctx context.Context, tenant payment.TenantID, pid pay
 	if err != nil {
 		return p, 0, false, err
 	}
-	if received < r.Amount || received > maxFen {
+	switch {
+	case received < r.Amount:
 		return p, 0, false, payment.ErrCashShort.At("body.received_fen", "at least the amount")
+	case received > maxFen:
+		return p, 0, false, payment.ErrInvalid.At("body.received_fen", "more than anybody lays down")
 	}
 	ctx = obs.WithNumber(ctx, r.Number)
 	m := movement{ID: key, Payment: pid, Account: who.Account, Amount: r.Amount, Received: received}

@@ -220,7 +220,7 @@ func TestDeskRace(t *testing.T) {
 	})
 }
 
-// TestDeskExpires: nobody's hold that is not paid ends as every other, and its visit is filed under nobody.
+// TestDeskExpires: nobody's hold that is not paid ends as every other; nobody's visits are filed for no list.
 func TestDeskExpires(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
 		w.rota(2500, 10, 30)
@@ -235,6 +235,15 @@ func TestDeskExpires(t *testing.T) {
 		}
 		if p := w.payments.get(id.As[payment.Payment](r.ID)); p.State != payment.Closed {
 			t.Errorf("%+v", p)
+		}
+		if _, err := w.s.bookAtDesk(w.as(w.desk()), w.ask(w.registered("1943-05-02"), w.on("2026-03-05").ID)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.s.store.filePast(context.Background(), w.tenant, day("2026-03-06")); err != nil {
+			t.Fatal(err)
+		}
+		if n := w.number(`SELECT COUNT(*) FROM filed_visit WHERE tenant_id = $1`, w.tenant); n != 0 {
+			t.Errorf("%d filed", n)
 		}
 		w.sound()
 	})

@@ -111,6 +111,9 @@ type Booker struct {
 type Service interface {
 	// Booker checks that the principal's account may book for the person.
 	Booker(ctx context.Context, p ID) (Booker, error)
+	// DeskBooker checks that the staff may book for the person at the window, and names the account that the person has
+	// for oneself, the oldest link first; zero without one.
+	DeskBooker(ctx context.Context, p ID) (Booker, id.ID[auth.Account], error)
 	// MaskedNames reads names as lists show them (张*三), at most 200 ids; unknown and shredded ones are left out.
 	MaskedNames(ctx context.Context, tenant TenantID, ids []ID) (map[ID]string, error)
 	// Linked lists the persons that the account may act for, at most 50.

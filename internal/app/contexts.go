@@ -19,5 +19,5 @@ var Contexts = []Context{
 	{Name: "patient", Calls: []string{"identity"}},
 	{Name: "interop", Calls: []string{"directory", "patient"}},
 	{Name: "payment", Calls: []string{"ledger"}, Hears: []string{"scheduling"}},
-	{Name: "scheduling", Calls: []string{"directory", "patient", "payment", "tenant"}, Hears: []string{"payment"}},
+	{Name: "scheduling", Calls: []string{"directory", "patient", "payment", "tenant"}, Hears: []string{"clinic", "payment"}},
 }

@@ -16,6 +16,7 @@ import (
 	"xinglin/internal/platform/state"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/labels"
+	"xinglin/internal/scheduling/schedulingsvc/rotas"
 	"xinglin/internal/scheduling/soldout"
 	"xinglin/internal/tenant"
 )
@@ -40,9 +41,11 @@ func Describe() module.Description {
 			scheduling.AppointmentCancelled{},
 			scheduling.AppointmentExpired{},
 			scheduling.AppointmentSettled{},
+			scheduling.AppointmentMissed{},
 			scheduling.LotteryDecided{},
 			scheduling.SchedulePublished{},
 			scheduling.ScheduleStopped{},
+			scheduling.ScheduleResumed{},
 		},
 	}
 }
@@ -53,6 +56,7 @@ func New(base module.Base, tenants tenant.Service, dir directory.Service, patien
 	s.kept, s.labels = newSessions(), labels.New(s.dir.Labels)
 	s.kept.loads = batch.New(batch.Options{Name: "scheduling.sessions", Writers: 1, Max: maxAsked, Log: base.Log, Metrics: base.Batches}, s.loadSessions)
 	s.store = store{db: base.DB, live: s.signalLive, free: s.signalFree, forget: s.forget}
+	s.store.rotas = rotas.Store{DB: base.DB, Turn: s.store.takeRotaTurn, Follow: enqueueExtend}
 	s.marks = soldout.New(s.store.mark)
 	s.marks.Log = base.Log
 	s.marks.Gone = func(k soldout.Key) { base.Admission.SoldOut(k.Tenant, id.As[id.Any](k.Schedule)) }
@@ -70,7 +74,7 @@ func New(base module.Base, tenants tenant.Service, dir directory.Service, patien
 	return s, &module.Module{
 		Name:     "scheduling",
 		Routes:   s.routes,
-		Hears:    []inbox.Handler{inbox.OnTogether(s.lockPaid, s.onPaid)},
+		Hears:    []inbox.Handler{inbox.OnTogether(s.lockPaid, s.onPaid), inbox.OnTogether(s.lockCheckedIn, s.onCheckedIn), inbox.OnTogether(s.lockFinished, s.onFinished)},
 		Jobs:     s.jobs(),
 		Checks:   checks(),
 		Sets:     sets(),

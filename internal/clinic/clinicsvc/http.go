@@ -81,7 +81,7 @@ type sessionBody struct {
 	Waiting          int                      `json:"waiting"`
 	Missed           int                      `json:"missed"`
 	Done             int                      `json:"done"`
-	Current          *turnBody                `json:"current" nullable:"true" doc:"Who is called; null: nobody"`
+	Current          *turnBody                `json:"current,omitempty" doc:"Who is called; absent: nobody"`
 	Version          int64                    `json:"version" doc:"Of every change; call-next takes it"`
 }
 

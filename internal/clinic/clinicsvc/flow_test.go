@@ -107,43 +107,41 @@ func TestLate(t *testing.T) {
 
 // TestOwnCheckIn is the window of a person's own check-in.
 func TestOwnCheckIn(t *testing.T) {
-	day := clock.NewDate(2026, 3, 2)
-	for name, x := range map[string]struct {
-		at   time.Time
-		want *fault.Code
-		late bool
-	}{
-		"a minute too early":     {day.At(9*60 - 21), clinic.ErrTooEarly, false},
-		"the first minute":       {day.At(9*60 - 20), nil, false},
-		"within the own period":  {day.At(9*60 + 59), nil, false},
-		"at its end":             {day.At(10 * 60), nil, true},
-		"half an hour after it":  {day.At(10*60 + 30), nil, true},
-		"a minute later: a desk": {day.At(10*60 + 31), clinic.ErrTooLate, false},
-		"the day before":         {day.Add(-1).At(10 * 60), clinic.ErrTooEarly, false},
-		"the day after":          {day.Add(1).At(9*60 + 30), clinic.ErrTooLate, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			eachWorld(t, func(t *testing.T, w *world) {
-				line := w.session(3)
-				vs := w.book(line, 5)
-				me := vs[4] // 9:40 to 10:00
-				w.clock.Set(x.at)
-				before, err := w.s.Place(w.as(me.Principal), me.turn)
-				if err != nil || before.CanCheckIn != (x.want == nil) {
-					t.Errorf("can check in: %v %v", before.CanCheckIn, err)
-				}
-				p, _, err := w.s.CheckIn(w.as(me.Principal), me.turn, w.key())
-				if x.want != nil {
-					refused(t, err, x.want)
-					return
-				}
-				if err != nil || p.State != clinic.Waiting || p.Late != x.late || p.Position != 1 || p.CanCheckIn {
-					t.Errorf("%+v %v", p, err)
-				}
-				w.clean()
-			})
-		})
-	}
+	eachWorld(t, func(t *testing.T, w *world) {
+		day := clock.NewDate(2026, 3, 2)
+		for name, x := range map[string]struct {
+			minute int // of the day of the session
+			want   *fault.Code
+			late   bool
+		}{
+			"a minute too early":     {9*60 - 21, clinic.ErrTooEarly, false},
+			"the first minute":       {9*60 - 20, nil, false},
+			"within the own period":  {9*60 + 59, nil, false},
+			"at its end":             {10 * 60, nil, true},
+			"half an hour after it":  {10*60 + 30, nil, true},
+			"a minute later: a desk": {10*60 + 31, clinic.ErrTooLate, false},
+			"the day before":         {-14 * 60, clinic.ErrTooEarly, false},
+			"the day after":          {33 * 60, clinic.ErrTooLate, false},
+		} {
+			day = day.Add(3)
+			w.clock.Set(day.At(x.minute))
+			line := w.sessionOf(linID, heartID, day, 9*60, 3)
+			me := w.book(line, 5)[4] // 9:40 to 10:00
+			before, err := w.s.Place(w.as(me.Principal), me.turn)
+			if err != nil || before.CanCheckIn != (x.want == nil) {
+				t.Errorf("%s: can check in: %v %v", name, before.CanCheckIn, err)
+			}
+			p, _, err := w.s.CheckIn(w.as(me.Principal), me.turn, w.key())
+			if x.want != nil {
+				refused(t, err, x.want)
+				continue
+			}
+			if err != nil || p.State != clinic.Waiting || p.Late != x.late || p.Position != 1 || p.CanCheckIn {
+				t.Errorf("%s: %+v %v", name, p, err)
+			}
+		}
+		w.clean()
+	})
 }
 
 // TestBackAgain: a missed person comes back by themselves twice, then by the desk; and

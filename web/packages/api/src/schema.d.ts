@@ -5737,7 +5737,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                schedule: string;
+            };
             cookie?: never;
         };
         requestBody: {
@@ -5892,7 +5894,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                schedule: string;
+            };
             cookie?: never;
         };
         requestBody: {
@@ -6157,7 +6161,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                schedule: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -6288,7 +6294,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                appointment: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -6419,7 +6427,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                appointment: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -6550,7 +6560,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                appointment: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -6811,7 +6823,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                appointment: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -13454,7 +13468,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                appointment: string;
+            };
             cookie?: never;
         };
         requestBody?: never;

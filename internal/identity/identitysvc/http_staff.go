@@ -37,14 +37,16 @@ func grantBodies(gs []auth.Grant) []grantBody {
 }
 
 type staffBody struct {
-	ID          identity.AccountID `json:"id" format:"uuid"`
-	Username    string             `json:"username"`
-	Name        string             `json:"name"`
-	State       string             `json:"state" enum:"active,disabled"`
-	Grants      []grantBody        `json:"grants" nullable:"false"`
-	Version     int64              `json:"version" doc:"For If-Match"`
-	CreatedAt   string             `json:"created_at" format:"date-time"`
-	LastLoginAt string             `json:"last_login_at,omitempty" format:"date-time"`
+	ID       identity.AccountID `json:"id" format:"uuid"`
+	Username string             `json:"username"`
+	Name     string             `json:"name"`
+	State    string             `json:"state" enum:"active,disabled"`
+	Grants   []grantBody        `json:"grants" nullable:"false"`
+	// PractitionerID binds a doctor or nurse to the directory.
+	PractitionerID string `json:"practitioner_id,omitempty" format:"uuid" doc:"The directory's practitioner; empty for others"`
+	Version        int64  `json:"version" doc:"For If-Match"`
+	CreatedAt      string `json:"created_at" format:"date-time"`
+	LastLoginAt    string `json:"last_login_at,omitempty" format:"date-time"`
 }
 
 func staffOf(m me) staffBody {
@@ -53,10 +55,30 @@ func staffOf(m me) staffBody {
 		ID: a.id, Username: a.username, Name: m.name.Reveal(), State: string(a.state), Grants: grantBodies(a.grants),
 		Version: a.version, CreatedAt: stamp(a.created),
 	}
+	b.PractitionerID = practitionerText(a.practitioner)
 	if !a.lastLogin.IsZero() {
 		b.LastLoginAt = stamp(a.lastLogin)
 	}
 	return b
+}
+
+// practitionerText is empty for who is none.
+func practitionerText(p id.ID[id.Any]) string {
+	if p.IsZero() {
+		return ""
+	}
+	return p.String()
+}
+
+// practitionerOf reads the directory's id of a practitioner; empty is nobody.
+func practitionerOf(text string) (p id.ID[id.Any], err error) {
+	if text == "" {
+		return p, nil
+	}
+	if p, err = id.Parse[id.Any](text); err != nil {
+		return p, identity.ErrInvalid.At("practitioner_id", "not an id")
+	}
+	return p, nil
 }
 
 type staffOut struct {
@@ -76,6 +98,7 @@ type createStaffIn struct {
 		Username        string `json:"username" minLength:"3" maxLength:"32" example:"zhang.san"`
 		Name            string `json:"name" minLength:"1" maxLength:"50"`
 		InitialPassword string `json:"initial_password,omitempty" maxLength:"128" doc:"At least 12 characters; made when empty"`
+		PractitionerID  string `json:"practitioner_id,omitempty" format:"uuid" doc:"The directory's practitioner whose sessions the account works on"`
 	}
 }
 
@@ -89,9 +112,12 @@ type createStaffOut struct {
 }
 
 func (s *Service) httpCreateStaff(ctx context.Context, in *createStaffIn) (*createStaffOut, error) {
-	m, err := s.createStaff(ctx, identity.StaffSpec{
-		Username: in.Body.Username, Name: in.Body.Name, Password: secret.New(in.Body.InitialPassword),
-	})
+	spec := identity.StaffSpec{Username: in.Body.Username, Name: in.Body.Name, Password: secret.New(in.Body.InitialPassword)}
+	var err error
+	if spec.Practitioner, err = practitionerOf(in.Body.PractitionerID); err != nil {
+		return nil, err
+	}
+	m, err := s.createStaff(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +164,8 @@ type putGrantsIn struct {
 	ID      string `path:"id" maxLength:"64"`
 	IfMatch string `header:"If-Match"`
 	Body    struct {
-		Grants []grantBody `json:"grants" maxItems:"20" nullable:"false"`
+		Grants         []grantBody `json:"grants" maxItems:"20" nullable:"false"`
+		PractitionerID *string     `json:"practitioner_id,omitempty" maxLength:"36" doc:"The directory's practitioner whose sessions the account works on; empty: nobody's; left out: as it is"`
 	}
 }
 
@@ -161,7 +188,15 @@ func (s *Service) httpPutGrants(ctx context.Context, in *putGrantsIn) (*staffOut
 		}
 		gs = append(gs, g)
 	}
-	return staffAnswer(s.putGrants(ctx, a, gs, version))
+	var to bind
+	if in.Body.PractitionerID != nil {
+		p, err := practitionerOf(*in.Body.PractitionerID)
+		if err != nil {
+			return nil, err
+		}
+		to = &p
+	}
+	return staffAnswer(s.putGrants(ctx, a, gs, to, version))
 }
 
 func (s *Service) httpDisable(ctx context.Context, in *idIn) (*staffOut, error) {

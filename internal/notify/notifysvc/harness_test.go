@@ -172,7 +172,7 @@ func (h *house) bytesOf() []byte {
 	var all bytes.Buffer
 	err := h.base.DB.Read(context.Background(), apitest.Main, func(ctx context.Context, tx db.Tx) error {
 		for _, q := range []string{
-			`SELECT params, COALESCE(phone, params), template, why FROM delivery WHERE tenant_id = $1`,
+			`SELECT params, COALESCE(address, params), template, why FROM delivery WHERE tenant_id = $1`,
 			`SELECT phone, phone, '', '' FROM contact WHERE tenant_id = $1`,
 			`SELECT CAST(payload AS TEXT), key, kind, error FROM job WHERE tenant_id = $1`,
 		} {

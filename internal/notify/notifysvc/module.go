@@ -35,10 +35,10 @@ func Describe() module.Description {
 	return module.Description{Name: "notify", Migrations: sub, Policies: policy}
 }
 
-// New builds the context. Without a gateway SMS deliveries wait and are visible as
-// failed jobs; inbox is nil outside the demo.
+// New builds the context. Without a gateway SMS deliveries fail after their attempts,
+// where operators see them; inbox is nil outside the demo.
 func New(base module.Base, dir directory.Service, gateway Gateway, inbox Inbox) (*Service, *module.Module) {
-	s := &Service{base: base, directory: dir, gateway: gateway, inbox: inbox}
+	s := &Service{base: base, directory: dir, gateway: gateway, inbox: inbox, counts: newCounts(base.Metrics)}
 	return s, &module.Module{
 		Name:   "notify",
 		Routes: s.routes,

@@ -91,9 +91,13 @@ type Service interface {
 
 // Refusals.
 var (
-	ErrTemplate  = fault.Register(fault.Invalid, "notify.unknown_template", "没有这个通知模板", "There is no such template")
-	ErrRecipient = fault.Register(fault.Invalid, "notify.no_recipient", "没有可用的联系方式", "There is no way to reach the person")
-	ErrNotFound  = fault.Register(fault.NotFound, "notify.not_found", "没有这条通知", "There is no such notice")
-	ErrInvalid   = fault.Register(fault.Invalid, "notify.invalid", "通知设置填写有误", "The settings of notices are not right")
-	ErrStale     = fault.Register(fault.Stale, "notify.stale", "设置已在别处修改，请刷新后重试", "The settings were changed elsewhere, load them again")
+	ErrCodeTooOften = fault.Register(fault.Limited, "notify.code_too_often", "获取验证码太频繁，请稍后再试", "Too many codes asked for, try again later")
+	ErrCodeWrong    = fault.Register(fault.Invalid, "notify.code_wrong", "验证码不正确", "The code is not correct")
+	ErrCodeExpired  = fault.Register(fault.Gone, "notify.code_expired", "验证码已失效，请重新获取", "The code is no longer valid, ask for a new one")
+	ErrTemplate     = fault.Register(fault.Invalid, "notify.unknown_template", "没有这个通知模板", "There is no such template")
+	ErrRecipient    = fault.Register(fault.Invalid, "notify.no_recipient", "没有可用的联系方式", "There is no way to reach the person")
+	ErrNotFound     = fault.Register(fault.NotFound, "notify.not_found", "没有这条通知", "There is no such notice")
+	ErrInvalid      = fault.Register(fault.Invalid, "notify.invalid", "通知设置填写有误", "The settings of notices are not right")
+	ErrMailOff      = fault.Register(fault.Unavailable, "notify.mail_off", "本院暂未开通邮件通知", "This hospital sends no mails")
+	ErrStale        = fault.Register(fault.Stale, "notify.stale", "设置已在别处修改，请刷新后重试", "The settings were changed elsewhere, load them again")
 )

@@ -94,6 +94,9 @@ var Routes = []Route{
 	{Op: "notify.read_all_notices", Who: patient, Want: 204, Repeat: 204, Deny: loggedIn()},
 	{Op: "notify.read_preferences", Who: patient, Want: 200, Deny: loggedIn()},
 	{Op: "notify.update_preferences", Who: patient, Body: wishes, Match: "0", Want: 200, Repeat: 412, Stale: 412, Deny: loggedIn()},
+	{Op: "notify.prove_mail", Who: patient, Elsewhere: "notifysvc.TestMailAddress"}, // the rig has no mail server
+	{Op: "notify.confirm_mail", Who: patient, Elsewhere: "notifysvc.TestMailAddress"},
+	{Op: "notify.remove_mail", Who: patient, Want: 204, Repeat: 204, Deny: loggedIn()},
 	{Op: "scheduling.list_appointments", Who: patient, Want: 200, Deny: map[string]int{nobody: 401, system: 403}},
 	{
 		Op: "scheduling.hold", Who: patient, Body: `{"patient_id":"{patient}","schedule_id":"{free_schedule}","any":true}`, Key: true, Want: 201, Repeat: 201,

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"xinglin/internal/notify"
+	"xinglin/internal/platform/mail"
 	"xinglin/internal/platform/sms"
 )
 
@@ -45,7 +46,7 @@ func (s *Service) deliver(ctx context.Context, tenant notify.TenantID, did notif
 		return s.store.finish(ctx, s.base.DB, tenant, did, notify.Sent, reference, "")
 	case ctx.Err() != nil:
 		return err // the process ends: no fault of the gateway's
-	case errors.Is(err, sms.ErrRefused):
+	case errors.Is(err, sms.ErrRefused), errors.Is(err, mail.ErrRefused):
 		return s.fail(ctx, tenant, d, whyRefused)
 	}
 	made, counted := s.store.tried(ctx, s.base.DB, tenant, did)
@@ -82,26 +83,67 @@ func (s *Service) hand(ctx context.Context, tenant notify.TenantID, d delivery) 
 	if err != nil {
 		return "", err
 	}
+	if d.channel == notify.Mail {
+		return s.handMail(ctx, tenant, d, params)
+	}
 	return s.handSMS(ctx, tenant, d, params)
 }
 
 func (s *Service) handSMS(ctx context.Context, tenant notify.TenantID, d delivery, params map[string]string) (string, error) {
-	if s.gateway == nil {
+	if s.ways.SMS == nil {
 		return "", errNoGateway
 	}
 	phone, err := s.base.Crypt.OpenText(ctx, s.field(tenant, "address", d.id.String()), d.address)
 	if err != nil {
 		return "", err
 	}
-	return s.gateway.Send(ctx, sms.Message{
+	return s.ways.SMS.Send(ctx, sms.Message{
 		ID: d.id.String(), Phone: phone, Template: d.template, Params: params, Text: fill(templates[d.template].bodyZH, params),
 	})
 }
 
-// fail ends a delivery for good.
+// fail ends a delivery for good. When a mail or push message about something that matters
+// could not be brought, a text message goes instead, once: also when the person has
+// switched text messages off for it, because nothing else is left.
 func (s *Service) fail(ctx context.Context, tenant notify.TenantID, d delivery, why string) error {
+	instead, err := s.instead(ctx, tenant, d, why)
+	if err != nil {
+		return err
+	}
+	written, err := s.store.fail(ctx, s.base.DB, tenant, d.id, why, instead)
+	if err != nil {
+		return err
+	}
 	s.counts.add(d.channel, notify.Failed)
-	return s.store.finish(ctx, s.base.DB, tenant, d.id, notify.Failed, "", why)
+	s.counts.all(written)
+	return nil
+}
+
+// instead is the text message that goes for a delivery that failed; none when there is
+// nothing to say any more, or nowhere to say it.
+func (s *Service) instead(ctx context.Context, tenant notify.TenantID, d delivery, why string) ([]delivery, error) {
+	t := templates[d.template]
+	if !t.matters || why == whyExpired || d.channel != notify.Mail && d.channel != notify.Push || d.account.IsZero() {
+		return nil, nil
+	}
+	facts, err := s.base.Crypt.Open(ctx, s.field(tenant, "params", d.id.String()), d.params)
+	if err != nil {
+		return nil, err
+	}
+	to, err := s.store.reach(ctx, s.base.DB, tenant, d.account)
+	if err != nil {
+		return nil, err
+	}
+	m := dispatch{Message: notify.Message{ID: d.message, Tenant: tenant, Account: d.account, Template: d.template, Expires: d.expires}}
+	phone, ok, err := s.address(ctx, m, to, notify.SMS)
+	if err != nil || !ok {
+		return nil, err
+	}
+	row, err := s.seal(ctx, m, notify.SMS, facts, phone)
+	if err == nil && !t.urgent {
+		row.due = to.until(s.base.Clock.Now())
+	}
+	return []delivery{row}, err
 }
 
 func (s *Service) params(ctx context.Context, tenant notify.TenantID, d delivery) (map[string]string, error) {

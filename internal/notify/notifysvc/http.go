@@ -58,11 +58,12 @@ func (s *Service) routes(a *httpx.API) {
 	httpx.Register(a, httpx.Op{ID: "notify.read_all_notices", Method: http.MethodPost, Path: "/notices/read-all", Status: 204, Summary: "Mark all my notices as read"},
 		func(ctx context.Context, _ *struct{}) (*struct{}, error) { return nil, s.markAllRead(ctx) })
 	s.preferenceRoutes(a)
-	if s.base.Demo && s.inbox != nil {
-		httpx.Register(a, httpx.Op{ID: "notify.demo_inbox", Method: http.MethodGet, Path: "/demo/inbox", Public: true, Summary: "Demo only: the last messages that the SMS simulator took"},
+	s.mailRoutes(a)
+	if s.base.Demo && s.ways.Inbox != nil {
+		httpx.Register(a, httpx.Op{ID: "notify.demo_inbox", Method: http.MethodGet, Path: "/demo/inbox", Public: true, Summary: "Demo only: the last messages that the simulators took"},
 			func(context.Context, *struct{}) (*inboxOut, error) {
 				out := &inboxOut{}
-				out.Body.Items = append([]Shown{}, s.inbox(50)...)
+				out.Body.Items = append([]Shown{}, s.ways.Inbox(50)...)
 				return out, nil
 			})
 	}

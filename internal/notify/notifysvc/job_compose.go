@@ -24,9 +24,11 @@ import (
 const wakeBefore = 3 * time.Hour
 
 func (s *Service) jobs() []job.Handler {
+	send := func(ctx context.Context, j sendJob) error { return s.deliver(ctx, j.Tenant, j.Delivery) }
 	return []job.Handler{
 		job.Call(composeKind, s.compose),
-		job.Call(smsKind, func(ctx context.Context, j sendJob) error { return s.deliver(ctx, j.Tenant, j.Delivery) }),
+		job.Call(smsKind, send),
+		job.Call(mailKind, send),
 	}
 }
 

@@ -23,3 +23,10 @@ func newCounts(reg prometheus.Registerer) *counts {
 func (c *counts) add(channel notify.Channel, state notify.State) {
 	c.deliveries.WithLabelValues(string(channel), string(state)).Inc()
 }
+
+// all counts deliveries that were written.
+func (c *counts) all(ds []delivery) {
+	for _, d := range ds {
+		c.add(d.channel, d.state)
+	}
+}

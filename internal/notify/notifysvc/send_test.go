@@ -189,13 +189,13 @@ func (d dying) Send(ctx context.Context, m sms.Message) (string, error) {
 func TestCrashBetweenAnswerAndMark(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		h.send(h.code())
-		real := h.s.gateway
-		h.s.gateway = dying{real}
+		real := h.s.ways.SMS
+		h.s.ways.SMS = dying{real}
 		h.run()
 		if got := h.states(); got != "sms queued" || len(h.sim.Messages(0)) != 1 {
 			t.Fatalf("%s, %d messages", got, len(h.sim.Messages(0)))
 		}
-		h.s.gateway = real
+		h.s.ways.SMS = real
 		h.clk.Add(time.Minute)
 		h.run()
 		if got := h.states(); got != "sms sent" || len(h.sim.Messages(0)) != 1 {
@@ -220,7 +220,7 @@ func TestExpiredIsNeverSent(t *testing.T) {
 // Without a gateway a message is tried as often as any other, and then an operator sees it.
 func TestWithoutGateway(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
-		h.s.gateway = nil
+		h.s.ways.SMS = nil
 		m := h.code()
 		m.Expires = time.Time{}
 		h.send(m)

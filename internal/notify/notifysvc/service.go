@@ -17,17 +17,19 @@ import (
 type Service struct {
 	base      module.Base
 	directory directory.Service
-	gateway   Gateway
-	inbox     Inbox
+	ways      Ways
 	counts    *counts
 	store     store
 }
 
-// Shown is a text message as the demo's inbox page shows it.
+// Shown is a message as the demo's inbox page shows it.
 type Shown struct {
-	Phone string    `json:"phone"`
-	Text  string    `json:"text"`
-	At    time.Time `json:"at"`
+	Channel notify.Channel `json:"channel" enum:"sms,mail,push"`
+	Phone   string         `json:"phone,omitempty" doc:"Of a text message"`
+	Mail    string         `json:"mail,omitempty" doc:"Of a mail"`
+	Title   string         `json:"title,omitempty" doc:"Of a mail or push message"`
+	Text    string         `json:"text"`
+	At      time.Time      `json:"at"`
 }
 
 // notice is one in-app message, rendered.
@@ -63,10 +65,11 @@ type reach struct {
 	preferences
 }
 
-// dispatch is a message and until when quiet hours may hold it.
+// dispatch is a message and what only this house knows of it.
 type dispatch struct {
 	notify.Message
-	before time.Time // zero: to the end of the quiet hours
+	before time.Time   // quiet hours hold it no longer than to here; zero: to their end
+	mail   secret.Text // an address that is not the account's (yet)
 }
 
 func (s *Service) field(tenant notify.TenantID, column, row string) crypt.Field {
@@ -95,37 +98,48 @@ func (s *Service) Send(ctx context.Context, m notify.Message) error {
 // send is Send, and tells whether a text message was left out because the account's
 // phone is not known (yet) and another channel reaches the person.
 func (s *Service) send(ctx context.Context, m dispatch) (phoneless bool, err error) {
+	rows, phoneless, err := s.prepare(ctx, m)
+	if err != nil {
+		return false, err
+	}
+	written, err := s.store.queue(ctx, s.base.DB, m.Tenant, rows)
+	s.counts.all(written)
+	return phoneless, err
+}
+
+// prepare makes the rows of a message: one for each channel that the account wants and
+// that reaches it.
+func (s *Service) prepare(ctx context.Context, m dispatch) (rows []delivery, phoneless bool, err error) {
 	t, ok := templates[m.Template]
 	if !ok {
-		return false, notify.ErrTemplate.Because("%s", m.Template)
+		return nil, false, notify.ErrTemplate.Because("%s", m.Template)
 	}
 	plain := map[string]string{}
 	for _, p := range t.params {
 		v, ok := m.Params[p]
 		if !ok {
-			return false, notify.ErrTemplate.Because("%s: no parameter %s", m.Template, p)
+			return nil, false, notify.ErrTemplate.Because("%s: no parameter %s", m.Template, p)
 		}
 		plain[p] = v.Reveal()
 	}
 	facts, err := json.Marshal(plain)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	to := reach{preferences: usual()}
 	if !m.Account.IsZero() {
 		if to, err = s.store.reach(ctx, s.base.DB, m.Tenant, m.Account); err != nil {
-			return false, err
+			return nil, false, err
 		}
 	}
-	var rows []delivery
 	nowhere := len(m.Channels) == 0
 	for _, c := range m.Channels {
 		if t.topic != "" && !to.wants(t.topic, c) {
 			continue
 		}
-		address, ok, err := s.address(ctx, m.Message, to, c)
+		address, ok, err := s.address(ctx, m, to, c)
 		if err != nil {
-			return false, err
+			return nil, false, err
 		}
 		if !ok {
 			phoneless = phoneless || c == notify.SMS
@@ -134,7 +148,7 @@ func (s *Service) send(ctx context.Context, m dispatch) (phoneless bool, err err
 		}
 		d, err := s.seal(ctx, m, c, facts, address)
 		if err != nil {
-			return false, err
+			return nil, false, err
 		}
 		if c != notify.InApp && t.topic != "" && !t.urgent {
 			d.due = to.due(s.base.Clock.Now(), m.before)
@@ -142,17 +156,13 @@ func (s *Service) send(ctx context.Context, m dispatch) (phoneless bool, err err
 		rows = append(rows, d)
 	}
 	if nowhere && len(rows) == 0 {
-		return false, notify.ErrRecipient.New()
+		return nil, false, notify.ErrRecipient.New()
 	}
-	written, err := s.store.queue(ctx, s.base.DB, m.Tenant, rows)
-	for _, d := range written {
-		s.counts.add(d.channel, d.state)
-	}
-	return phoneless, err
+	return rows, phoneless, nil
 }
 
 // address is where a channel reaches the person; false: nowhere.
-func (s *Service) address(ctx context.Context, m notify.Message, to reach, c notify.Channel) (secret.Text, bool, error) {
+func (s *Service) address(ctx context.Context, m dispatch, to reach, c notify.Channel) (secret.Text, bool, error) {
 	switch c {
 	case notify.InApp:
 		return secret.Text{}, !m.Account.IsZero(), nil
@@ -162,6 +172,15 @@ func (s *Service) address(ctx context.Context, m notify.Message, to reach, c not
 		}
 		phone, err := s.base.Crypt.OpenText(ctx, contactField(m.Tenant, m.Account), to.phone)
 		return phone, err == nil, err
+	case notify.Mail:
+		switch {
+		case s.ways.Mail == nil:
+			return secret.Text{}, false, nil
+		case !m.mail.Empty() || to.mail == nil:
+			return m.mail, !m.mail.Empty(), nil
+		}
+		address, err := s.base.Crypt.OpenText(ctx, mailField(m.Tenant, m.Account), to.mail)
+		return address, err == nil, err
 	}
 	return secret.Text{}, false, nil
 }

@@ -21,7 +21,10 @@ type sendJob struct {
 	Delivery notify.DeliveryID `json:"delivery"`
 }
 
-const smsKind = "notify.sms"
+const (
+	smsKind  = "notify.sms"
+	mailKind = "notify.mail"
+)
 
 func jobOf(tenant notify.TenantID, d delivery, at time.Time) job.Spec {
 	return job.Spec{Kind: "notify." + string(d.channel), Key: d.id.String(), RunAt: at, Payload: sendJob{tenant, d.id}, Max: 2 * tries}
@@ -130,6 +133,19 @@ func finishIn(ctx context.Context, tx db.Tx, did notify.DeliveryID, to notify.St
 	n, err := tx.Exec(ctx, `UPDATE delivery SET state = $3, reference = $4, why = $5, sent_at = $6 WHERE tenant_id = $1 AND id = $2 AND state = 'queued'`,
 		tx.Tenant(), did, string(to), ref, why, at)
 	return n == 1, err
+}
+
+// fail ends a delivery for good and queues what goes instead.
+func (store) fail(ctx context.Context, d *db.DB, tenant notify.TenantID, did notify.DeliveryID, why string, instead []delivery) (written []delivery, err error) {
+	err = d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
+		written = nil
+		ended, err := finishIn(ctx, tx, did, notify.Failed, "", why)
+		if err == nil && ended {
+			written, err = queueIn(ctx, tx, instead)
+		}
+		return err
+	})
+	return written, err
 }
 
 // tried counts a failed attempt.

@@ -33,6 +33,19 @@ var templates = map[string]text{
 		bodyEN: "Your code is {code}, valid for 5 minutes. Tell it to nobody.",
 		params: []string{"code"},
 	},
+	"notify.mail_code": {
+		titleZH: "邮箱验证码", titleEN: "Code for your mail address",
+		bodyZH: "您正在用这个邮箱接收就诊通知，验证码是 {code}，10分钟内有效。不是您本人操作，请不要理会。",
+		bodyEN: "You asked for notices at this address. The code is {code}, valid for 10 minutes. If it was not you, do nothing.",
+		params: []string{"code"},
+	},
+	"notify.mail_confirmed": {
+		topic: notify.AboutService, ways: []notify.Channel{notify.InApp, notify.Mail},
+		titleZH: "邮箱已绑定", titleEN: "Mail address confirmed",
+		bodyZH: "就诊通知以后也会发到 {mail}。可在「我的」的通知设置里随时取消。",
+		bodyEN: "Notices will also go to {mail}. You can stop them at any time in your notice settings.",
+		params: []string{"mail"},
+	},
 	"patient.claim_code": {
 		titleZH: "就诊人验证码", titleEN: "Code for adding a person",
 		bodyZH: "有人要把您登记的就诊人加到另一个账号，验证码 {code}，5分钟内有效。不是您同意的，请勿提供。",

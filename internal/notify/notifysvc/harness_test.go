@@ -76,7 +76,7 @@ func each(t *testing.T, f func(t *testing.T, h *house)) {
 	t.Helper()
 	clk := testkit.Clock()
 	sets := testkit.Sets(Describe())
-	for _, n := range []string{"payment", "scheduling"} {
+	for _, n := range []string{"clinic", "payment", "scheduling"} {
 		sets = append(sets, db.Set{Name: n, FS: db.NoMigrations})
 	}
 	dbtest.Each(t, sets, func(t *testing.T, srv *db.Server) {
@@ -271,7 +271,7 @@ func (h *house) broken() map[string]int {
 		actions = append(actions, p.Action)
 	}
 	rep, err := verify.Run(context.Background(), []verify.Unit{{
-		Context: "notify", DB: h.base.DB, Checks: h.mod.Checks, Events: []string{}, Actions: actions, Jobs: []string{composeKind, smsKind, mailKind, pushKind, sweepKind},
+		Context: "notify", DB: h.base.DB, Checks: h.mod.Checks, Events: []string{}, Actions: actions, Jobs: []string{composeKind, smsKind, mailKind, pushKind, sweepKind, remindKind},
 	}}, nil, &text)
 	if err != nil {
 		h.t.Fatalf("%v\n%s", err, text.String())

@@ -25,7 +25,7 @@ func sweepLater(ctx context.Context, tx db.Tx) error {
 }
 
 // sweep forgets what has no use any more: notes of pushed messages after thirty days,
-// budgets of codes after two, codes that have ended.
+// budgets of codes after two, codes that have ended, visits that would be over.
 func (store) sweep(ctx context.Context, tx db.Tx) error {
 	now := tx.Now()
 	more, left := false, false
@@ -47,6 +47,11 @@ func (store) sweep(ctx context.Context, tx db.Tx) error {
 			`DELETE FROM mail_proof WHERE tenant_id = $1 AND account_id IN
 			(SELECT account_id FROM mail_proof WHERE tenant_id = $1 AND expires_at < $2 LIMIT $3)`,
 			`SELECT EXISTS (SELECT 1 FROM mail_proof WHERE tenant_id = $1)`, now,
+		},
+		{
+			`DELETE FROM called_off WHERE tenant_id = $1 AND appointment_id IN
+			(SELECT appointment_id FROM called_off WHERE tenant_id = $1 AND until < $2 ORDER BY until LIMIT $3)`,
+			`SELECT EXISTS (SELECT 1 FROM called_off WHERE tenant_id = $1)`, now,
 		},
 	} {
 		n, err := tx.Exec(ctx, x.forget, tx.Tenant(), x.before.UnixMicro(), sweepBatch)

@@ -125,3 +125,14 @@ CREATE TABLE pushed (
 ){{strict}};
 {{rls "pushed"}}
 CREATE INDEX pushed_at ON pushed (tenant_id, at);
+
+-- Visits that were called off before their reminder: none is sent, whichever of booking and cancelling is heard first.
+-- Forgotten when the day is over.
+CREATE TABLE called_off (
+    tenant_id      {{uuid}} NOT NULL,
+    appointment_id {{uuid}} NOT NULL,
+    until          {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, appointment_id)
+){{strict}};
+{{rls "called_off"}}
+CREATE INDEX called_off_until ON called_off (tenant_id, until);

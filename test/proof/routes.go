@@ -149,6 +149,8 @@ var Routes = []Route{
 	{Op: "identity.put_grants", Who: security, ID: "{staff}", Body: `{"grants":[{"role":"nurse"}]}`, Match: "{staff_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
 	{Op: "identity.disable_staff", Who: security, ID: "{staff}", Want: 200, Repeat: 200, Deny: staffOnly()},
 	{Op: "audit.list_events", Who: auditor, Want: 200, Deny: map[string]int{nobody: 401, patient: 403, security: 403}},
+	{Op: "notify.list_deliveries", Who: operator, Query: "?state=failed", Want: 200, Deny: staffOnly()},
+	{Op: "notify.retry_delivery", Who: operator, ID: "{failed_delivery}", Want: 204, Repeat: 409, Deny: staffOnly()},
 	{Op: "ops.list_processes", Who: system, Want: 200, Deny: staffOnly()},
 	{Op: "ops.list_jobs", Who: system, Query: "?state=dead", Want: 200, Deny: staffOnly()},
 	{Op: "ops.list_dead_letters", Who: system, Want: 200, Deny: staffOnly()},

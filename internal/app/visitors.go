@@ -6,12 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"xinglin/internal/demo"
 	"xinglin/internal/demo/traffic"
-	"xinglin/internal/notify/notifysvc"
 	"xinglin/internal/smssim"
 )
 
@@ -70,14 +68,4 @@ func (s phones) Texts(_ context.Context, phone string) (out []string, err error)
 		}
 	}
 	return out, nil
-}
-
-// inbox shows the messages of the people who try the demo, not those of its visitors.
-func (s *simulators) inbox(limit int) (out []notifysvc.Shown) {
-	for _, m := range s.sms.Messages(0) {
-		if len(out) < limit && !strings.HasPrefix(m.Phone, traffic.Phones) {
-			out = append(out, notifysvc.Shown{Phone: m.Phone, Text: m.Text, At: m.At})
-		}
-	}
-	return out
 }

@@ -27,7 +27,7 @@ type importRotaCmd struct {
 	config.Where
 	Tenant string `help:"Code of the tenant." default:"main"`
 	DryRun bool   `help:"Show what would change and write nothing."`
-	File   string `arg:"" help:"CSV file, UTF-8 or GBK (docs/guide/rota-file.md)." type:"existingfile"`
+	File   string `arg:"" help:"Workbook (.xlsx) or CSV in UTF-8 or GBK, plain or gzip (docs/guide/rota-file.md)." type:"existingfile"`
 }
 
 // Run implements the command.

@@ -241,9 +241,13 @@ func ImportRota(ctx context.Context, where config.Where, tenantCode, file string
 	}
 	defer f.Close()
 	bar := newProgress(os.Stderr, file)
+	begin := clock.Mono()
 	rep, err := importInto(ctx, where, tenantCode, bar.read(filepath.Base(file), f), dryRun)
 	bar.end()
 	printReport(out, rep)
+	if rep.Rows > 0 {
+		fmt.Fprintf(out, "  in %.1f s, this command took at most %d MiB of memory\n", clock.Mono().Sub(begin).Seconds(), peakMemory()>>20)
+	}
 	return err
 }
 

@@ -17,7 +17,8 @@ var Contexts = []Context{
 	{Name: "notify", Calls: []string{"directory"}, Hears: []string{"payment", "scheduling"}},
 	{Name: "identity", Calls: []string{"notify", "tenant"}},
 	{Name: "patient", Calls: []string{"identity"}},
-	{Name: "interop", Calls: []string{"directory", "patient"}},
+	{Name: "terminology"},
+	{Name: "interop", Calls: []string{"directory", "patient", "scheduling", "terminology"}},
 	{Name: "payment", Calls: []string{"ledger"}, Hears: []string{"scheduling"}},
 	{Name: "scheduling", Calls: []string{"directory", "patient", "payment", "tenant"}, Hears: []string{"payment"}},
 }

@@ -245,28 +245,25 @@ type Change struct{ New, Changed, Same int }
 
 // RowError names one bad row. Column is the heading as the file writes it; Sheet is empty for texts.
 type RowError struct {
-	Sheet              string
+	Sheet, Column      string
 	Line               int
-	Column             string
 	ReasonZH, ReasonEN string
 }
 
 // SkippedSheet is a sheet of a workbook that is no rota: it has no headings of one, or is hidden.
 type SkippedSheet struct{ Name, Reason string }
 
-// The reasons of a SkippedSheet.
-const NoHeadings, HiddenSheet = "no_headings", "hidden"
+const NoHeadings, HiddenSheet = "no_headings", "hidden" // the reasons of a SkippedSheet
 
 // ImportReport is the outcome. With errors nothing was written; Errors holds the first
 // 200 by sheet and line, ErrorCount all.
 type ImportReport struct {
 	Encoding                       string // utf-8, utf-8-bom, utf-16, gbk, xlsx
-	Rows                           int
+	Rows, ErrorCount               int
 	Skipped                        []SkippedSheet
 	Campuses, Departments, Doctors Change
 	Rules, Exceptions, Schedules   Change
 	Errors                         []RowError
-	ErrorCount                     int
 	DryRun                         bool
 }
 

@@ -123,6 +123,11 @@ var Routes = []Route{
 	{Op: "scheduling.read_booking_rules", Who: operator, Want: 200, Deny: staffOnly()},
 	{Op: "scheduling.update_booking_rules", Who: operator, Body: `{"preset":"standard"}`, Match: "{rules_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
 
+	{Op: "interop.start_import", Who: operator, Query: "?kind=icd10&name=codes.csv", Body: `I10.x00 特发性高血压`, Key: true, Want: 202, Repeat: 202, Deny: staffOnly()},
+	{Op: "interop.list_imports", Who: operator, Want: 200, Deny: staffOnly()},
+	{Op: "interop.read_import", Who: operator, ID: "{import}", Want: 200, Deny: staffOnly()},
+	{Op: "terminology.search", Who: desk, Query: "?q=I10", Want: 200, Deny: map[string]int{nobody: 401, patient: 403}},
+
 	// The administrators'.
 	{Op: "identity.list_staff", Who: security, Want: 200, Deny: staffOnly()},
 	{Op: "identity.read_staff", Who: security, ID: "{staff}", Want: 200, Deny: staffOnly()},

@@ -27,12 +27,24 @@ type importRotaCmd struct {
 	config.Where
 	Tenant string `help:"Code of the tenant." default:"main"`
 	DryRun bool   `help:"Show what would change and write nothing."`
-	File   string `arg:"" help:"CSV file, UTF-8 or GBK (docs/guide/rota-file.md)." type:"existingfile"`
+	File   string `arg:"" help:"Workbook (.xlsx) or CSV in UTF-8 or GBK, plain or gzip (docs/guide/rota-file.md)." type:"existingfile"`
 }
 
 // Run implements the command.
 func (c *importRotaCmd) Run(ctx context.Context) error {
 	return app.ImportRota(ctx, c.Where, c.Tenant, c.File, c.DryRun, os.Stdout)
+}
+
+type importICD10Cmd struct {
+	config.Where
+	Tenant string `help:"Code of the tenant." default:"main"`
+	DryRun bool   `help:"Show what would change and write nothing."`
+	File   string `arg:"" help:"List of codes and names: workbook, CSV, tab-separated or 'CODE NAME' lines, plain or gzip (docs/guide/load-your-hospital.md)." type:"existingfile"`
+}
+
+// Run implements the command.
+func (c *importICD10Cmd) Run(ctx context.Context) error {
+	return app.ImportCodes(ctx, c.Where, c.Tenant, c.File, c.DryRun, os.Stdout)
 }
 
 type importFHIRCmd struct {

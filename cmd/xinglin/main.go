@@ -22,7 +22,8 @@ type commands struct {
 	Migrate migrateCmd `cmd:"" help:"Bring a PostgreSQL database to this version's schema."`
 	Import  struct {
 		FHIR importFHIRCmd `cmd:"" name:"fhir" help:"Load institutions, people of care and patients from FHIR R4 files; exit 1 when something was refused."`
-		Rota importRotaCmd `cmd:"" help:"Load a hospital's rota from a CSV file, all or nothing."`
+		Rota  importRotaCmd  `cmd:"" help:"Load a hospital's rota from a workbook or a CSV file, all or nothing."`
+		ICD10 importICD10Cmd `cmd:"" name:"icd10" help:"Load the codes and names of diagnoses; exit 1 when rows were refused."`
 	} `cmd:"" help:"Load a hospital's own data."`
 	Verify verifyCmd `cmd:"" help:"Check every invariant of every context; exit 1 when one is broken."`
 	Keys   struct {

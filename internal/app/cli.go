@@ -241,9 +241,13 @@ func ImportRota(ctx context.Context, where config.Where, tenantCode, file string
 	}
 	defer f.Close()
 	bar := newProgress(os.Stderr, file)
+	begin := clock.Mono()
 	rep, err := importInto(ctx, where, tenantCode, bar.read(filepath.Base(file), f), dryRun)
 	bar.end()
 	printReport(out, rep)
+	if rep.Rows > 0 {
+		fmt.Fprintf(out, "  in %.1f s, this command took at most %d MiB of memory\n", clock.Mono().Sub(begin).Seconds(), peakMemory()>>20)
+	}
 	return err
 }
 
@@ -318,8 +322,15 @@ func printReport(w io.Writer, r scheduling.ImportReport) {
 		done = "dry run, nothing was written"
 	}
 	fmt.Fprintf(w, "%d rows (%s): %s\n", r.Rows, r.Encoding, done)
+	for _, s := range r.Skipped {
+		fmt.Fprintf(w, "  sheet %s skipped: %s\n", s.Name, s.Reason)
+	}
 	for _, e := range r.Errors {
-		fmt.Fprintf(w, "  row %d, %s: %s / %s\n", e.Line, e.Column, e.ReasonZH, e.ReasonEN)
+		at := "row"
+		if e.Sheet != "" {
+			at = e.Sheet + " row"
+		}
+		fmt.Fprintf(w, "  %s %d, %s: %s / %s\n", at, e.Line, e.Column, e.ReasonZH, e.ReasonEN)
 	}
 	if n := r.ErrorCount - len(r.Errors); n > 0 {
 		fmt.Fprintf(w, "  and %d more\n", n)

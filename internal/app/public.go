@@ -36,6 +36,7 @@ func (p *Process) private() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("POST /cli/import/rota", p.importDoor)
 	mux.HandleFunc("POST /cli/import/fhir", p.importFHIRDoor)
+	mux.HandleFunc("POST /cli/import/icd10", p.importCodesDoor)
 	return mux
 }
 

@@ -184,6 +184,14 @@ func spans(ctx context.Context, raw string) (sdk.SpanExporter, error) {
 	return otlptracehttp.New(ctx, opts...)
 }
 
+// uploads is where a process keeps files while it imports them.
+func uploads(data string) string {
+	if data == "" {
+		return ""
+	}
+	return filepath.Join(data, "imports")
+}
+
 // KeysOf is where a single machine keeps its root key.
 func KeysOf(dir string) string { return "file:" + filepath.Join(dir, "keys", "root") }
 
@@ -245,7 +253,7 @@ func (p *Process) wire(ctx context.Context) (err error) {
 		return err
 	}
 	p.house, err = Wire(ctx, Machines{
-		DB: p.db, Clock: p.clk, Crypt: p.ring, Log: p.log, Metrics: p.metrics, Signals: p.bus, Demo: p.cfg.Demo, Outside: o, Seats: p.bench.seats(), Admission: p.desk,
+		DB: p.db, Clock: p.clk, Crypt: p.ring, Log: p.log, Metrics: p.metrics, Signals: p.bus, Demo: p.cfg.Demo, Outside: o, Seats: p.bench.seats(), Admission: p.desk, Uploads: uploads(p.cfg.Data),
 	})
 	if err != nil {
 		return err

@@ -43,13 +43,16 @@ import (
 	"xinglin/internal/scheduling/schedulingsvc"
 	"xinglin/internal/tenant"
 	"xinglin/internal/tenant/tenantsvc"
+	"xinglin/internal/terminology"
+	"xinglin/internal/terminology/terminologysvc"
 )
 
 // Descriptions lists every context without running it.
 func Descriptions() []module.Description {
 	return []module.Description{
 		tenantsvc.Describe(), directorysvc.Describe(), auditsvc.Describe(), ledgersvc.Describe(), notifysvc.Describe(),
-		identitysvc.Describe(), patientsvc.Describe(), interopsvc.Describe(), paymentsvc.Describe(), schedulingsvc.Describe(), clinicsvc.Describe(),
+		identitysvc.Describe(), patientsvc.Describe(), paymentsvc.Describe(), schedulingsvc.Describe(), clinicsvc.Describe(), terminologysvc.Describe(),
+		interopsvc.Describe(),
 	}
 }
 
@@ -71,6 +74,7 @@ type Machines struct {
 	Metrics prometheus.Registerer
 	Signals module.Signals
 	Demo    bool
+	Uploads string // folder for files that are being imported; empty: the system's
 	Outside Outside
 	Seats   []schedulingsvc.Option // of the bench: another way to take a seat
 	// Admission of this process; nil admits everybody.
@@ -79,17 +83,18 @@ type Machines struct {
 
 // House is the product, wired: every context's service and what the process runs of it.
 type House struct {
-	Tenants    tenant.Service
-	Directory  directory.Service
-	Identity   identity.Service
-	Patients   patient.Service
-	Interop    interop.Service
-	Scheduling scheduling.Service
-	Clinic     clinic.Service
-	Payments   payment.Service
-	Ledger     ledger.Service
-	Notify     notify.Service
-	Audit      audit.Service
+	Tenants     tenant.Service
+	Directory   directory.Service
+	Identity    identity.Service
+	Patients    patient.Service
+	Interop     interop.Service
+	Terminology terminology.Service
+	Scheduling  scheduling.Service
+	Clinic      clinic.Service
+	Payments    payment.Service
+	Ledger      ledger.Service
+	Notify      notify.Service
+	Audit       audit.Service
 
 	Hosts   httpx.Tenants
 	Auth    httpx.Authenticator
@@ -134,16 +139,20 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 	notices, notifyMod := notifysvc.New(base("notify"), dir, m.Outside.Notices)
 	accounts, identityMod := identitysvc.New(base("identity"), tenants, notices)
 	patients, patientMod := patientsvc.New(base("patient"), accounts, m.Outside.RealName)
-	exchange, interopMod := interopsvc.New(base("interop"), dir, patients)
 	payments, paymentMod := paymentsvc.New(base("payment"), books, m.Outside.Pay)
 	bookings, schedulingMod := schedulingsvc.New(base("scheduling"), tenants, dir, patients, payments, calendar.Embedded(), m.Seats...)
 	lines, clinicMod := clinicsvc.New(base("clinic"), dir, patients, bookings)
 	bookings.UseWitness(m.Outside.Witness)
+	terms, terminologyMod := terminologysvc.New(base("terminology"))
+	exchange, interopMod := interopsvc.New(base("interop"), dir, patients, bookings, terms, m.Uploads)
 
 	h.Tenants, h.Directory, h.Audit, h.Ledger, h.Notify = tenants, dir, trails, books, notices
 	h.Identity, h.Patients, h.Interop, h.Payments, h.Scheduling, h.Clinic = accounts, patients, exchange, payments, bookings, lines
+	h.Terminology = terms
 	h.Hosts, h.Auth, h.Demo = tenants, accounts, accounts
-	h.Modules = []*module.Module{tenantMod, dirMod, auditMod, ledgerMod, notifyMod, identityMod, patientMod, interopMod, paymentMod, schedulingMod, clinicMod}
+	h.Modules = []*module.Module{
+		tenantMod, dirMod, auditMod, ledgerMod, notifyMod, identityMod, patientMod, paymentMod, schedulingMod, clinicMod, terminologyMod, interopMod,
+	}
 
 	collector := &trail.Collector{Sink: trails}
 	for _, mod := range h.Modules {

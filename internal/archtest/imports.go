@@ -100,13 +100,18 @@ func testOnly(t *Tree) (out []Violation) {
 	return out
 }
 
+// readable are the machines that only read: an inner folder may use them.
+func readable(p string) bool {
+	return inPackage(p, Module+"/internal/platform/calendar") || inPackage(p, Module+"/internal/platform/sheet")
+}
+
 // twoRooms: an inner folder holds words and sums: it may see what a contract sees and
 // nothing that stores, sends or serves.
 func twoRooms(t *Tree) (out []Violation) {
 	t.imports(production(Inner), func(f *File, z Zone, im *ast.ImportSpec, p string) {
 		to := t.zoneOfImport(p)
 		switch {
-		case strings.HasPrefix(p, Module+"/internal/platform/") && !strings.HasPrefix(p, Module+"/internal/platform/calendar"),
+		case strings.HasPrefix(p, Module+"/internal/platform/") && !readable(p),
 			to.Kind == Behaviour, p == "net/http", p == "database/sql":
 			out = append(out, t.at(f, im, "two-rooms", "%s imports %s; what stores, sends or serves belongs to internal/%s/%ssvc", f.Dir, p, z.Context, z.Context))
 		}

@@ -8,6 +8,16 @@ var (
 	ErrTooMany = fault.Register(fault.TooLarge, "interop.too_many", "一次导入的编号过多，请分批导入", "Too many identifiers for one import; import in parts")
 )
 
+// Refusals of a file that is sent to the console's door.
+var (
+	ErrBusy        = fault.Register(fault.Conflict, "interop.busy", "已有同类导入正在进行，请等它结束", "An import of this kind is running; wait for its end")
+	ErrNoImport    = fault.Register(fault.NotFound, "interop.not_found", "没有这次导入", "There is no such import")
+	ErrUploadCut   = fault.Register(fault.Malformed, "interop.upload_cut", "文件没有传完", "The file did not arrive whole")
+	ErrUploadLarge = fault.Register(fault.TooLarge, "interop.upload_too_large", "文件过大：最多 256 MiB，可先压缩", "The file is too large: at most 256 MiB; it may be gzipped")
+	ErrKeyTime     = fault.Register(fault.Invalid, "interop.key_time", "请求号的时间不正确，请检查设备时钟", "The key's time is more than a day away; check the device's clock")
+	ErrInternal    = fault.Register(fault.Internal, "interop.internal", "导入时发生内部错误，详见服务器日志", "An internal error; the server's log has it")
+)
+
 // Refusals of a file. What was read before stays taken.
 var (
 	ErrNotFHIR   = fault.Register(fault.Malformed, "interop.not_fhir", "不是FHIR R4的JSON文件", "Not a file of FHIR R4 in JSON")

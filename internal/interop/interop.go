@@ -1,8 +1,9 @@
 // Package interop brings what other systems know into the contexts that own it (对接).
-// It has the words of exchange and owns no data: institutions, places and people go to
-// the directory, persons to patient, through their use cases.
+// It has the words of exchange: institutions, places and people go to the directory, persons
+// to patient, rotas to scheduling, codes to terminology, through their use cases. Its own is
+// the Import: a file that somebody sent, how far it is read and what came of it.
 //
-// Invariants: a resource is taken whole or refused with its place and a code; the same
+// Invariants: one import of a kind runs at a time; one whose process died does not run; a resource is taken whole or refused with its place and a code; the same
 // file twice changes nothing; no value of a resource stands in a report, a log or an error.
 package interop
 
@@ -10,6 +11,9 @@ import (
 	"context"
 	"io"
 )
+
+// Import is the noun of files that were sent.
+type Import struct{}
 
 // ImportRequest is a set of FHIR R4 files that belong together: what one of them names may stand in another.
 type ImportRequest struct {

@@ -235,28 +235,28 @@ type ImportRequest struct {
 // Change counts what an import makes, changes or finds as it is.
 type Change struct{ New, Changed, Same int }
 
-// RowError names one bad row. Column is the heading as the file writes it.
+// RowError names one bad row. Column is the heading as the file writes it; Sheet is empty for texts.
 type RowError struct {
-	Line     int
-	Column   string
-	ReasonZH string
-	ReasonEN string
+	Sheet, Column      string
+	Line               int
+	ReasonZH, ReasonEN string
 }
 
+// SkippedSheet is a sheet of a workbook that is no rota: it has no headings of one, or is hidden.
+type SkippedSheet struct{ Name, Reason string }
+
+const NoHeadings, HiddenSheet = "no_headings", "hidden" // the reasons of a SkippedSheet
+
 // ImportReport is the outcome. With errors nothing was written; Errors holds the first
-// 200 by line, ErrorCount all.
+// 200 by sheet and line, ErrorCount all.
 type ImportReport struct {
-	Encoding    string // utf-8, utf-8-bom, utf-16, gbk
-	Rows        int
-	Campuses    Change
-	Departments Change
-	Doctors     Change
-	Rules       Change
-	Exceptions  Change
-	Schedules   Change
-	Errors      []RowError
-	ErrorCount  int
-	DryRun      bool
+	Encoding                       string // utf-8, utf-8-bom, utf-16, gbk, xlsx
+	Rows, ErrorCount               int
+	Skipped                        []SkippedSheet
+	Campuses, Departments, Doctors Change
+	Rules, Exceptions, Schedules   Change
+	Errors                         []RowError
+	DryRun                         bool
 }
 
 // ExtendReport counts what an extension of the rota made.

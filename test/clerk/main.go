@@ -16,11 +16,11 @@ import (
 	"strings"
 	"time"
 
+	"xinglin/internal/demo/client"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/platform/config"
 	"xinglin/internal/platform/sms/signed"
-	"xinglin/internal/demo/client"
 )
 
 func main() {

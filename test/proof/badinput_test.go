@@ -17,10 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"xinglin/internal/demo/client"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/testkit"
-	"xinglin/internal/demo/client"
 	"xinglin/test/rig"
 )
 

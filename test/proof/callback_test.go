@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"xinglin/internal/kernel/clock"
 	"xinglin/internal/demo/client"
+	"xinglin/internal/kernel/clock"
 	"xinglin/test/rig"
 )
 

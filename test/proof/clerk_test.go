@@ -10,20 +10,22 @@ import (
 	"testing"
 	"time"
 
+	"xinglin/internal/demo/client"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/scheduling/rotagen"
-	"xinglin/internal/demo/client"
 	"xinglin/test/rig"
 )
 
 // TestClerk: an empty installation, a hospital's rota of 2,000 rows as its clerk wrote
-// it, first with seven errors, then without; then a person books, pays and cancels.
+// it, as CSV and as a workbook, first with seven errors, then without; then a person books,
+// pays and cancels.
 func TestClerk(t *testing.T) {
 	for _, e := range rig.Engines {
 		t.Run(string(e), func(t *testing.T) {
 			w := rig.NewWorld(t, e)
 			bad, planted := rota(t, rotagen.Options{Seed: 7, Rows: 2000, Errors: true})
-			refuse(t, w, bad, planted)
+			refuse(t, w, "bad.csv", []byte(bad), "row", planted)
+			refuse(t, w, "bad.xlsx", rig.Workbook(t, bad), "出诊表 row", planted)
 			good, _ := rota(t, rotagen.Options{Seed: 7, Rows: 2000})
 			begin := clock.Mono()
 			report := load(t, w, good)
@@ -31,6 +33,16 @@ func TestClerk(t *testing.T) {
 			for _, want := range []string{"2000 rows", "imported", "campuses         2 new", "departments     12 new", "doctors         60 new"} {
 				if !strings.Contains(report, want) {
 					t.Errorf("the report does not say %q", want)
+				}
+			}
+			book := filepath.Join(t.TempDir(), "good.xlsx")
+			must(t, os.WriteFile(book, rig.Workbook(t, good), 0o600))
+			begin = clock.Mono()
+			same := rig.Must(t, append(append([]string{"import", "rota"}, w.Where()...), book)...)
+			t.Logf("2,000 rows of .xlsx in %s\n%s", clock.Mono().Sub(begin).Round(time.Millisecond), same)
+			for _, want := range []string{"2000 rows (xlsx)", "sheet 填表说明 skipped: no_headings", "sheet 字典 skipped: hidden", "doctors          0 new", "rota rules       0 new,     0 changed"} {
+				if !strings.Contains(same, want) {
+					t.Errorf("the workbook of the same rota: the report does not say %q", want)
 				}
 			}
 			if again := load(t, w, good); !strings.Contains(again, "doctors          0 new") {
@@ -68,24 +80,24 @@ func load(t *testing.T, w *rig.World, file string) string {
 
 // refuse imports a file with planted errors: each is named by line and column, nothing
 // is written.
-func refuse(t *testing.T, w *rig.World, body string, planted []rotagen.Planted) {
+func refuse(t *testing.T, w *rig.World, name string, body []byte, at string, planted []rotagen.Planted) {
 	t.Helper()
 	if len(planted) != 7 {
 		t.Fatalf("%d errors planted, want 7", len(planted))
 	}
-	file := filepath.Join(t.TempDir(), "bad.csv")
-	must(t, os.WriteFile(file, []byte(body), 0o600))
+	file := filepath.Join(t.TempDir(), name)
+	must(t, os.WriteFile(file, body, 0o600))
 	begin := clock.Mono()
 	r := rig.Run(t, append(append([]string{"import", "rota"}, w.Where()...), file)...)
 	if r.Code != 1 || !strings.Contains(r.Stdout, "refused, nothing was written") || !strings.Contains(r.Stderr, "scheduling.import_rows") {
 		t.Fatalf("exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	t.Logf("seven errors named in %s\n%s", clock.Mono().Sub(begin).Round(time.Millisecond), r.Stdout)
-	if n := strings.Count(r.Stdout, "  row "); n != len(planted) {
+	if n := strings.Count(r.Stdout, "  "+at+" "); n != len(planted) {
 		t.Errorf("%d rows are named, want %d", n, len(planted))
 	}
 	for _, x := range planted {
-		if want := fmt.Sprintf("row %d, %s:", x.Line, x.Column); !strings.Contains(r.Stdout, want) {
+		if want := fmt.Sprintf("  %s %d, %s:", at, x.Line, x.Column); !strings.Contains(r.Stdout, want) {
 			t.Errorf("%q is not named (%s)", want, x.What)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"xinglin/internal/kernel/clock"
 	"xinglin/internal/demo/client"
+	"xinglin/internal/kernel/clock"
 	"xinglin/test/rig"
 )
 

@@ -180,6 +180,10 @@ var Routes = []Route{
 	{Op: "clinic.update_rules", Who: operator, Body: `{"early_minutes":60,"late_minutes":30,"show_names":true}`, Match: "0", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
 	{Op: "clinic.read_board", Who: nobody, Elsewhere: "clinicsvc.TestWall"},
 	{Op: "clinic.watch_board", Who: nobody, Elsewhere: "clinicsvc.TestLive"},
+	{Op: "interop.start_import", Who: operator, Query: "?kind=icd10&name=codes.csv", Body: `I10.x00 特发性高血压`, Key: true, Want: 202, Repeat: 202, Deny: staffOnly()},
+	{Op: "interop.list_imports", Who: operator, Want: 200, Deny: staffOnly()},
+	{Op: "interop.read_import", Who: operator, ID: "{import}", Want: 200, Deny: staffOnly()},
+	{Op: "terminology.search", Who: desk, Query: "?q=I10", Want: 200, Deny: map[string]int{nobody: 401, patient: 403}},
 
 	// The administrators'.
 	{Op: "identity.list_staff", Who: security, Want: 200, Deny: staffOnly()},

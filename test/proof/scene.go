@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"xinglin/internal/demo/client"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
-	"xinglin/internal/demo/client"
 	"xinglin/test/rig"
 )
 
@@ -294,6 +294,15 @@ func (s *Scene) versions(ctx context.Context, t *testing.T) {
 	s.Words["practitioner_version"] = fmt.Sprint(doctor.Version)
 	s.get(ctx, t, operator, "/booking-rules", &rules)
 	s.Words["rules_version"] = fmt.Sprint(rules.Version)
+	sent := named{}
+	_, err := s.Actors[operator].Do(ctx, "POST", "/imports?kind=rota&dry_run=true&name=rota.csv", rig.Rota(rig.Clinic{Doctor: 3, Day: rig.InDays(6), Seats: 5, Fee: "0"}), &sent, client.Key(client.NewKey()))
+	must(t, err)
+	s.Words["import"] = sent.ID
+	must(t, client.Until(ctx, "the end of an import", func(ctx context.Context) (bool, error) {
+		var v struct{ State string }
+		_, err := s.Actors[operator].Do(ctx, "GET", "/imports/"+sent.ID, nil, &v)
+		return v.State == "done", err
+	}))
 	body, _ := s.fill(rule("evening", "18:00", "19:00"), nil)
 	_, err = s.Actors[operator].Do(ctx, "POST", "/rotas", body, &made)
 	must(t, err)

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"xinglin/internal/demo/client"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
-	"xinglin/internal/demo/client"
 	"xinglin/test/rig"
 )
 

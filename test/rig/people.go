@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"xinglin/internal/kernel/clock"
 	"xinglin/internal/demo/client"
+	"xinglin/internal/kernel/clock"
 )
 
 // LoginStaff logs an account of staff in. A one-time code is good once, so a second

@@ -15,12 +15,12 @@ import (
 	"sync"
 	"testing"
 
+	"xinglin/internal/demo/client"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/realnamesim"
 	"xinglin/internal/smssim"
 	"xinglin/internal/smssim/simserver"
 	"xinglin/internal/testkit/pgcluster"
-	"xinglin/internal/demo/client"
 )
 
 // Engine is the database of an installation.

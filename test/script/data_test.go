@@ -12,10 +12,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"xinglin/internal/demo/client"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/scheduling/rotagen"
-	"xinglin/internal/demo/client"
 	"xinglin/test/rig"
 )
 
@@ -106,10 +106,11 @@ func statement(ctx context.Context, ts *testscript.TestScript, tx db.Tx, text st
 // rota FILE [rows=N] [errors] [gbk]: a hospital's rota from Monday of this week.
 func rota(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
-		ts.Fatalf("usage: rota FILE [rows=N] [errors] [gbk]")
+		ts.Fatalf("usage: rota FILE [rows=N] [errors] [gbk] [xlsx]")
 	}
 	today := clock.DateOf(clock.System{}.Now())
 	o := rotagen.Options{Seed: 11, From: today.Add(-(int(today.Weekday()) + 6) % 7), Rows: 420}
+	book := false
 	for _, a := range args[1:] {
 		switch name, value, _ := strings.Cut(a, "="); name {
 		case "rows":
@@ -120,6 +121,8 @@ func rota(ts *testscript.TestScript, neg bool, args []string) {
 			o.Errors = true
 		case "gbk":
 			o.GBK = true
+		case "xlsx":
+			book = true
 		default:
 			ts.Fatalf("rota: %s", a)
 		}
@@ -127,7 +130,11 @@ func rota(ts *testscript.TestScript, neg bool, args []string) {
 	var b bytes.Buffer
 	_, err := rotagen.Write(&b, o)
 	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
+	file := b.Bytes()
+	if book {
+		file = rig.Workbook(on(ts).tb, b.String())
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), file, 0o600))
 }
 
 // clinic FILE DOCTOR DAY SEATS FEE: a rota with one session, DAY as YYYY-MM-DD.

@@ -11,10 +11,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"xinglin/internal/demo/client"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/testkit"
-	"xinglin/internal/demo/client"
 )
 
 const (

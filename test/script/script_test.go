@@ -13,8 +13,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"xinglin/internal/kernel/clock"
 	"xinglin/internal/demo/client"
+	"xinglin/internal/kernel/clock"
 	"xinglin/test/rig"
 )
 

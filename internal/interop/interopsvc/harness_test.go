@@ -29,7 +29,7 @@ func newHouse(t *testing.T) *house {
 	t.Helper()
 	srv := dbtest.Make(t, db.SQLite, testkit.Sets(Describe())).Open(t)
 	h := &house{t: t, dir: &fakeDirectory{ids: map[string]id.ID[id.Any]{}, names: map[string]string{}}, pat: &fakePatients{seen: map[string]string{}}}
-	h.s, _ = New(testkit.Base(t, srv, Describe()), h.dir, h.pat)
+	h.s, _ = New(testkit.Base(t, srv, Describe()), h.dir, h.pat, nil, nil, t.TempDir())
 	return h
 }
 

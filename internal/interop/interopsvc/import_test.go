@@ -188,7 +188,7 @@ func BenchmarkImport(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		s, _ := New(module.Base{Authz: engine}, &fakeDirectory{}, &fakePatients{drop: true, seen: map[string]string{}})
+		s, _ := New(module.Base{Authz: engine}, &fakeDirectory{}, &fakePatients{drop: true, seen: map[string]string{}}, nil, nil, "")
 		s.limits = fhirfile.Options{}
 		r, w := io.Pipe()
 		go func() {

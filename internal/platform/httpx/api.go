@@ -45,6 +45,7 @@ type Op struct {
 	MaxBody    int64 // 0 = 64 KiB
 	Machine    bool  // signed by another means (callbacks): no Origin check, no session
 	Stream     bool  // long answer (SSE): no write deadline
+	Upload     bool  // the body is a file, which the handler reads (huma.Resolver) under deadlines of its own
 	Module     string
 	Class      Class // whom it waits with; by the method when empty
 	Pass       bool  // takes a Queue-Pass while its waiting room is open
@@ -311,6 +312,11 @@ func (o *Op) huma() huma.Operation {
 		OperationID: o.ID, Method: o.Method, Path: o.Path, Summary: o.Summary, Tags: []string{o.Tag}, Security: sec,
 		DefaultStatus: o.Status, MaxBodyBytes: o.MaxBody, BodyReadTimeout: read,
 		Errors: []int{400, 401, 403, 404, 409, 412, 413, 421, 422, 429, 500, 503},
+	}
+	if o.Upload {
+		hop.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+			"application/octet-stream": {Schema: &huma.Schema{Type: "string", Format: "binary"}},
+		}}
 	}
 	if o.Pass {
 		hop.Parameters = append(hop.Parameters, &huma.Param{Name: PassHeader, In: "header", Description: "The pass that the waiting room gave, while it is open", Schema: &huma.Schema{Type: "string"}})

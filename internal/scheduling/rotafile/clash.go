@@ -15,7 +15,8 @@ const maxDoctorRows = 1000
 
 // claim is what a row wants of its doctor's time.
 type claim struct {
-	line     int
+	place    place
+	head     *header
 	kind     rowKind
 	licence  string
 	dept     Department
@@ -51,8 +52,8 @@ func (c claim) worksOn(d clock.Date, cal *calendar.Calendar) bool {
 }
 
 // findClashes compares the rows of each doctor: repeated rows, and sessions that one
-// doctor cannot both do. report gets the later of the two lines.
-func findClashes(claims []claim, cal *calendar.Calendar, report func(line int, c column, zh, en string)) {
+// doctor cannot both do. report gets the later of the two rows.
+func findClashes(claims []claim, cal *calendar.Calendar, report func(of claim, c column, zh, en string)) {
 	byDoctor := map[string][]claim{}
 	var order []string
 	for _, c := range claims {
@@ -64,13 +65,13 @@ func findClashes(claims []claim, cal *calendar.Calendar, report func(line int, c
 	for _, licence := range order {
 		cs := byDoctor[licence]
 		if len(cs) > maxDoctorRows {
-			report(cs[maxDoctorRows].line, colDoctor, fmt.Sprintf("一位医生最多 %d 行", maxDoctorRows), fmt.Sprintf("at most %d rows a doctor", maxDoctorRows))
+			report(cs[maxDoctorRows], colDoctor, fmt.Sprintf("一位医生最多 %d 行", maxDoctorRows), fmt.Sprintf("at most %d rows a doctor", maxDoctorRows))
 			continue
 		}
 		for i, b := range cs {
 			for _, a := range cs[:i] {
 				if c, zh, en, bad := clash(a, b, cs, cal); bad {
-					report(b.line, c, zh, en)
+					report(b, c, zh, en)
 					break // one reason a row
 				}
 			}
@@ -81,18 +82,19 @@ func findClashes(claims []claim, cal *calendar.Calendar, report func(line int, c
 // clash compares two rows of one doctor, a before b.
 func clash(a, b claim, all []claim, cal *calendar.Calendar) (c column, zh, en string, bad bool) {
 	same := a
-	same.line = b.line
+	same.place, same.head = b.place, b.head
+	before, beforeEN := a.place.from(b.place)
 	if same == b {
-		return colDoctor, fmt.Sprintf("与第 %d 行重复", a.line), fmt.Sprintf("repeats line %d", a.line), true
+		return colDoctor, "与" + before + "重复", "repeats " + beforeEN, true
 	}
 	switch {
 	case a.works() && b.works():
 		if rotaplan.Overlap(a.duty, b.duty) && meet(a, b, all, cal) {
-			return colSession, fmt.Sprintf("该医生在第 %d 行的同一时间已有出诊", a.line), fmt.Sprintf("the doctor already works at that time by line %d", a.line), true
+			return colSession, "该医生在" + before + "的同一时间已有出诊", "the doctor already works at that time by " + beforeEN, true
 		}
 	case a.kind == rowSeats && b.kind == rowSeats:
 		if a.from <= b.to && b.from <= a.to && (a.duty.Session == b.duty.Session || a.duty.Session == "" || b.duty.Session == "") {
-			return colSeats, fmt.Sprintf("与第 %d 行对同一时段的调整冲突", a.line), fmt.Sprintf("line %d changes the same session", a.line), true
+			return colSeats, "与" + before + "对同一时段的调整冲突", beforeEN + " changes the same session", true
 		}
 	}
 	return "", "", "", false

@@ -1,138 +1,153 @@
 package rotafile
 
 import (
-	"bytes"
-	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/text/encoding/simplifiedchinese"
-	utf "golang.org/x/text/encoding/unicode"
 
 	"xinglin/internal/kernel/fault"
+	"xinglin/internal/platform/sheet"
 	"xinglin/internal/scheduling"
 )
 
 // Limits of a rota file.
 const (
 	maxBytes      = 16 << 20
+	maxUnpacked   = 128 << 20 // of a workbook
 	maxRows       = 50_000
-	maxColumns    = 64
+	maxColumns    = 60
 	maxHeadingRow = 10 // a title may stand above the headings
 )
 
-// readAll reads a bounded file.
-func readAll(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
-	if err != nil {
-		return nil, scheduling.ErrImportUnreadable.Wrap(err)
-	}
-	if len(b) > maxBytes {
-		return nil, scheduling.ErrImportTooLarge.New()
-	}
-	return b, nil
+// place is a row of the file. The sheet is empty in a text.
+type place struct {
+	sheet string
+	line  int
 }
 
-// decodeText finds the encoding: a byte order mark decides, then valid UTF-8, then GBK
-// (read as its superset GB18030). What is none of them, or a workbook, is refused.
-func decodeText(b []byte) (text, encoding string, err error) {
-	switch {
-	case len(bytes.TrimSpace(b)) == 0:
-		return "", "", unreadable("文件是空的", "the file is empty")
-	case bytes.HasPrefix(b, []byte("PK\x03\x04")) || bytes.HasPrefix(b, []byte("\xd0\xcf\x11\xe0")):
-		return "", "", unreadable("这是 Excel 工作簿，请另存为 CSV", "this is a workbook; save it as CSV")
-	case bytes.HasPrefix(b, []byte("\xef\xbb\xbf")):
-		encoding = "utf-8-bom"
-		b = b[3:]
-	case bytes.HasPrefix(b, []byte("\xff\xfe")) || bytes.HasPrefix(b, []byte("\xfe\xff")):
-		encoding = "utf-16"
-		b, err = utf.UTF16(utf.LittleEndian, utf.ExpectBOM).NewDecoder().Bytes(b)
-	case utf8.Valid(b):
-		encoding = "utf-8"
-	default:
-		encoding = "gbk"
-		b, err = simplifiedchinese.GB18030.NewDecoder().Bytes(b)
+// from names the place for a row at another one: the sheet only where they differ.
+func (p place) from(at place) (zh, en string) {
+	if p.sheet == at.sheet {
+		return fmt.Sprintf("第 %d 行", p.line), fmt.Sprintf("line %d", p.line)
 	}
-	if err != nil || !utf8.Valid(b) || bytes.ContainsRune(b, utf8.RuneError) || bytes.IndexByte(b, 0) >= 0 {
-		return "", "", unreadable("编码不是 UTF-8 或 GBK", "the encoding is neither UTF-8 nor GBK")
-	}
-	return string(b), encoding, nil
+	return fmt.Sprintf("工作表“%s”第 %d 行", sheet.Clip(p.sheet), p.line), fmt.Sprintf("line %d of the sheet %q", p.line, sheet.Clip(p.sheet))
 }
 
 func unreadable(zh, en string) error {
 	return scheduling.ErrImportUnreadable.With(fault.Detail{Path: "file", Code: scheduling.ErrImportUnreadable.Name, Message: zh + " / " + en})
 }
 
-// record is one line of the file with its cells cleaned.
-type record struct {
-	line  int
-	cells []string
+// reader takes the rows of a file, sheet after sheet: each has its own headings.
+type reader struct {
+	g       *gatherer
+	sheet   string
+	head    *header // nil until the sheet's headings are found
+	above   []sheet.Row
+	started bool
+	read    []string // sheets with headings
 }
 
-// records reads comma- or tab-separated lines. A line with broken quotes goes to the
-// sink and the reading goes on; empty lines are left out.
-func records(text string, sink *RowErrors) ([]record, error) {
-	r := csv.NewReader(strings.NewReader(text))
-	r.FieldsPerRecord = -1
-	r.ReuseRecord = true
-	if first, _, _ := strings.Cut(strings.TrimLeft(text, "\r\n"), "\n"); strings.Count(first, "\t") > strings.Count(first, ",") {
-		r.Comma = '\t'
+// all reads the file. What was not a table of a rota is told in the plan.
+func (r *reader) all(file io.Reader) error {
+	info, err := sheet.Read(file, sheet.Options{Bytes: maxBytes, Unpacked: maxUnpacked, Rows: maxRows + maxHeadingRow, Columns: maxColumns}, r.row)
+	if err == nil {
+		err = r.end()
 	}
-	var out []record
-	for {
-		cells, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			return out, nil
-		}
-		var pe *csv.ParseError
-		if errors.As(err, &pe) {
-			sink.Add(pe.StartLine, "", "引号不成对", "the quotes do not pair")
-			if sink.Total > maxRows {
-				return nil, scheduling.ErrImportTooLarge.New()
-			}
-			continue
-		}
-		if err != nil {
-			return nil, scheduling.ErrImportUnreadable.Wrap(err)
-		}
-		line, _ := r.FieldPos(0)
-		for len(cells) > 0 && clean(cells[len(cells)-1]) == "" { // spreadsheets export empty columns
-			cells = cells[:len(cells)-1]
-		}
-		if len(cells) == 0 {
-			continue
-		}
-		if len(cells) > maxColumns {
-			sink.Add(line, "", "列数过多", "too many columns")
-			continue
-		}
-		rec := record{line: line, cells: make([]string, len(cells))}
-		for i, c := range cells {
-			rec.cells[i] = clean(c)
-		}
-		if out = append(out, rec); len(out) > maxRows+maxHeadingRow {
-			return nil, scheduling.ErrImportTooLarge.New()
+	var refusal *sheet.Refusal
+	switch {
+	case errors.As(err, &refusal) && refusal.Large:
+		return scheduling.ErrImportTooLarge.With(fault.Detail{Path: "file", Code: scheduling.ErrImportTooLarge.Name, Message: refusal.ZH + " / " + refusal.EN})
+	case errors.As(err, &refusal):
+		return unreadable(refusal.ZH, refusal.EN)
+	case err != nil && fault.Of(err) == nil:
+		return scheduling.ErrImportUnreadable.Wrap(err)
+	case err != nil:
+		return err
+	}
+	p := &r.g.plan
+	p.Encoding = info.Encoding
+	for _, s := range info.Sheets {
+		if !slices.Contains(r.read, s) {
+			p.Skipped = append(p.Skipped, scheduling.SkippedSheet{Name: s, Reason: scheduling.NoHeadings})
 		}
 	}
+	for _, s := range info.Hidden {
+		p.Skipped = append(p.Skipped, scheduling.SkippedSheet{Name: s, Reason: scheduling.HiddenSheet})
+	}
+	switch {
+	case len(r.read) == 0 && info.Sheets != nil:
+		return unreadable("没有一个工作表有排班表头", "no sheet has the headings of a rota")
+	case len(r.read) == 0:
+		return unreadable("找不到表头行", "no row of headings found")
+	case p.Rows > maxRows || r.g.sink.Total > maxRows:
+		return scheduling.ErrImportTooLarge.New()
+	case p.Rows == 0 && r.g.sink.Total == 0:
+		return unreadable("表头下没有数据行", "no rows below the headings")
+	}
+	return nil
 }
 
-// clean trims all kinds of space and folds full-width letters, digits and punctuation.
-func clean(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r >= '！' && r <= '～':
-			return r - 0xFEE0
-		case unicode.IsControl(r) || r == '\u200b' || r == '\ufeff':
-			return ' '
-		case unicode.IsSpace(r):
-			return ' '
+// row takes one row: first it looks for the headings, then every row is data.
+func (r *reader) row(row sheet.Row) error {
+	if !r.started || row.Sheet != r.sheet {
+		if err := r.end(); err != nil {
+			return err
 		}
-		return r
-	}, s)
-	return strings.Join(strings.Fields(s), " ")
+		r.started, r.sheet, r.head, r.above = true, row.Sheet, nil, nil
+	}
+	if row.Bad == nil {
+		for i, c := range row.Cells {
+			row.Cells[i] = sheet.Clean(c)
+		}
+	}
+	switch {
+	case r.head != nil && row.Bad != nil:
+		r.g.sink.Add(place{row.Sheet, row.Line}, "", row.Bad.ZH, row.Bad.EN)
+		return nil
+	case r.head != nil && r.head.goesOn(row):
+		return r.head.check()
+	case r.head != nil:
+		if err := r.complete(); err != nil {
+			return err
+		}
+		r.g.plan.Rows++
+		r.g.row(r.head, row)
+		return nil
+	case len(r.above) >= maxHeadingRow:
+		return nil // a sheet of something else
+	}
+	r.above = append(r.above, row)
+	head, found, err := findHeader(row)
+	if err != nil || !found {
+		return err
+	}
+	r.head = &head
+	for _, a := range r.above { // a line that cannot be read is none of a title
+		if a.Bad != nil {
+			r.g.sink.Add(place{a.Sheet, a.Line}, "", a.Bad.ZH, a.Bad.EN)
+		}
+	}
+	r.read = append(r.read, row.Sheet)
+	return nil
+}
+
+// complete wants every needed column once the headings have ended.
+func (r *reader) complete() error {
+	if r.head.whole {
+		return nil
+	}
+	r.head.whole = true
+	return r.head.complete()
+}
+
+// end closes a sheet.
+func (r *reader) end() error {
+	if r.head == nil {
+		return nil
+	}
+	return r.complete()
 }
 
 // RowErrors gathers bad rows: the first 200 and the count of all.
@@ -145,9 +160,17 @@ const maxShownErrors = 200
 
 // Add notes a bad row. column is the heading as the file writes it, empty for the whole
 // line; the reasons are Chinese and English and quote at most 24 characters of a cell.
-func (s *RowErrors) Add(line int, column, zh, en string) {
+func (s *RowErrors) Add(at place, column, zh, en string) {
 	s.Total++
 	if len(s.Rows) < maxShownErrors {
-		s.Rows = append(s.Rows, scheduling.RowError{Line: line, Column: column, ReasonZH: zh, ReasonEN: en})
+		s.Rows = append(s.Rows, scheduling.RowError{Sheet: at.sheet, Line: at.line, Column: column, ReasonZH: zh, ReasonEN: en})
 	}
 }
+
+// AddDoctor notes what only the directory knows of a doctor's row.
+func (s *RowErrors) AddDoctor(d Doctor, column, zh, en string) {
+	s.Add(place{d.Sheet, d.Line}, column, zh, en)
+}
+
+// clip shortens a cell for a message.
+func clip(s string) string { return strings.TrimSpace(sheet.Clip(s)) }

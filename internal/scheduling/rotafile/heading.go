@@ -3,6 +3,7 @@ package rotafile
 import (
 	"strings"
 
+	"xinglin/internal/platform/sheet"
 	"xinglin/internal/scheduling"
 )
 
@@ -89,43 +90,63 @@ func normalHeading(s string) string {
 	return strings.NewReplacer(" ", "", "_", "", "-", "", "*", "").Replace(s)
 }
 
-// header knows where the columns of a file stand.
+// header knows where the columns of a sheet stand.
 type header struct {
-	line int
-	at   map[column]int
-	name map[column]string // as the file writes it
+	at    map[column]int
+	name  map[column]string // as the file writes it
+	twice string            // a heading that stands twice
+	whole bool              // its end has been seen
 }
 
-// findHeader looks for the headings in the first rows and returns the rows below them.
-func findHeader(recs []record) (header, []record, error) {
-	for i, rec := range recs[:min(len(recs), maxHeadingRow)] {
-		h := header{line: rec.line, at: map[column]int{}, name: map[column]string{}}
-		twice := ""
-		for j, cell := range rec.cells {
-			c, ok := columnOf[normalHeading(cell)]
-			if !ok {
-				continue
-			}
-			if _, again := h.at[c]; again {
-				twice = cell
-				continue
-			}
-			h.at[c], h.name[c] = j, cell
-		}
-		if len(h.at) < 4 {
+// findHeader looks whether a row is one of headings.
+func findHeader(row sheet.Row) (h header, found bool, err error) {
+	h = header{at: map[column]int{}, name: map[column]string{}}
+	h.add(row)
+	if len(h.at) < 4 {
+		return h, false, nil
+	}
+	return h, true, h.check()
+}
+
+// add notes the headings of a row.
+func (h *header) add(row sheet.Row) {
+	for j, cell := range row.Cells {
+		c, ok := columnOf[normalHeading(cell)]
+		if !ok || row.Filled&(1<<j) != 0 {
 			continue
 		}
-		if twice != "" {
-			return h, nil, unreadable("表头重复："+clip(twice), "a heading stands twice: "+clip(twice))
+		if _, again := h.at[c]; again {
+			h.twice = cell
+			continue
 		}
-		return h, recs[i+1:], h.complete()
+		h.at[c], h.name[c] = j, cell
 	}
-	return header{}, nil, unreadable("找不到表头行", "no row of headings found")
 }
 
-func (h header) has(c column) bool { _, ok := h.at[c]; return ok }
+// goesOn takes a second row of headings: there a heading of the first goes on, as a merged cell.
+func (h *header) goesOn(row sheet.Row) bool {
+	if h.whole || row.Bad != nil {
+		return false
+	}
+	for c, j := range h.at {
+		if j < len(row.Cells) && row.Filled&(1<<j) != 0 && row.Cells[j] == h.name[c] {
+			h.add(row)
+			return true
+		}
+	}
+	return false
+}
 
-func (h header) complete() error {
+func (h *header) check() error {
+	if h.twice != "" {
+		return unreadable("表头重复："+clip(h.twice), "a heading stands twice: "+clip(h.twice))
+	}
+	return nil
+}
+
+func (h *header) has(c column) bool { _, ok := h.at[c]; return ok }
+
+func (h *header) complete() error {
 	var zh, en []string
 	for _, c := range required {
 		if !h.has(c) {
@@ -142,20 +163,11 @@ func (h header) complete() error {
 }
 
 // label is the column's heading for messages.
-func (h header) label(c column) string {
+func (h *header) label(c column) string {
 	if n, ok := h.name[c]; ok {
 		return n
 	}
 	return headings[c][0]
-}
-
-// clip shortens a cell for a message.
-func clip(s string) string {
-	r := []rune(s)
-	if len(r) > 24 {
-		return string(r[:24]) + "…"
-	}
-	return s
 }
 
 // The words of the cells, normalised to lower case without spaces.

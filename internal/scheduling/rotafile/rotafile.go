@@ -14,6 +14,7 @@ import (
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/money"
 	"xinglin/internal/platform/calendar"
+	"xinglin/internal/platform/sheet"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/rotaplan"
 )
@@ -34,6 +35,7 @@ type Options struct {
 type Plan struct {
 	Encoding    string
 	Rows        int
+	Skipped     []scheduling.SkippedSheet
 	Campuses    []string
 	Departments []Department
 	Doctors     []Doctor
@@ -50,11 +52,13 @@ type Doctor struct {
 	Licence, Name, Title string
 	Department           Department
 	Line                 int
+	Sheet                string // of a workbook
 }
 
 // Rule is a weekly row.
 type Rule struct {
 	Line       int
+	Sheet      string
 	Licence    string
 	Department Department
 	Rule       scheduling.RotaRule
@@ -63,66 +67,51 @@ type Rule struct {
 // Exception is a row about single days.
 type Exception struct {
 	Line       int
+	Sheet      string
 	Licence    string
 	Department Department // empty for leave and changed seats
 	Exception  scheduling.Exception
 }
 
-// Read reads a rota file. Bad rows come back by line (the first 200 and the count
+// Read reads a rota file. Bad rows come back by sheet and line (the first 200 and the count
 // of all) and then the plan must not be used; err is for a file that cannot be read at all.
 func Read(r io.Reader, opt Options) (Plan, *RowErrors, error) {
 	sink := &RowErrors{}
-	b, err := readAll(r)
-	if err != nil {
-		return Plan{}, sink, err
-	}
-	text, encoding, err := decodeText(b)
-	if err != nil {
-		return Plan{}, sink, err
-	}
-	recs, err := records(text, sink)
-	if err != nil {
-		return Plan{}, sink, err
-	}
-	head, rows, err := findHeader(recs)
-	if err != nil {
-		return Plan{}, sink, err
-	}
-	if len(rows) > maxRows {
-		return Plan{}, sink, scheduling.ErrImportTooLarge.New()
-	}
-	if len(rows) == 0 && sink.Total == 0 {
-		return Plan{}, sink, unreadable("表头下没有数据行", "no rows below the headings")
-	}
 	if opt.Licence == nil {
 		opt.Licence = licenceForm
 	}
-	g := gatherer{
-		plan: Plan{Encoding: encoding, Rows: len(rows)}, head: head, opt: opt, sink: sink,
-		campuses: map[string]bool{}, departments: map[Department]bool{}, doctors: map[string]int{},
+	g := &gatherer{opt: opt, sink: sink, campuses: map[string]bool{}, departments: map[Department]bool{}, doctors: map[string]int{}}
+	if err := (&reader{g: g}).all(r); err != nil {
+		return Plan{}, sink, err
 	}
-	for _, rec := range rows {
-		g.row(rec)
+	findClashes(g.claims, opt.Calendar, func(c claim, col column, zh, en string) { sink.Add(c.place, c.head.label(col), zh, en) })
+	order := map[string]int{}
+	for i, name := range g.sheets {
+		order[name] = i
 	}
-	findClashes(g.claims, opt.Calendar, func(line int, c column, zh, en string) { sink.Add(line, head.label(c), zh, en) })
-	slices.SortStableFunc(sink.Rows, func(a, b scheduling.RowError) int { return cmp.Compare(a.Line, b.Line) })
+	slices.SortStableFunc(sink.Rows, func(a, b scheduling.RowError) int {
+		return cmp.Or(cmp.Compare(order[a.Sheet], order[b.Sheet]), cmp.Compare(a.Line, b.Line))
+	})
 	return g.plan, sink, nil
 }
 
 // gatherer turns rows into the plan.
 type gatherer struct {
 	plan        Plan
-	head        header
 	opt         Options
 	sink        *RowErrors
+	sheets      []string // in the order of the file
 	campuses    map[string]bool
 	departments map[Department]bool
 	doctors     map[string]int // licence -> index in plan.Doctors
 	claims      []claim
 }
 
-func (g *gatherer) row(rec record) {
-	r := &rowReader{g: g, rec: rec}
+func (g *gatherer) row(head *header, row sheet.Row) {
+	if len(g.sheets) == 0 || g.sheets[len(g.sheets)-1] != row.Sheet {
+		g.sheets = append(g.sheets, row.Sheet)
+	}
+	r := &rowReader{g: g, head: head, row: row}
 	kind, ok := kindWords[word(r.cell(colKind))]
 	if !ok {
 		r.bad(colKind, "类型应为出诊、停诊、加诊、补班或调整", "the kind is duty, leave, extra, makeup or seats")
@@ -154,21 +143,23 @@ func (g *gatherer) row(rec record) {
 	if kind != rowLeave && kind != rowSeats {
 		g.note(dept)
 	}
-	g.keep(rec.line, kind, doctor.Licence, dept, duty, when, holidays, makeUp)
+	g.keep(claim{
+		place: place{row.Sheet, row.Line}, head: head, kind: kind, licence: doctor.Licence, dept: dept, duty: duty,
+		from: when.from, to: when.to, holidays: holidays, makeUp: makeUp,
+	}, when.weekdays)
 }
 
 // keep adds a sound row to the plan and to the claims on the doctor's time.
-func (g *gatherer) keep(line int, kind rowKind, licence string, dept Department, duty scheduling.Duty, w when, h scheduling.HolidayPolicy, m scheduling.MakeUpPolicy) {
-	c := claim{line: line, kind: kind, licence: licence, dept: dept, duty: duty, from: w.from, to: w.to, holidays: h, makeUp: m}
-	if kind == rowDuty && len(w.weekdays) > 0 {
-		for _, d := range w.weekdays {
+func (g *gatherer) keep(c claim, weekdays []time.Weekday) {
+	if c.kind == rowDuty && len(weekdays) > 0 {
+		for _, d := range weekdays {
 			c.weekdays |= 1 << d
 		}
-		rule := scheduling.RotaRule{Duty: duty, Recurrence: rotaplan.Weekly(w.weekdays...), From: w.from, To: w.to, Holidays: h, MakeUp: m}
-		g.plan.Rules = append(g.plan.Rules, Rule{Line: line, Licence: licence, Department: dept, Rule: rule})
+		rule := scheduling.RotaRule{Duty: c.duty, Recurrence: rotaplan.Weekly(weekdays...), From: c.from, To: c.to, Holidays: c.holidays, MakeUp: c.makeUp}
+		g.plan.Rules = append(g.plan.Rules, Rule{Line: c.place.line, Sheet: c.place.sheet, Licence: c.licence, Department: c.dept, Rule: rule})
 	} else {
-		e := scheduling.Exception{Kind: exceptionKinds[kind], From: w.from, To: w.to, Duty: duty}
-		g.plan.Exceptions = append(g.plan.Exceptions, Exception{Line: line, Licence: licence, Department: dept, Exception: e})
+		e := scheduling.Exception{Kind: exceptionKinds[c.kind], From: c.from, To: c.to, Duty: c.duty}
+		g.plan.Exceptions = append(g.plan.Exceptions, Exception{Line: c.place.line, Sheet: c.place.sheet, Licence: c.licence, Department: c.dept, Exception: e})
 	}
 	g.claims = append(g.claims, c)
 }
@@ -187,12 +178,13 @@ func (g *gatherer) meet(r *rowReader, d Doctor) {
 		return
 	}
 	k := &g.plan.Doctors[i]
+	zh, en := place{k.Sheet, k.Line}.from(place{d.Sheet, d.Line})
 	if k.Name != d.Name {
-		r.bad(colLicence, fmt.Sprintf("该执业证号在第 %d 行属于另一位医生", k.Line), fmt.Sprintf("on line %d this licence belongs to another doctor", k.Line))
+		r.bad(colLicence, "该执业证号在"+zh+"属于另一位医生", "on "+en+" this licence belongs to another doctor")
 		return
 	}
 	if k.Title != "" && d.Title != "" && k.Title != d.Title {
-		r.bad(colTitle, fmt.Sprintf("职称与第 %d 行不一致", k.Line), fmt.Sprintf("the title differs from line %d", k.Line))
+		r.bad(colTitle, "职称与"+zh+"不一致", "the title differs from "+en)
 		return
 	}
 	k.Title = cmp.Or(k.Title, d.Title)
@@ -215,20 +207,41 @@ func (g *gatherer) note(d Department) {
 // rowReader reads the cells of one row and notes what is wrong with them.
 type rowReader struct {
 	g      *gatherer
-	rec    record
+	head   *header
+	row    sheet.Row
 	failed bool
 }
 
 func (r *rowReader) bad(c column, zh, en string) {
 	r.failed = true
-	r.g.sink.Add(r.rec.line, r.g.head.label(c), zh, en)
+	r.g.sink.Add(place{r.row.Sheet, r.row.Line}, r.head.label(c), zh, en)
 }
 
 func (r *rowReader) cell(c column) string {
-	if i, ok := r.g.head.at[c]; ok && i < len(r.rec.cells) {
-		return r.rec.cells[i]
+	if i, ok := r.head.at[c]; ok && i < len(r.row.Cells) {
+		return r.row.Cells[i]
 	}
 	return ""
+}
+
+// day is a cell that may hold a date: workbooks keep them as numbers, with the format of a date or without.
+func (r *rowReader) day(c column) string {
+	if i, ok := r.head.at[c]; ok {
+		if s, ok := r.row.Date(i); ok {
+			return s
+		}
+	}
+	return r.cell(c)
+}
+
+// clock is a cell that may hold a time of day, which workbooks keep as a part of a day.
+func (r *rowReader) clock(c column) string {
+	if i, ok := r.head.at[c]; ok {
+		if s, ok := r.row.Clock(i); ok {
+			return s
+		}
+	}
+	return r.cell(c)
 }
 
 // text reads a cell of at most limit characters.
@@ -262,7 +275,7 @@ func pickWord[T any](r *rowReader, c column, words map[string]T) T {
 }
 
 func (r *rowReader) doctor() Doctor {
-	d := Doctor{Name: personName(r.text(colDoctor, true, 40)), Title: r.text(colTitle, false, 40), Line: r.rec.line}
+	d := Doctor{Name: personName(r.text(colDoctor, true, 40)), Title: r.text(colTitle, false, 40), Line: r.row.Line, Sheet: r.row.Sheet}
 	d.Licence = word(r.text(colLicence, true, 40))
 	if d.Licence != "" && !r.g.opt.Licence.MatchString(d.Licence) {
 		r.bad(colLicence, fmt.Sprintf("“%s”不符合执业证书编码的格式（15 位数字）", clip(d.Licence)), fmt.Sprintf("%q does not have the form of a licence number (15 digits)", clip(d.Licence)))
@@ -299,7 +312,7 @@ func (r *rowReader) duty() scheduling.Duty {
 	}
 	hours := rotaplan.Hours[d.Session]
 	d.Start, d.End = hours.Start, hours.End
-	if s := r.cell(colStart); s != "" {
+	if s := r.clock(colStart); s != "" {
 		start, end, ok := readHours(s)
 		if !ok {
 			r.bad(colStart, fmt.Sprintf("“%s”不是时间", clip(s)), fmt.Sprintf("%q is not a time", clip(s)))
@@ -309,7 +322,7 @@ func (r *rowReader) duty() scheduling.Duty {
 			d.End = end
 		}
 	}
-	if s := r.cell(colEnd); s != "" {
+	if s := r.clock(colEnd); s != "" {
 		end, ok := readClock(s)
 		if !ok {
 			r.bad(colEnd, fmt.Sprintf("“%s”不是时间", clip(s)), fmt.Sprintf("%q is not a time", clip(s)))
@@ -394,12 +407,12 @@ func (r *rowReader) openEnd(from, to clock.Date) clock.Date {
 // dayColumn is the column that a message about the day names.
 func (r *rowReader) dayColumn() column {
 	for _, c := range []column{colDate, colWhen, colWeekday} {
-		if r.g.head.has(c) && r.cell(c) != "" {
+		if r.head.has(c) && r.cell(c) != "" {
 			return c
 		}
 	}
 	for _, c := range []column{colWhen, colWeekday, colDate} {
-		if r.g.head.has(c) {
+		if r.head.has(c) {
 			return c
 		}
 	}
@@ -412,6 +425,9 @@ func (r *rowReader) dayCells() ([]time.Weekday, clock.Date) {
 	var days []time.Weekday
 	for _, c := range []column{colWeekday, colWhen} {
 		s := r.cell(c)
+		if c == colWhen {
+			s = r.day(c)
+		}
 		if s == "" {
 			continue
 		}
@@ -437,7 +453,7 @@ func (r *rowReader) dayCells() ([]time.Weekday, clock.Date) {
 
 // date reads a date cell; empty (and 长期 as the last day) is 0.
 func (r *rowReader) date(c column) clock.Date {
-	s := r.cell(c)
+	s := r.day(c)
 	if s == "" || c == colTo && word(s) == "长期" {
 		return 0
 	}

@@ -56,7 +56,7 @@ func TestPlan(t *testing.T) {
 		t.Errorf("%+v", plan)
 	}
 	if d := cmp.Diff([]Doctor{
-		{"110310000000001", "张三", "主任医师", Department{"本部", "内科"}, 2}, {"110310000000002", "李四", "主治医师", Department{"东院", "儿科"}, 3},
+		{"110310000000001", "张三", "主任医师", Department{"本部", "内科"}, 2, ""}, {"110310000000002", "李四", "主治医师", Department{"东院", "儿科"}, 3, ""},
 	}, plan.Doctors); d != "" {
 		t.Error(d)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"xinglin/internal/directory"
 	"xinglin/internal/kernel/clock"
@@ -29,7 +30,7 @@ func (s *Service) Import(ctx context.Context, r scheduling.ImportRequest) (sched
 		return scheduling.ImportReport{DryRun: r.DryRun}, err
 	}
 	in := &importing{s: s, tenant: who.Tenant, plan: plan, sink: sink, elsewhere: map[string]scheduling.PractitionerID{}}
-	out := scheduling.ImportReport{Encoding: plan.Encoding, Rows: plan.Rows, DryRun: r.DryRun}
+	out := scheduling.ImportReport{Encoding: plan.Encoding, Rows: plan.Rows, Skipped: plan.Skipped, DryRun: r.DryRun}
 	if sink.Total == 0 {
 		if err := in.tryPlaces(ctx); err != nil {
 			return out, err
@@ -52,7 +53,7 @@ func (s *Service) Import(ctx context.Context, r scheduling.ImportRequest) (sched
 func details(sink *rotafile.RowErrors) []fault.Detail {
 	var out []fault.Detail
 	for _, e := range sink.Rows[:min(len(sink.Rows), 20)] {
-		out = append(out, fault.Detail{Path: fmt.Sprintf("line %d %s", e.Line, e.Column), Code: scheduling.ErrImportRows.Name, Message: e.ReasonZH + " / " + e.ReasonEN})
+		out = append(out, fault.Detail{Path: strings.TrimSpace(fmt.Sprintf("%s line %d %s", e.Sheet, e.Line, e.Column)), Code: scheduling.ErrImportRows.Name, Message: e.ReasonZH + " / " + e.ReasonEN})
 	}
 	return out
 }
@@ -96,7 +97,7 @@ func (in *importing) nameTaken(ctx context.Context) error {
 		_, err := in.s.dir.Place(ctx, directory.Roster{Doctors: []directory.RosterDoctor{d.Roster()}}, true)
 		switch {
 		case errors.Is(err, directory.ErrLicenceTaken):
-			in.sink.Add(d.Line, rotafile.LicenceHeading, "该执业证号在机构名录中属于另一位医师", "in the directory this licence belongs to another practitioner")
+			in.sink.AddDoctor(d, rotafile.LicenceHeading, "该执业证号在机构名录中属于另一位医师", "in the directory this licence belongs to another practitioner")
 		case err != nil:
 			return err
 		}
@@ -116,7 +117,7 @@ func (in *importing) lookUp(ctx context.Context, d rotafile.Doctor) error {
 			return nil
 		}
 	}
-	in.sink.Add(d.Line, rotafile.DoctorHeading, "该医生既无出诊行，也不在机构名录中", "the doctor has no duty in the file and is not in the directory")
+	in.sink.AddDoctor(d, rotafile.DoctorHeading, "该医生既无出诊行，也不在机构名录中", "the doctor has no duty in the file and is not in the directory")
 	return nil
 }
 

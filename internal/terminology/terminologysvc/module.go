@@ -1,0 +1,33 @@
+// Package terminologysvc is the behaviour of the terminology context.
+package terminologysvc
+
+import (
+	"embed"
+	"io/fs"
+
+	"xinglin/internal/platform/module"
+	"xinglin/internal/terminology"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+//go:embed policy.cedar
+var policy []byte
+
+// Describe is the context without running it.
+func Describe() module.Description {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // embedded at build time
+	}
+	return module.Description{Name: "terminology", Migrations: sub, Policies: policy}
+}
+
+// New builds the context.
+func New(base module.Base) (*Service, *module.Module) {
+	s := &Service{base: base}
+	return s, &module.Module{Name: "terminology", Routes: s.routes, Checks: checks()}
+}
+
+var _ terminology.Service = (*Service)(nil)

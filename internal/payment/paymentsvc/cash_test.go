@@ -430,9 +430,7 @@ func TestLists(t *testing.T) {
 			t.Helper()
 			for cursor, n := "", 0; n < 10; n++ {
 				r := w.Do(who, "GET", path+cursor, nil).Want(t, 200)
-				for _, x := range r.Items(t) {
-					out = append(out, x)
-				}
+				out = append(out, r.Items(t)...)
 				next := r.Map(t)["next"].(string)
 				if next == "" {
 					return out

@@ -140,6 +140,7 @@ func (s *Scene) places(ctx context.Context, t *testing.T) {
 	paid := rig.FindSchedules(t, c, "测试科", rig.InDays(3))[0]
 	s.Words["day"], s.Words["far"] = paid.Date, rig.InDays(30).String()
 	s.Words["schedule"], s.Words["department"], s.Words["practitioner"] = paid.ID, paid.DepartmentID, paid.DoctorID
+	s.Words["stopped"], s.Words["stopped_version"] = rig.FindSchedules(t, c, "测试科", rig.InDays(6))[0].ID, "1"
 	s.Words["free_schedule"] = rig.FindSchedules(t, c, "测试科", rig.InDays(4))[0].ID
 	var campuses listOf
 	s.get(ctx, t, nobody, "/campuses", &campuses)
@@ -216,6 +217,17 @@ func (s *Scene) versions(ctx context.Context, t *testing.T) {
 	_, err := s.Actors[operator].Do(ctx, "POST", "/rotas", body, &made)
 	must(t, err)
 	s.Words["rota"], s.Words["rota_version"] = made.ID, fmt.Sprint(made.Version)
+}
+
+// planVersion reads the version that the stopped session's plan has now.
+func planVersion(ctx context.Context, s *Scene) error {
+	all, err := s.Actors[nobody].Schedules(ctx, s.Words["department"], rig.InDays(6).String(), rig.InDays(6).String())
+	for _, v := range all {
+		if v.ID == s.Words["stopped"] {
+			s.Words["stopped_version"] = fmt.Sprint(v.Version)
+		}
+	}
+	return err
 }
 
 var (

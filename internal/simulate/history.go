@@ -402,7 +402,7 @@ func (j *judgement) seatOps(v *row, slot int) (out []*op) {
 		case s.from == "cancelled":
 			o.kind = opTake
 			o.call, o.ret = j.bySelf(v, i)
-		default: // pending to booked: the same seat
+		default: // pending to booked, and what the waiting line or the end of the session says: the same seat
 			continue
 		}
 		if len(out) > 0 { // an appointment's steps come one after the other

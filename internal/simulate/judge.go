@@ -227,7 +227,7 @@ func (j *judgement) mayHaveLeft(v *row, at int64) bool {
 }
 
 // reachable are the states that an appointment in a state may come to without its client.
-var reachable = map[string]string{"pending": "pending booked cancelled", "booked": "booked", "cancelled": "cancelled booked"}
+var reachable = map[string]string{"pending": "pending booked cancelled", "booked": "booked arrived fulfilled noshow", "cancelled": "cancelled booked"}
 
 // acknowledged: what a client was told is in the databases, in a state that follows.
 func (j *judgement) acknowledged() check {

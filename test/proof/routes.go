@@ -157,6 +157,16 @@ var Routes = []Route{
 	{Op: "scheduling.update_rota", Who: operator, ID: "{rota}", Body: rule("evening", "18:00", "19:00"), Match: "{rota_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
 	{Op: "scheduling.read_booking_rules", Who: operator, Want: 200, Deny: staffOnly()},
 	{Op: "scheduling.update_booking_rules", Who: operator, Body: `{"preset":"standard"}`, Match: "{rules_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
+	{Op: "scheduling.list_session_appointments", Who: desk, ID: "{schedule}", Want: 200, Deny: staffOnly()},
+	{
+		Op: "scheduling.stop_session", Who: operator, ID: "{stopped}", Body: `{"reason":"医师临时外出"}`, Key: true, Match: "{stopped_version}",
+		Want: 200, Repeat: 200, Stale: 412, Deny: staffOnly(), Prepare: planVersion,
+	},
+	{Op: "scheduling.read_stop", Who: desk, ID: "{stopped}", Want: 200, Deny: staffOnly()},
+	{
+		Op: "scheduling.resume_session", Who: operator, ID: "{stopped}", Key: true, Match: "{stopped_version}",
+		Want: 200, Repeat: 200, Stale: 412, Deny: staffOnly(), Prepare: planVersion,
+	},
 
 	// The waiting line: {turn_a} is called, {turn_b} waits, {turn_c} and {turn_d} are expected.
 	{Op: "clinic.list_sessions", Who: nurse, Query: "?department_id={department}", Want: 200, Deny: staffOnly()},

@@ -143,6 +143,7 @@ func (s *Scene) places(ctx context.Context, t *testing.T) {
 	paid := rig.FindSchedules(t, c, "测试科", rig.InDays(3))[0]
 	s.Words["day"], s.Words["far"] = paid.Date, rig.InDays(30).String()
 	s.Words["schedule"], s.Words["department"], s.Words["practitioner"] = paid.ID, paid.DepartmentID, paid.DoctorID
+	s.Words["stopped"], s.Words["stopped_version"] = rig.FindSchedules(t, c, "测试科", rig.InDays(6))[0].ID, "1"
 	s.Words["free_schedule"] = rig.FindSchedules(t, c, "测试科", rig.InDays(4))[0].ID
 	var campuses listOf
 	s.get(ctx, t, nobody, "/campuses", &campuses)
@@ -327,6 +328,17 @@ func (s *Scene) failedDelivery(ctx context.Context, t *testing.T) {
 	}))
 	s.w.Change(t, "notify", s.tenant, `UPDATE delivery SET state = 'failed', why = 'refused', sent_at = NULL WHERE tenant_id = $1 AND id = $2`,
 		s.tenant, id.Must[id.Any](s.Words["failed_delivery"]))
+}
+
+// planVersion reads the version that the stopped session's plan has now.
+func planVersion(ctx context.Context, s *Scene) error {
+	all, err := s.Actors[nobody].Schedules(ctx, s.Words["department"], rig.InDays(6).String(), rig.InDays(6).String())
+	for _, v := range all {
+		if v.ID == s.Words["stopped"] {
+			s.Words["stopped_version"] = fmt.Sprint(v.Version)
+		}
+	}
+	return err
 }
 
 var (

@@ -25,6 +25,7 @@ type Schedule struct {
 	State        string    `json:"state"`
 	Capacity     int       `json:"capacity"`
 	Remaining    int       `json:"remaining"`
+	Version      int64     `json:"version"`
 }
 
 // Slot is a period of a schedule.

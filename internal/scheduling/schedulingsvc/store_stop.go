@@ -3,7 +3,6 @@ package schedulingsvc
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/event"
@@ -26,6 +25,9 @@ type halting struct {
 	Key      idem.Key
 	Policy   string
 }
+
+// statusOK is the HTTP status that a repeat is remembered with.
+const statusOK = 200
 
 // Jobs about sessions, keyed by them.
 const (
@@ -103,7 +105,7 @@ func (s store) once(ctx context.Context, t scheduling.TenantID, h halting, actio
 		if err := outbox.Add(ctx, tx, told); err != nil {
 			return err
 		}
-		return idem.Done(ctx, tx, h.Key, http.StatusOK, h.Schedule.String())
+		return idem.Done(ctx, tx, h.Key, statusOK, h.Schedule.String())
 	})
 	return hit, err
 }

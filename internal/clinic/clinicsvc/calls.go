@@ -159,11 +159,14 @@ func mayCheckIn(r clinic.Rules, l lineRow, v turnRow, now time.Time) error {
 	return nil
 }
 
-// reveal shows who a person is to the staff of the line; the act is audited.
+// reveal shows who a person is to the staff of the line, on its day only; the act is audited.
 func (s *Service) reveal(ctx context.Context, turn appointmentID) (patient.Person, error) {
-	who, _, policy, err := s.mayTurn(ctx, "clinic.reveal", turn)
+	who, l, policy, err := s.mayTurn(ctx, "clinic.reveal", turn)
 	if err != nil {
 		return patient.Person{}, err
+	}
+	if l.Day != clock.DateOf(s.now()) {
+		return patient.Person{}, clinic.ErrNotRunning.New()
 	}
 	v, err := s.store.turn(ctx, who.Tenant, turn)
 	if err != nil {

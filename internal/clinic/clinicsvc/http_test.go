@@ -130,6 +130,8 @@ func TestBadInput(t *testing.T) {
 		w.Do(w.doctor, "POST", session+"/call-next", map[string]any{"version": 100}, apitest.Key(key)).Want(t, 200)
 		w.Do(w.doctor, "POST", session+"/call-next", map[string]any{"version": 101}, apitest.Key(key)).Refused(t, 422, "idem.key_reused")
 		post(session+"/call-next", map[string]any{"version": 1}).Refused(t, 409, "clinic.stale")
+		w.clock.Add(24 * time.Hour) // who somebody was is nobody's business the day after
+		post("/clinic/turns/"+vs[0].turn.String()+"/reveal", nil).Refused(t, 409, "clinic.not_running")
 		w.clean()
 	})
 }

@@ -2013,6 +2013,8 @@ export interface components {
         };
         IdentityPutGrantsInBody: {
             grants: components["schemas"]["IdentityGrantBody"][];
+            /** @description The directory's practitioner whose sessions the account works on; empty: nobody's; left out: as it is */
+            practitioner_id?: string;
         };
         IdentitySendCodeInBody: {
             /**

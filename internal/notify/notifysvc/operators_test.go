@@ -90,6 +90,31 @@ func TestDeliveriesForOperators(t *testing.T) {
 	})
 }
 
+// Of what was sent the last week is looked through, of failures everything.
+func TestDeliveriesOfAWeek(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.clk.Add(365 * day) // ids never fall behind those of other tests, whose clocks run ahead by months
+		h.phoneKnown()
+		operator := apitest.Staff(apitest.Main, auth.Operator)
+		h.sim.Fault(simserver.Fault{Kind: simserver.Refuse})
+		for range 2 {
+			h.about("scheduling.expired")
+			h.run()
+		}
+		for _, tt := range []struct {
+			after        time.Duration
+			sent, failed int
+		}{{time.Hour, 3, 1}, {6*day + 22*time.Hour, 3, 1}, {2 * time.Hour, 0, 1}} {
+			h.clk.Add(tt.after)
+			sent := h.Do(operator, "GET", opsPath+"?state=sent", nil).Want(t, 200).Items(t)
+			failed := h.Do(operator, "GET", opsPath+"?state=failed", nil).Want(t, 200).Items(t)
+			if len(sent) != tt.sent || len(failed) != tt.failed {
+				t.Errorf("%d sent and %d failed, want %d and %d", len(sent), len(failed), tt.sent, tt.failed)
+			}
+		}
+	})
+}
+
 func TestRetryDelivery(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		h.phoneKnown()

@@ -213,7 +213,7 @@ func TestTurns(t *testing.T) {
 			}
 			before = h.states()
 		}
-		if m := h.air.Messages(1)[0]; m.Urgency != "high" || !strings.Contains(string(m.Payload), "您已过号") || strings.Contains(string(m.Payload), "18") {
+		if m := h.air.Messages(1)[0]; m.Urgency != "high" || !strings.Contains(string(m.Payload), "您已过号") || strings.Contains(string(m.Payload), "18号") {
 			t.Errorf("%s %s", m.Urgency, m.Payload)
 		}
 		n := noticesOf(t, h)["It is your turn"]

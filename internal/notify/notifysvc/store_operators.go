@@ -2,6 +2,7 @@ package notifysvc
 
 import (
 	"context"
+	"encoding/binary"
 	"time"
 
 	"xinglin/internal/kernel/auth"
@@ -34,8 +35,7 @@ func (store) sights(ctx context.Context, d *db.DB, tenant notify.TenantID, l loo
 	case notify.Queued:
 		text += ` AND state = 'queued'`
 	default:
-		from = id.New[notify.Delivery](since)
-		clear(from[6:])
+		from = firstOf(since)
 	}
 	text += ` AND ($4 = '' OR channel = $4) AND ($5 = '' OR state = $5) ORDER BY id DESC LIMIT $6`
 	size := r.Size()
@@ -60,6 +60,15 @@ func (store) sights(ctx context.Context, d *db.DB, tenant notify.TenantID, l loo
 		out.Next = out.Items[size-1].id.String()
 	}
 	return out, err
+}
+
+// firstOf is the least id of an instant: 48 bits of milliseconds. id.New would not do, as
+// its ids never fall behind those that it has made.
+func firstOf(t time.Time) (v notify.DeliveryID) {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(t.UnixMilli()))
+	copy(v[:6], b[2:])
+	return v
 }
 
 // again lets a delivery that failed wait anew, with a job of its own. Of several who do it

@@ -86,13 +86,15 @@ func TestImports(t *testing.T) {
 	}
 	var half bytes.Buffer
 	z := gzip.NewWriter(&half)
-	must(t, fhirgen.Patients(z, fhirgen.Options{Seed: 3, Patients: 50}))
+	must(t, fhirgen.Hospitals(z, fhirgen.Options{Seed: 3, Hospitals: 40}))
 	must(t, z.Close())
 	if got := load("fhir", bytes.NewReader(half.Bytes()[:half.Len()/2])); got.State != "refused" || len(got.Report.FHIR.Refused) != 1 || got.Report.FHIR.Refused[0].Code != "interop.truncated" && got.Report.FHIR.Refused[0].Code != "interop.gzip" {
 		t.Errorf("half a gzip: %+v", got)
 	}
 	r, to := io.Pipe()
-	go func() { to.CloseWithError(fhirgen.Patients(to, fhirgen.Options{Seed: 5, Patients: 800, Clinical: 260})) }()
+	go func() {
+		to.CloseWithError(fhirgen.Patients(to, fhirgen.Options{Seed: 5, Patients: 800, Clinical: 260}))
+	}()
 	got = load("fhir", r)
 	if got.State != "done" || got.Bytes < 100<<20 {
 		b, _ := json.Marshal(got)

@@ -21,7 +21,7 @@ type commands struct {
 	Broker  brokerCmd  `cmd:"" help:"Run the message broker as a process of its own, for several serve processes."`
 	Migrate migrateCmd `cmd:"" help:"Bring a PostgreSQL database to this version's schema."`
 	Import  struct {
-		FHIR importFHIRCmd `cmd:"" name:"fhir" help:"Load institutions, people of care and patients from FHIR R4 files; exit 1 when something was refused."`
+		FHIR  importFHIRCmd  `cmd:"" name:"fhir" help:"Load institutions, people of care and patients from FHIR R4 files; exit 1 when something was refused."`
 		Rota  importRotaCmd  `cmd:"" help:"Load a hospital's rota from a workbook or a CSV file, all or nothing."`
 		ICD10 importICD10Cmd `cmd:"" name:"icd10" help:"Load the codes and names of diagnoses; exit 1 when rows were refused."`
 	} `cmd:"" help:"Load a hospital's own data."`

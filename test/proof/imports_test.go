@@ -12,7 +12,7 @@ import (
 	"xinglin/internal/interop/fhirgen"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/scheduling/rotagen"
-	"xinglin/test/client"
+	"xinglin/internal/demo/client"
 	"xinglin/test/rig"
 )
 
@@ -86,7 +86,7 @@ func TestImports(t *testing.T) {
 	}
 	var half bytes.Buffer
 	z := gzip.NewWriter(&half)
-	must(t, fhirgen.Patients(z, fhirgen.Options{Seed: 3, Patients: 50}))
+	must(t, fhirgen.Hospitals(z, fhirgen.Options{Seed: 3, Hospitals: 40}))
 	must(t, z.Close())
 	if got := load("fhir", bytes.NewReader(half.Bytes()[:half.Len()/2])); got.State != "refused" || len(got.Report.FHIR.Refused) != 1 || got.Report.FHIR.Refused[0].Code != "interop.truncated" && got.Report.FHIR.Refused[0].Code != "interop.gzip" {
 		t.Errorf("half a gzip: %+v", got)

@@ -48,9 +48,11 @@ func (s *Service) Import(ctx context.Context, in terminology.ImportRequest) (ter
 			return nil
 		}
 		c, err := s.store.take(ctx, s.base.DB, &job, some)
+		if some = some[:0]; err != nil {
+			return err // it took nothing
+		}
 		out.New, out.Changed, out.Same = out.New+c.New, out.Changed+c.Changed, out.Same+c.Same
-		some = some[:0]
-		return err
+		return nil
 	}
 	info, err := codefile.Read(in.File, func(e codefile.Entry) error {
 		if e.Code == "" { // a row that stands above as well

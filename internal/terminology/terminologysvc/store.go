@@ -32,7 +32,7 @@ func (store) take(ctx context.Context, d *db.DB, job *importing, in []terminolog
 	version := job.version
 	work := func(ctx context.Context, tx db.Tx) error {
 		version = job.version
-		c, fresh, err := compare(ctx, tx, job.system, in)
+		c, _, err := compare(ctx, tx, job.system, in)
 		if err != nil {
 			return err
 		}
@@ -42,9 +42,11 @@ func (store) take(ctx context.Context, d *db.DB, job *importing, in []terminolog
 		if version, err = lock(ctx, tx, job); err != nil {
 			return err
 		}
-		if out, fresh, err = compare(ctx, tx, job.system, in); err != nil { // now nobody else writes
+		c, fresh, err := compare(ctx, tx, job.system, in) // now nobody else writes
+		if err != nil {
 			return err
 		}
+		out = c
 		p := &db.Pipeline{}
 		for _, c := range fresh {
 			p.Exec(`INSERT INTO concept (tenant_id, system, code, name, search, version) VALUES ($1, $2, $3, $4, $5, $6)

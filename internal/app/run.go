@@ -382,10 +382,7 @@ func (p *Process) run(ctx context.Context) error {
 		start("jobs", p.runners[i].Run)
 	}
 	p.ready.Store(true)
-	if p.cfg.DemoPeople+p.cfg.DemoTraffic > 0 {
-		start("visitors", p.visitors)
-		start("session now", p.sessionNow)
-	}
+	p.enliven(start)
 	fmt.Fprintf(p.out, "xinglin %s ready on %s (private %s)\n", Version, publicURL(p.cfg), p.cfg.Private)
 	select {
 	case <-ctx.Done():

@@ -18,6 +18,14 @@ const maxVisitors = 2000
 
 const visitorsSeed = 20260101
 
+// enliven starts what makes the demo a living hospital.
+func (p *Process) enliven(start func(name string, f func(context.Context) error)) {
+	if p.cfg.DemoPeople+p.cfg.DemoTraffic > 0 {
+		start("visitors", p.visitors)
+		start("session now", p.sessionNow)
+	}
+}
+
 // visitors lets simulated patients use the demo: an opening at its first start, then
 // those who come and go.
 func (p *Process) visitors(ctx context.Context) error {

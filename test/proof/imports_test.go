@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"xinglin/internal/demo/client"
 	"xinglin/internal/interop/fhirgen"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/scheduling/rotagen"
-	"xinglin/internal/demo/client"
 	"xinglin/test/rig"
 )
 

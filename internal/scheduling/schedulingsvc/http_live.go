@@ -1,12 +1,10 @@
 package schedulingsvc
 
 import (
-	"bytes"
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"xinglin/internal/kernel/id"
@@ -52,66 +50,11 @@ func (s *Service) getLive(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	defer reader.Close()
-	sse, err := httpx.NewSSE(w)
-	if err != nil {
-		return nil
-	}
-	l := &attached{events: make(chan []byte, 1), end: make(chan struct{})}
-	defer l.leave()
-	reader.Begin(l, known)
-	for {
-		select {
-		case <-r.Context().Done():
-			return nil
-		case <-l.end:
-			return nil
-		case b := <-l.events:
-			if sse.Write(b) != nil { // a slow reader is dropped by the write's deadline
-				return nil
-			}
-		}
-	}
+	line := httpx.NewAttached()
+	reader.Begin(line, known)
+	line.Serve(r.Context(), w, 0, nil)
+	return nil
 }
-
-// attached is the line of a reader whose handler stays and writes.
-type attached struct {
-	events chan []byte // one write
-	end    chan struct{}
-	once   sync.Once
-}
-
-var errLeft = errors.New("the reader has left")
-
-func (l *attached) leave() { l.once.Do(func() { close(l.end) }) }
-
-// Send implements fanout.Line.
-func (l *attached) Send(events []byte) (bool, error) {
-	if l.Gone() {
-		return false, errLeft
-	}
-	select {
-	case l.events <- bytes.Clone(events):
-		return true, nil
-	default:
-		return false, nil
-	}
-}
-
-// Flush implements fanout.Line.
-func (l *attached) Flush() (bool, error) { return len(l.events) == 0, nil }
-
-// Gone implements fanout.Line.
-func (l *attached) Gone() bool {
-	select {
-	case <-l.end:
-		return true
-	default:
-		return false
-	}
-}
-
-// Close implements fanout.Line.
-func (l *attached) Close() { l.leave() }
 
 // liveIDs reads the list of sessions.
 func liveIDs(text string) ([]scheduleID, error) {

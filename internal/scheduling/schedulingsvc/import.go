@@ -2,14 +2,11 @@ package schedulingsvc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
-	"xinglin/internal/directory"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/fault"
-	"xinglin/internal/kernel/page"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/rotafile"
 	"xinglin/internal/scheduling/schedulingsvc/rotas"
@@ -29,10 +26,10 @@ func (s *Service) Import(ctx context.Context, r scheduling.ImportRequest) (sched
 	if err != nil {
 		return scheduling.ImportReport{DryRun: r.DryRun}, err
 	}
-	in := &importing{s: s, tenant: who.Tenant, plan: plan, sink: sink, elsewhere: map[string]scheduling.PractitionerID{}}
+	places := rotas.NewPlaces(s.dir, who.Tenant, plan, sink)
 	out := scheduling.ImportReport{Encoding: plan.Encoding, Rows: plan.Rows, Skipped: plan.Skipped, DryRun: r.DryRun}
 	if sink.Total == 0 {
-		if err := in.tryPlaces(ctx); err != nil {
+		if err := places.Try(ctx); err != nil {
 			return out, err
 		}
 	}
@@ -41,12 +38,14 @@ func (s *Service) Import(ctx context.Context, r scheduling.ImportRequest) (sched
 		return out, scheduling.ErrImportRows.With(details(sink)...)
 	}
 	if !r.DryRun {
-		if in.placed, err = s.dir.Place(ctx, in.plan.Roster(), false); err != nil {
+		if err := places.Make(ctx); err != nil {
 			return out, err
 		}
 	}
-	in.plan.CountPlaces(in.placed, &out)
-	return out, in.write(ctx, r, policy, today, &out)
+	plan.CountPlaces(places.Placed, &out)
+	in := rotas.Imported{From: r.From, Policy: policy}
+	in.Rules, in.Exceptions = places.Rows()
+	return out, s.writeImport(ctx, who.Tenant, r.DryRun, in, today, &out)
 }
 
 // details name the first bad rows for callers that see the refusal only.
@@ -58,92 +57,23 @@ func details(sink *rotafile.RowErrors) []fault.Detail {
 	return out
 }
 
-// importing is one file on its way in.
-type importing struct {
-	s         *Service
-	tenant    scheduling.TenantID
-	plan      rotafile.Plan
-	sink      *rotafile.RowErrors
-	placed    directory.Placed
-	elsewhere map[string]scheduling.PractitionerID // doctors that only the directory knows a department of, by licence
-}
-
-// tryPlaces asks the directory what it would make of the roster. What it refuses is the
-// row's error, named before anything is written.
-func (in *importing) tryPlaces(ctx context.Context) error {
-	var err error
-	if in.placed, err = in.s.dir.Place(ctx, in.plan.Roster(), true); err != nil {
-		if !errors.Is(err, directory.ErrLicenceTaken) {
-			return err
-		}
-		return in.nameTaken(ctx)
-	}
-	for _, d := range in.plan.Doctors {
-		if d.Department == (rotafile.Department{}) {
-			if err := in.lookUp(ctx, d); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// nameTaken finds every doctor whose licence the directory knows under another name.
-func (in *importing) nameTaken(ctx context.Context) error {
-	for _, d := range in.plan.Doctors {
-		if d.Department == (rotafile.Department{}) {
-			continue
-		}
-		_, err := in.s.dir.Place(ctx, directory.Roster{Doctors: []directory.RosterDoctor{d.Roster()}}, true)
-		switch {
-		case errors.Is(err, directory.ErrLicenceTaken):
-			in.sink.AddDoctor(d, rotafile.LicenceHeading, "该执业证号在机构名录中属于另一位医师", "in the directory this licence belongs to another practitioner")
-		case err != nil:
-			return err
-		}
-	}
-	return nil
-}
-
-// lookUp finds a doctor whom the file knows from leave or changed seats alone.
-func (in *importing) lookUp(ctx context.Context, d rotafile.Doctor) error {
-	found, err := in.s.dir.Practitioners(ctx, in.tenant, directory.Query{Text: d.Name, Page: page.Request{Limit: page.MaxLimit}})
+// writeImport brings the rows in and lets the schedules follow.
+func (s *Service) writeImport(ctx context.Context, t scheduling.TenantID, dryRun bool, in rotas.Imported, today clock.Date, out *scheduling.ImportReport) error {
+	booking, _, err := s.store.rules(ctx, t)
 	if err != nil {
 		return err
 	}
-	for _, p := range found.Items {
-		if p.Licence == d.Licence {
-			in.elsewhere[d.Licence] = p.ID
-			return nil
-		}
-	}
-	in.sink.AddDoctor(d, rotafile.DoctorHeading, "该医生既无出诊行，也不在机构名录中", "the doctor has no duty in the file and is not in the directory")
-	return nil
-}
-
-// rows puts the directory's ids into the plan.
-func (in *importing) rows(from clock.Date, policy string) rotas.Imported {
-	rules, exceptions := in.plan.Place(in.placed, in.elsewhere)
-	return rotas.Imported{Rules: rules, Exceptions: exceptions, From: from, Policy: policy}
-}
-
-// write brings the rows in and lets the schedules follow.
-func (in *importing) write(ctx context.Context, r scheduling.ImportRequest, policy string, today clock.Date, out *scheduling.ImportReport) error {
-	booking, _, err := in.s.store.rules(ctx, in.tenant)
-	if err != nil {
-		return err
-	}
-	through := horizon(booking, in.s.base.Clock.Now())
+	through := horizon(booking, s.base.Clock.Now())
 	var m made
-	if r.DryRun {
-		out.Rules, out.Exceptions, m, err = in.s.store.tryImport(ctx, in.tenant, in.rows(r.From, policy), in.s.cal, today, through)
+	if dryRun {
+		out.Rules, out.Exceptions, m, err = s.store.tryImport(ctx, t, in, s.cal, today, through)
 	} else {
-		out.Rules, out.Exceptions, err = in.s.store.rotas.Import(ctx, in.tenant, in.rows(r.From, policy), nil)
+		out.Rules, out.Exceptions, err = s.store.rotas.Import(ctx, t, in, nil)
 		if err == nil {
-			m, err = in.s.store.extend(ctx, in.tenant, in.s.cal, today, through, policy)
+			m, err = s.store.extend(ctx, t, s.cal, today, through, in.Policy)
 		}
 		if err == nil {
-			err = in.s.store.planMisses(ctx, in.tenant, today)
+			err = s.store.planMisses(ctx, t, today)
 		}
 	}
 	out.Schedules = scheduling.Change{New: m.New, Changed: m.Changed, Same: m.Same}

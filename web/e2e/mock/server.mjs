@@ -75,7 +75,7 @@ let prepays = 0
 // door: what a hold meets before it is looked at (pass, busy, timeout, work); place: what the waiting room says; lottery, entry, witness: the
 // lottery of one session, what an entry came to, and whether there was a witness (yes, no, silent).
 // turn: where today's visit stands in the line. session: whether it has ended. build: an answer to the look for a new build.
-const calm = { turn: '', session: '', build: '', stream: '', prefs: '', delay: 0, fail: '', empty: false, taken: false, cold: false, door: '', place: 'waiting', lottery: '', entry: '', witness: 'yes' }
+const calm = { refuse: false, turn: '', session: '', build: '', stream: '', prefs: '', delay: 0, fail: '', empty: false, taken: false, cold: false, door: '', place: 'waiting', lottery: '', entry: '', witness: 'yes' }
 const mode = { ...calm }
 
 const problem = (res, status, code, title, title_en, extra = {}) =>
@@ -416,6 +416,7 @@ const server = createServer((req, res) => {
       notices.splice(0)
       prefs = defaults()
       board.calls.splice(0)
+      board.number = 17
       checkIns = 0
       for (const a of appointments.splice(0)) if (a.state !== 'cancelled') seat(a.slot_id, 1)
     }
@@ -438,7 +439,7 @@ const server = createServer((req, res) => {
   req.on('data', (d) => (text += d))
   req.on('end', () =>
     setTimeout(() => {
-      if (mode.fail && mode.fail !== 'write' && (mode.fail === 'all' ? !/^(auth|demo)\//.test(path) : path.startsWith(mode.fail))) return problem(res, 500, 'platform.internal', '系统出错', 'Internal error')
+      if (mode.fail && mode.fail !== 'write' && (mode.fail === 'all' ? !/^(auth|demo)\//.test(path) : path.startsWith(mode.fail))) return mode.refuse ? problem(res, 403, 'platform.denied', '没有权限', 'Not allowed') : problem(res, 500, 'platform.internal', '系统出错', 'Internal error')
       for (const [method, pattern, handle, auth] of routes) {
         const m = path.match(pattern)
         if (!m || method !== req.method) continue

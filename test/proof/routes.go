@@ -51,6 +51,11 @@ func own() map[string]int { return map[string]int{nobody: 401, stranger: 404} }
 const ruleBody = `{"campus_id":"{campus}","department_id":"{department}","practitioner_id":"{practitioner}","session":"%s","class":"ordinary",` +
 	`"seats":10,"slot_minutes":6,"fee_fen":2500,"start":"%s","end":"%s","recurrence":"FREQ=WEEKLY;BYDAY=MO","from":"{far}"}`
 
+const wishes = `{"topics":{"visit":` + everyWay + `,"queue":` + everyWay + `,"payment":` + everyWay + `,"service":` + everyWay + `},` +
+	`"quiet":true,"quiet_from":"22:00","quiet_to":"07:00"}`
+
+const everyWay = `{"sms":true,"mail":true,"push":true}`
+
 // Routes is the table.
 var Routes = []Route{
 	// Everybody's.
@@ -86,6 +91,12 @@ var Routes = []Route{
 	{Op: "patient.unlink", Who: patient, ID: "{unlinked}", Want: 204, Repeat: 404, Deny: own()},
 	{Op: "notify.list_notices", Who: patient, Want: 200, Deny: loggedIn()},
 	{Op: "notify.read_notice", Who: patient, ID: "{notice}", Want: 204, Repeat: 204, Deny: own()},
+	{Op: "notify.read_all_notices", Who: patient, Want: 204, Repeat: 204, Deny: loggedIn()},
+	{Op: "notify.read_preferences", Who: patient, Want: 200, Deny: loggedIn()},
+	{Op: "notify.update_preferences", Who: patient, Body: wishes, Match: "0", Want: 200, Repeat: 412, Stale: 412, Deny: loggedIn()},
+	{Op: "notify.prove_mail", Who: patient, Elsewhere: "notifysvc.TestMailAddress"}, // the rig has no mail server
+	{Op: "notify.confirm_mail", Who: patient, Elsewhere: "notifysvc.TestMailAddress"},
+	{Op: "notify.remove_mail", Who: patient, Want: 204, Repeat: 204, Deny: loggedIn()},
 	{Op: "scheduling.list_appointments", Who: patient, Want: 200, Deny: map[string]int{nobody: 401, system: 403}},
 	{
 		Op: "scheduling.hold", Who: patient, Body: `{"patient_id":"{patient}","schedule_id":"{free_schedule}","any":true}`, Key: true, Want: 201, Repeat: 201,

@@ -154,7 +154,8 @@ func TestEveryTemplateIsFilled(t *testing.T) {
 		"scheduling.lottery_refused": {{Visit: v, Rank: 2, Of: 9, Reason: "scheduling.limit_reached"}, {Visit: desk, Rank: 2, Of: 9, Reason: "of another version"}},
 		"payment.refunded":           {{Visit: scheduling.Visit{Account: v.Account, Appointment: v.Appointment}, Fen: 1}},
 	}
-	plain := map[string]map[string]string{"identity.code": {"code": "123456"}, "patient.claim_code": {"code": "123456"}} // identity's code.go
+	plain := map[string]map[string]string{"identity.code": {"code": "123456"}, "patient.claim_code": {"code": "123456"}, // identity's code.go
+		codeTemplate: {"code": "123456"}, confirmedTemplate: {"mail": "l***@example.com"}} // mailbox.go
 	for name, tpl := range templates {
 		var params []map[string]string
 		for _, c := range sent[name] {

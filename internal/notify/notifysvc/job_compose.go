@@ -20,10 +20,15 @@ import (
 	"xinglin/internal/scheduling"
 )
 
+// wakeBefore is how long before a visit a message about it is told even in quiet hours.
+const wakeBefore = 3 * time.Hour
+
 func (s *Service) jobs() []job.Handler {
+	send := func(ctx context.Context, j sendJob) error { return s.deliver(ctx, j.Tenant, j.Delivery) }
 	return []job.Handler{
 		job.Call(composeKind, s.compose),
-		job.Call(smsKind, func(ctx context.Context, j smsJob) error { return s.deliver(ctx, j.Tenant, j.Delivery) }),
+		job.Call(smsKind, send),
+		job.Call(mailKind, send),
 	}
 }
 
@@ -48,15 +53,15 @@ func (s *Service) compose(ctx context.Context, c composeJob) error {
 	if err != nil {
 		return err
 	}
-	m := notify.Message{
+	m := dispatch{Message: notify.Message{
 		ID: message, Tenant: tenant, Account: c.Visit.Account, Template: c.Template, Params: params,
-		Channels: []notify.Channel{notify.InApp, notify.SMS}, Expires: c.Until,
-	}
-	if templates[c.Template].quiet {
-		m.Channels = m.Channels[:1]
-	}
+		Channels: templates[c.Template].ways, Expires: c.Until,
+	}}
 	if m.Expires.IsZero() {
 		m.Expires = s.base.Clock.Now().Add(24 * time.Hour)
+	}
+	if !c.Visit.StartsAt.IsZero() {
+		m.before = c.Visit.StartsAt.Add(-wakeBefore)
 	}
 	phoneless, err := s.send(ctx, m)
 	if err == nil && phoneless {

@@ -3,6 +3,8 @@ package notifysvc
 import (
 	"sort"
 	"strings"
+
+	"xinglin/internal/notify"
 )
 
 // text is one template: {name} is replaced by the parameter.
@@ -11,17 +13,38 @@ type text struct {
 	bodyZH, bodyEN   string
 	link             string // path in the app, with parameters
 	params           []string
-	quiet            bool // nothing to be done about it: in the app only
+	topic            notify.Topic     // none: a code, whatever the settings
+	ways             []notify.Channel // of what this house itself sends
+	urgent           bool             // quiet hours do not hold it
+	matters          bool             // when mail or push fails for good, a text message goes instead, once
 }
 
-// templates are all messages of the foundation. SMS carry the Chinese body behind the
-// signature that the gateway adds; no message names a diagnosis or a full name.
+var (
+	everyWay  = []notify.Channel{notify.InApp, notify.SMS, notify.Mail, notify.Push}
+	silentWay = []notify.Channel{notify.InApp} // nothing to be done about it
+)
+
+// templates are all messages. SMS carry the Chinese body behind the signature that the
+// gateway adds; no message names a diagnosis or a full name.
 var templates = map[string]text{
 	"identity.code": {
 		titleZH: "验证码", titleEN: "Code",
 		bodyZH: "您的验证码是 {code}，5分钟内有效。请勿告诉任何人。",
 		bodyEN: "Your code is {code}, valid for 5 minutes. Tell it to nobody.",
 		params: []string{"code"},
+	},
+	"notify.mail_code": {
+		titleZH: "邮箱验证码", titleEN: "Code for your mail address",
+		bodyZH: "您正在用这个邮箱接收就诊通知，验证码是 {code}，10分钟内有效。不是您本人操作，请不要理会。",
+		bodyEN: "You asked for notices at this address. The code is {code}, valid for 10 minutes. If it was not you, do nothing.",
+		params: []string{"code"},
+	},
+	"notify.mail_confirmed": {
+		topic: notify.AboutService, ways: []notify.Channel{notify.InApp, notify.Mail},
+		titleZH: "邮箱已绑定", titleEN: "Mail address confirmed",
+		bodyZH: "就诊通知以后也会发到 {mail}。可在「我的」的通知设置里随时取消。",
+		bodyEN: "Notices will also go to {mail}. You can stop them at any time in your notice settings.",
+		params: []string{"mail"},
 	},
 	"patient.claim_code": {
 		titleZH: "就诊人验证码", titleEN: "Code for adding a person",
@@ -30,6 +53,7 @@ var templates = map[string]text{
 		params: []string{"code"},
 	},
 	"scheduling.booked": {
+		topic: notify.AboutVisit, ways: everyWay, matters: true,
 		titleZH: "预约成功", titleEN: "Booked",
 		bodyZH: "{date} {time}，{campus}{department}，{doctor}，就诊号 {number}。请提前30分钟到院签到。",
 		bodyEN: "{date_en} {time}, {campus_en}, {department_en}, {doctor_en}, number {number}. Please arrive 30 minutes before.",
@@ -37,6 +61,7 @@ var templates = map[string]text{
 		params: []string{"date", "date_en", "time", "campus", "campus_en", "department", "department_en", "doctor", "doctor_en", "number", "appointment"},
 	},
 	"scheduling.cancelled": {
+		topic: notify.AboutVisit, ways: everyWay, matters: true,
 		titleZH: "预约已取消", titleEN: "Cancelled",
 		bodyZH: "{date} {time} {department} {doctor} 的预约已取消。{refund}",
 		bodyEN: "Your appointment {date_en} {time}, {department_en}, {doctor_en} is cancelled. {refund_en}",
@@ -44,12 +69,14 @@ var templates = map[string]text{
 		params: []string{"date", "date_en", "time", "department", "department_en", "doctor", "doctor_en", "refund", "refund_en", "appointment"},
 	},
 	"scheduling.expired": {
+		topic: notify.AboutVisit, ways: everyWay,
 		titleZH: "占号已超时", titleEN: "The hold has ended",
 		bodyZH: "{date} {time} {department} {doctor} 的号源未在规定时间内支付，已释放。",
 		bodyEN: "The seat {date_en} {time}, {department_en}, {doctor_en} was not paid in time and is free again.",
 		link:   "/m/visits/{appointment}", params: []string{"date", "date_en", "time", "department", "department_en", "doctor", "doctor_en", "appointment"},
 	},
 	"scheduling.lottery_won": {
+		topic: notify.AboutVisit, ways: everyWay, urgent: true, matters: true,
 		titleZH: "已中签", titleEN: "You won a seat",
 		bodyZH: "抽签第 {rank} 名（共 {of} 人），号源为您保留：{date} {time}，{campus}{department}，{doctor}。{pay}",
 		bodyEN: "Rank {rank} of {of} in the draw. This seat is kept for you: {date_en} {time}, {campus_en}, {department_en}, {doctor_en}.{pay_en}",
@@ -57,20 +84,23 @@ var templates = map[string]text{
 		params: []string{"rank", "of", "date", "date_en", "time", "campus", "campus_en", "department", "department_en", "doctor", "doctor_en", "pay", "pay_en", "appointment"},
 	},
 	"scheduling.lottery_lost": {
+		topic: notify.AboutVisit, ways: silentWay,
 		titleZH: "未中签", titleEN: "Not drawn",
 		bodyZH: "{date}{session} {department} {doctor} 的抽签，您是第 {rank} 名（共 {of} 人），您选的时间在前面的名次已分完。剩余号源已开放普通预约。",
 		bodyEN: "Your rank in the draw for {date_en}, {session_en}, {department_en}, {doctor_en} is {rank} of {of}; the times you asked for went to the ranks before. What is left is on ordinary sale.",
-		link:   "/m/lottery/{schedule}", quiet: true,
+		link:   "/m/lottery/{schedule}",
 		params: []string{"rank", "of", "date", "date_en", "session", "session_en", "department", "department_en", "doctor", "doctor_en", "schedule"},
 	},
 	"scheduling.lottery_refused": {
+		topic: notify.AboutVisit, ways: silentWay,
 		titleZH: "抽签未能给号", titleEN: "The seat could not be given",
 		bodyZH: "{date}{session} {department} {doctor} 的抽签，您是第 {rank} 名（共 {of} 人），但号源未能留给您：{reason}。",
 		bodyEN: "Your rank in the draw for {date_en}, {session_en}, {department_en}, {doctor_en} is {rank} of {of}, but the seat could not be given to you: {reason_en}.",
-		link:   "/m/lottery/{schedule}", quiet: true,
+		link:   "/m/lottery/{schedule}",
 		params: []string{"rank", "of", "date", "date_en", "session", "session_en", "department", "department_en", "doctor", "doctor_en", "reason", "reason_en", "schedule"},
 	},
 	"payment.refunded": {
+		topic: notify.AboutPayment, ways: everyWay, matters: true,
 		titleZH: "退款已到账", titleEN: "Refunded",
 		bodyZH: "¥{amount} 已原路退回，到账时间以支付渠道为准。",
 		bodyEN: "¥{amount} went back to where it came from; the channel decides when it shows.",

@@ -10,11 +10,13 @@ if (routes.length < 20) throw new Error(`${routes.length} routes found in router
 
 const seen = new Set()
 
+/** The route of an address; undefined for pages of others. */
+export const nameOf = (url) => routes.find((r) => r.pattern.test(new URL(url).pathname))?.name
+
 /** Notes the page of an address as looked at. */
 export function visit(url) {
-  const { pathname } = new URL(url)
-  const found = routes.find((r) => r.pattern.test(pathname))
-  if (found) seen.add(found.name)
+  const name = nameOf(url)
+  if (name) seen.add(name)
 }
 
 export const unvisited = () => routes.map((r) => r.name).filter((n) => !seen.has(n))

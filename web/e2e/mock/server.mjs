@@ -402,7 +402,7 @@ function file(res, path) {
   if (!existsSync(dist + name)) return void res.writeHead(404).end()
   res.writeHead(200, { 'Content-Type': types[name.split('.').pop()] ?? 'application/octet-stream', 'Cache-Control': 'no-cache', 'Content-Security-Policy': "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'" })
   // Another build, for the page: a worker with other bytes.
-  res.end(name === 'm/sw.js' && mode.build ? readFileSync(dist + name, 'utf8').replaceAll('xinglin-shell-', `xinglin-shell-${mode.build}-`) : readFileSync(dist + name))
+  res.end(name === 'm/sw.js' && mode.build ? readFileSync(dist + name, 'utf8').replace("cacheName = 'xinglin-shell-", `cacheName = 'xinglin-shell-${mode.build}-`) : readFileSync(dist + name))
 }
 
 const server = createServer((req, res) => {

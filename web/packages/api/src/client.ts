@@ -63,7 +63,7 @@ export function createApi(options: ApiOptions = {}) {
     fetch: withTimeout(options.fetch ?? ((...a) => globalThis.fetch(...a)), options.timeoutMs ?? 20_000),
   })
 
-  // Operations that schema.d.ts does not know yet; their shapes are in visit.ts.
+  // Operations that schema.d.ts does not know whole; their shapes are in visit.ts.
   type Loose = (path: string, init?: object) => Promise<Result<unknown>>
   const soon = http as unknown as Record<'GET' | 'POST' | 'PUT' | 'DELETE', Loose>
 
@@ -197,7 +197,7 @@ export function createApi(options: ApiOptions = {}) {
     // notices
     notices: async (cursor?: string, signal?: AbortSignal): Promise<T.Page<T.Notice> & { unread?: number }> =>
       list(http.GET('/api/v1/notices', { signal, params: { query: page(cursor, 30) } })),
-    readAllNotices: (): Promise<unknown> => body(soon.POST('/api/v1/notices/read-all', {})),
+    readAllNotices: (): Promise<unknown> => body(http.POST('/api/v1/notices/read-all')),
     /** The settings and the mark that a change of them must name. */
     noticePreferences: async (signal?: AbortSignal): Promise<{ prefs: NoticePreferences; mark: string }> => {
       const { data, response } = await send(soon.GET('/api/v1/notice-preferences', { signal }))
@@ -218,13 +218,13 @@ export function createApi(options: ApiOptions = {}) {
 
     // clinic
     turn: async (id: string, signal?: AbortSignal): Promise<VisitTurn> => {
-      const turn = (await body(soon.GET('/api/v1/visits/{id}/turn', { signal, ...at(id) }))) as VisitTurn
+      const turn: VisitTurn = await body(http.GET('/api/v1/visits/{appointment}/turn', { signal, params: { path: { appointment: id } } }))
       learnServerTime(turn.server_time)
       return turn
     },
     /** Checks in for a visit. A retry after a lost answer is the same check-in. */
     checkIn: (id: string): Promise<VisitTurn> =>
-      intents.run(`check-in:${id}`, (key) => body(soon.POST('/api/v1/visits/{id}/check-in', { params: { path: { id }, header: { 'Idempotency-Key': key } } }))) as Promise<VisitTurn>,
+      intents.run(`check-in:${id}`, (key) => body(soon.POST('/api/v1/visits/{appointment}/check-in', { params: { path: { appointment: id }, header: { 'Idempotency-Key': key } } }))) as Promise<VisitTurn>,
     turnEvents: (id: string): string => `${options.baseUrl ?? ''}/api/v1/visits/${encodeURIComponent(id)}/turn/events`,
     readNotice: (id: string): Promise<unknown> => body(http.POST('/api/v1/notices/{id}/read', at(id))),
   }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -25,8 +26,10 @@ import (
 	"xinglin/internal/platform/mail"
 	"xinglin/internal/platform/realname"
 	"xinglin/internal/platform/sms"
+	"xinglin/internal/platform/webpush"
 	"xinglin/internal/platform/wechatpay"
 	"xinglin/internal/platform/witness"
+	"xinglin/internal/pushsim"
 	"xinglin/internal/realnamesim"
 	"xinglin/internal/scheduling/schedulingsvc"
 	"xinglin/internal/smssim"
@@ -69,6 +72,9 @@ func outside(c config.Serve, clk clock.Clock, metrics prometheus.Registerer) (o 
 		o.Notices.SMS = client
 	}
 	o.Notices.PublicURL = publicURL(c)
+	if !c.NoPush {
+		o.Notices.Push = webpush.New(webpush.Options{Subject: pushSubject(c)})
+	}
 	if c.Mail.URL != "" {
 		var password secret.Text
 		if c.Mail.Password != "" {
@@ -116,6 +122,15 @@ func outside(c config.Serve, clk clock.Clock, metrics prometheus.Registerer) (o 
 	return o, err
 }
 
+// pushSubject is whom a push service may ask about our messages (RFC 8292).
+func pushSubject(c config.Serve) string {
+	u := publicURL(c)
+	if strings.HasPrefix(u, "https://") {
+		return u
+	}
+	return "push@xinglin.invalid" // a development server
+}
+
 // lotteryWitness is the client of the configured witness; nil for none.
 func lotteryWitness(c config.Lottery) (schedulingsvc.Witness, error) {
 	if c.Witness == "" {
@@ -135,6 +150,7 @@ type simulators struct {
 	pay  *paysim.Server
 	sms  *smssim.Server
 	mail *mailsim.Server
+	push *pushsim.Server
 	name *realnamesim.Server
 }
 
@@ -177,6 +193,11 @@ func simulate(c config.Serve, clk clock.Clock, log *slog.Logger, metrics prometh
 	if o.Notices.Mail, err = s.mails(key, clk, log); err != nil {
 		return o, s, err
 	}
+	if s.push, err = pushsim.New(pushsim.Options{Listen: "127.0.0.1:0", Clock: clk, Log: log}); err != nil {
+		return o, s, err
+	}
+	log.Info("push simulator", "url", s.push.URL())
+	o.Notices.Push = webpush.New(webpush.Options{Subject: pushSubject(c), Private: true})
 	o.Pay, err = s.payments(c, filepath.Join(dir, "paysim"), clk, log, metrics)
 	return o, s, err
 }
@@ -210,12 +231,21 @@ func (s *simulators) inbox(limit int) []notifysvc.Shown {
 	for _, m := range s.mail.Mails(limit) {
 		out = append(out, notifysvc.Shown{Channel: notify.Mail, Mail: m.To, Title: m.Subject, Text: m.Text, At: m.At})
 	}
+	for _, m := range s.push.Messages(limit) {
+		var p struct {
+			Title string `json:"title"`
+			Link  string `json:"link"`
+		}
+		if json.Unmarshal(m.Payload, &p) == nil {
+			out = append(out, notifysvc.Shown{Channel: notify.Push, Title: p.Title, Text: p.Link, At: m.At})
+		}
+	}
 	slices.SortStableFunc(out, func(a, b notifysvc.Shown) int { return b.At.Compare(a.At) })
 	return out[:min(limit, len(out))]
 }
 
 func (s *simulators) serve(ctx context.Context, fail func(error)) {
-	for name, f := range map[string]func(context.Context) error{"payment simulator": s.pay.Serve, "SMS simulator": s.sms.Serve, "mail simulator": s.mail.Serve, "real-name simulator": s.name.Serve} {
+	for name, f := range map[string]func(context.Context) error{"payment simulator": s.pay.Serve, "SMS simulator": s.sms.Serve, "mail simulator": s.mail.Serve, "push simulator": s.push.Serve, "real-name simulator": s.name.Serve} {
 		go func() {
 			if err := f(ctx); err != nil && ctx.Err() == nil {
 				fail(fmt.Errorf("%s: %w", name, err))
@@ -230,6 +260,9 @@ func (s *simulators) close() {
 	}
 	if s.mail != nil {
 		s.mail.Close()
+	}
+	if s.push != nil {
+		s.push.Close()
 	}
 	if s.name != nil {
 		s.name.Close()

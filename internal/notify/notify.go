@@ -99,5 +99,6 @@ var (
 	ErrNotFound     = fault.Register(fault.NotFound, "notify.not_found", "没有这条通知", "There is no such notice")
 	ErrInvalid      = fault.Register(fault.Invalid, "notify.invalid", "通知设置填写有误", "The settings of notices are not right")
 	ErrMailOff      = fault.Register(fault.Unavailable, "notify.mail_off", "本院暂未开通邮件通知", "This hospital sends no mails")
+	ErrPushOff      = fault.Register(fault.Unavailable, "notify.push_off", "本院暂未开通推送通知", "This hospital sends no push messages")
 	ErrStale        = fault.Register(fault.Stale, "notify.stale", "设置已在别处修改，请刷新后重试", "The settings were changed elsewhere, load them again")
 )

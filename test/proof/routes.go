@@ -54,6 +54,10 @@ const ruleBody = `{"campus_id":"{campus}","department_id":"{department}","practi
 const wishes = `{"topics":{"visit":` + everyWay + `,"queue":` + everyWay + `,"payment":` + everyWay + `,"service":` + everyWay + `},` +
 	`"quiet":true,"quiet_from":"22:00","quiet_to":"07:00"}`
 
+// browser is a push subscription that nothing is ever sent to: the key is the base point of P-256.
+const browser = `{"endpoint":"https://push.example.com/x","auth":"AAAAAAAAAAAAAAAAAAAAAA","label":"测试",` +
+	`"p256dh":"BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"}`
+
 const everyWay = `{"sms":true,"mail":true,"push":true}`
 
 // Routes is the table.
@@ -97,6 +101,10 @@ var Routes = []Route{
 	{Op: "notify.prove_mail", Who: patient, Elsewhere: "notifysvc.TestMailAddress"}, // the rig has no mail server
 	{Op: "notify.confirm_mail", Who: patient, Elsewhere: "notifysvc.TestMailAddress"},
 	{Op: "notify.remove_mail", Who: patient, Want: 204, Repeat: 204, Deny: loggedIn()},
+	{Op: "notify.read_push_key", Who: patient, Want: 200, Deny: loggedIn()},
+	{Op: "notify.add_device", Who: patient, Body: browser, Want: 201, Repeat: 201, Deny: loggedIn()},
+	{Op: "notify.list_devices", Who: patient, Want: 200, Deny: loggedIn()},
+	{Op: "notify.remove_device", Who: patient, ID: "{device}", Want: 204, Repeat: 404, Deny: own()},
 	{Op: "scheduling.list_appointments", Who: patient, Want: 200, Deny: map[string]int{nobody: 401, system: 403}},
 	{
 		Op: "scheduling.hold", Who: patient, Body: `{"patient_id":"{patient}","schedule_id":"{free_schedule}","any":true}`, Key: true, Want: 201, Repeat: 201,

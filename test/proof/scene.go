@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -207,13 +208,16 @@ func (s *Scene) versions(ctx context.Context, t *testing.T) {
 			s.Words["staff"], s.Words["staff_version"] = a.ID, fmt.Sprint(a.Version)
 		}
 	}
-	var doctor, rules, made named
+	var doctor, rules, made, device named
+	_, err := s.Actors[patient].Do(ctx, "POST", "/push/subscriptions", strings.Replace(browser, "/x", "/"+s.Code, 1), &device)
+	must(t, err)
+	s.Words["device"] = device.ID
 	s.get(ctx, t, nobody, "/practitioners/"+s.Words["practitioner"], &doctor)
 	s.Words["practitioner_version"] = fmt.Sprint(doctor.Version)
 	s.get(ctx, t, operator, "/booking-rules", &rules)
 	s.Words["rules_version"] = fmt.Sprint(rules.Version)
 	body, _ := s.fill(rule("evening", "18:00", "19:00"), nil)
-	_, err := s.Actors[operator].Do(ctx, "POST", "/rotas", body, &made)
+	_, err = s.Actors[operator].Do(ctx, "POST", "/rotas", body, &made)
 	must(t, err)
 	s.Words["rota"], s.Words["rota_version"] = made.ID, fmt.Sprint(made.Version)
 }

@@ -8,6 +8,7 @@ import (
 	"xinglin/internal/notify"
 	"xinglin/internal/platform/mail"
 	"xinglin/internal/platform/sms"
+	"xinglin/internal/platform/webpush"
 )
 
 // tries are the attempts of a delivery: with the job's pauses that is two hours.
@@ -18,6 +19,7 @@ const (
 	whyExpired   = "expired"    // its matter was over before it could leave
 	whyRefused   = "refused"    // the gateway will never take it
 	whyGaveUp    = "gave_up"    // the gateway was out of reach at every attempt
+	whyNoDevice  = "no_device"  // the person's browsers take no push messages any more
 	whyNoGateway = "no_gateway" // none is configured
 )
 
@@ -46,7 +48,9 @@ func (s *Service) deliver(ctx context.Context, tenant notify.TenantID, did notif
 		return s.store.finish(ctx, s.base.DB, tenant, did, notify.Sent, reference, "")
 	case ctx.Err() != nil:
 		return err // the process ends: no fault of the gateway's
-	case errors.Is(err, sms.ErrRefused), errors.Is(err, mail.ErrRefused):
+	case errors.Is(err, errNoDevice):
+		return s.fail(ctx, tenant, d, whyNoDevice)
+	case errors.Is(err, sms.ErrRefused), errors.Is(err, mail.ErrRefused), errors.Is(err, webpush.ErrRefused):
 		return s.fail(ctx, tenant, d, whyRefused)
 	}
 	made, counted := s.store.tried(ctx, s.base.DB, tenant, did)
@@ -83,8 +87,11 @@ func (s *Service) hand(ctx context.Context, tenant notify.TenantID, d delivery) 
 	if err != nil {
 		return "", err
 	}
-	if d.channel == notify.Mail {
+	switch d.channel {
+	case notify.Mail:
 		return s.handMail(ctx, tenant, d, params)
+	case notify.Push:
+		return s.handPush(ctx, tenant, d, params)
 	}
 	return s.handSMS(ctx, tenant, d, params)
 }

@@ -22,6 +22,8 @@ import (
 	"xinglin/internal/platform/module"
 	"xinglin/internal/platform/sms"
 	"xinglin/internal/platform/verify"
+	"xinglin/internal/platform/webpush"
+	"xinglin/internal/pushsim"
 	"xinglin/internal/smssim"
 	"xinglin/internal/smssim/simserver"
 	"xinglin/internal/testkit"
@@ -44,6 +46,7 @@ type house struct {
 	clk  *clock.Manual
 	sim  *smssim.Server
 	post *mailsim.Server
+	air  *pushsim.Server
 	jobs *job.Runner
 	who  auth.Principal
 }
@@ -107,7 +110,7 @@ func newHouse(t *testing.T, srv *db.Server, clk *clock.Manual, opts ...testkit.O
 	})
 	base := testkit.Base(t, srv, Describe(), append(opts, testkit.WithClock(clk))...)
 	h := &house{t: t, base: base, srv: srv, clk: clk, sim: sim, who: apitest.Patient(apitest.Main)}
-	h.s, h.mod = New(base, dir, Ways{SMS: client, Mail: h.mailer(), PublicURL: "https://hospital.example"})
+	h.s, h.mod = New(base, dir, Ways{SMS: client, Mail: h.mailer(), Push: h.pusher(), PublicURL: "https://hospital.example"})
 	h.Harness = apitest.New(t, h.mod.Routes)
 	if h.jobs, err = job.NewRunner(job.Options{DB: base.DB, Handlers: h.mod.Jobs, Clock: clk, Log: quiet}); err != nil {
 		t.Fatal(err)
@@ -136,6 +139,28 @@ func (h *house) mailer() Mailer {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	return c
+}
+
+// pusher is a client of the push service's simulator on a socket.
+func (h *house) pusher() Pusher {
+	h.t.Helper()
+	var err error
+	if h.air, err = pushsim.New(pushsim.Options{Listen: "127.0.0.1:0", Clock: h.clk, Log: quiet}); err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = h.air.Serve(ctx)
+	}()
+	c := webpush.New(webpush.Options{Subject: "https://hospital.example", Private: true, Timeout: 5 * time.Second})
+	h.t.Cleanup(func() {
+		c.Close()
+		cancel()
+		<-done
+	})
 	return c
 }
 
@@ -203,6 +228,8 @@ func (h *house) bytesOf() []byte {
 			`SELECT phone, phone, '', '' FROM contact WHERE tenant_id = $1`,
 			`SELECT mail, mail, '', '' FROM mailbox WHERE tenant_id = $1`,
 			`SELECT mail, code_hash, '', '' FROM mail_proof WHERE tenant_id = $1`,
+			`SELECT sealed, sealed, '', '' FROM device WHERE tenant_id = $1`,
+			`SELECT private, private, '', '' FROM push_key WHERE tenant_id = $1`,
 			`SELECT subject, subject, kind, '' FROM mail_budget WHERE tenant_id = $1`,
 			`SELECT CAST(changed AS TEXT), actor, action, why FROM trail WHERE tenant_id = $1`,
 			`SELECT CAST(payload AS TEXT), key, kind, error FROM job WHERE tenant_id = $1`,
@@ -244,7 +271,7 @@ func (h *house) broken() map[string]int {
 		actions = append(actions, p.Action)
 	}
 	rep, err := verify.Run(context.Background(), []verify.Unit{{
-		Context: "notify", DB: h.base.DB, Checks: h.mod.Checks, Events: []string{}, Actions: actions, Jobs: []string{composeKind, smsKind, mailKind},
+		Context: "notify", DB: h.base.DB, Checks: h.mod.Checks, Events: []string{}, Actions: actions, Jobs: []string{composeKind, smsKind, mailKind, pushKind, sweepKind},
 	}}, nil, &text)
 	if err != nil {
 		h.t.Fatalf("%v\n%s", err, text.String())

@@ -59,6 +59,7 @@ func (s *Service) routes(a *httpx.API) {
 		func(ctx context.Context, _ *struct{}) (*struct{}, error) { return nil, s.markAllRead(ctx) })
 	s.preferenceRoutes(a)
 	s.mailRoutes(a)
+	s.pushRoutes(a)
 	if s.base.Demo && s.ways.Inbox != nil {
 		httpx.Register(a, httpx.Op{ID: "notify.demo_inbox", Method: http.MethodGet, Path: "/demo/inbox", Public: true, Summary: "Demo only: the last messages that the simulators took"},
 			func(context.Context, *struct{}) (*inboxOut, error) {

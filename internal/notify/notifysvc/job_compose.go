@@ -16,6 +16,7 @@ import (
 	"xinglin/internal/kernel/money"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/notify"
+	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/job"
 	"xinglin/internal/scheduling"
 )
@@ -29,6 +30,8 @@ func (s *Service) jobs() []job.Handler {
 		job.Call(composeKind, s.compose),
 		job.Call(smsKind, send),
 		job.Call(mailKind, send),
+		job.Call(pushKind, send),
+		job.InTx(sweepKind, func(ctx context.Context, tx db.Tx, _ sweepJob) error { return s.store.sweep(ctx, tx) }),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"xinglin/internal/platform/mail"
 	"xinglin/internal/platform/module"
 	"xinglin/internal/platform/sms"
+	"xinglin/internal/platform/webpush"
 )
 
 //go:embed migrations/*.sql
@@ -29,6 +30,13 @@ type Mailer interface {
 	Send(ctx context.Context, m mail.Message) error
 }
 
+// Pusher hands messages to the push services of browsers.
+type Pusher interface {
+	// Check refuses what cannot be a subscription: webpush.invalid.
+	Check(s webpush.Subscription) error
+	Send(ctx context.Context, k webpush.Keys, s webpush.Subscription, m webpush.Message) error
+}
+
 // Inbox shows what the simulators took, in the demo only.
 type Inbox func(limit int) []Shown
 
@@ -36,6 +44,7 @@ type Inbox func(limit int) []Shown
 type Ways struct {
 	SMS       Gateway
 	Mail      Mailer
+	Push      Pusher
 	Inbox     Inbox  // demo only
 	PublicURL string // of links in mails: https://hospital.example
 }
@@ -50,7 +59,7 @@ func Describe() module.Description {
 }
 
 // New builds the context. Text messages without a gateway fail after their attempts,
-// where operators see them; mails without one are not offered.
+// where operators see them; mail and push without one are not offered.
 func New(base module.Base, dir directory.Service, ways Ways) (*Service, *module.Module) {
 	s := &Service{base: base, directory: dir, ways: ways, counts: newCounts(base.Metrics)}
 	return s, &module.Module{

@@ -172,6 +172,8 @@ func (s *Service) address(ctx context.Context, m dispatch, to reach, c notify.Ch
 		}
 		phone, err := s.base.Crypt.OpenText(ctx, contactField(m.Tenant, m.Account), to.phone)
 		return phone, err == nil, err
+	case notify.Push:
+		return secret.Text{}, s.ways.Push != nil && to.devices > 0, nil
 	case notify.Mail:
 		switch {
 		case s.ways.Mail == nil:

@@ -24,6 +24,7 @@ type sendJob struct {
 const (
 	smsKind  = "notify.sms"
 	mailKind = "notify.mail"
+	pushKind = "notify.push"
 )
 
 func jobOf(tenant notify.TenantID, d delivery, at time.Time) job.Spec {

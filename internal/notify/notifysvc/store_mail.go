@@ -59,6 +59,9 @@ func (store) addProof(ctx context.Context, d *db.DB, who auth.Principal, policy 
 		if _, err := queueIn(ctx, tx, rows); err != nil {
 			return err
 		}
+		if err := sweepLater(ctx, tx); err != nil {
+			return err
+		}
 		_, err = trail.Record(ctx, tx, trail.Entry{Action: "notify.prove_mail", Noun: "Mailbox", ID: who.Account.String(), Policy: policy})
 		return err
 	})

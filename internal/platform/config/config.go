@@ -52,6 +52,7 @@ type Serve struct {
 	WeChatPay WeChatPay `embed:"" prefix:"wechat-"`
 	SMS       SMS       `embed:"" prefix:"sms-"`
 	Mail      Mail      `embed:"" prefix:"mail-"`
+	NoPush    bool      `help:"Offer no push messages: this server reaches no push services of browsers." env:"XINGLIN_NO_PUSH"`
 	RealName  RealName  `embed:"" prefix:"realname-"`
 }
 

@@ -101,20 +101,18 @@ CREATE TABLE push_key (
 ){{strict}};
 {{rls "push_key"}}
 
--- A browser that takes push messages. Its address at the push service, its keys and its label are sealed; the same
--- address is one row, of the account that signed in there last.
+-- A browser that takes push messages. Its address at the push service, its keys and its label are sealed; the id is a
+-- blind index of the address, so the same browser is one row, of the account that signed in there last.
 CREATE TABLE device (
-    tenant_id      {{uuid}} NOT NULL,
-    id             {{uuid}} NOT NULL,
-    account_id     {{uuid}} NOT NULL,
-    endpoint_index {{bytes}} NOT NULL,
-    sealed         {{bytes}} NOT NULL,
-    created_at     {{bigint}} NOT NULL,
-    PRIMARY KEY (tenant_id, id),
-    UNIQUE (tenant_id, endpoint_index)
+    tenant_id  {{uuid}} NOT NULL,
+    id         {{uuid}} NOT NULL,
+    account_id {{uuid}} NOT NULL,
+    sealed     {{bytes}} NOT NULL,
+    created_at {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, id)
 ){{strict}};
 {{rls "device"}}
-CREATE INDEX device_account ON device (tenant_id, account_id, id);
+CREATE INDEX device_account ON device (tenant_id, account_id, created_at);
 
 -- Which devices have had a push delivery, so that a repeat for the others leaves them alone.
 CREATE TABLE pushed (

@@ -38,7 +38,7 @@ const few = ['phone-zh-normal', 'phone-en-large', 'desk-zh-normal']
 const chosen = all.filter((v) => (only ? only.split(',').some((o) => v.name.includes(o)) : flag('all') || few.includes(v.name)))
 
 const screens = { full: { width: 1920, height: 1080 }, small: { width: 1366, height: 768 }, tall: { width: 1080, height: 1920 } }
-const walls = Object.entries(screens).flatMap(([size, viewport]) => ['zh', 'en'].map((lang) => ({ name: `wall-${size}-${lang}`, viewport, lang, scale: '100', wall: true, limit: 120_000 })))
+const walls = Object.entries(screens).flatMap(([size, viewport]) => ['zh', 'en'].map((lang) => ({ name: `wall-${size}-${lang}`, viewport, lang, scale: '100', wall: true, limit: 240_000 })))
 
 const failures = new Set()
 function fail(text) {
@@ -123,7 +123,7 @@ const base = arg('base', '').replace(/\/$/, '')
 const browser = await chromium.launch({ executablePath: findBrowser(), args: flags, headless: true })
 const paths = arg('paths', flag('no-states') ? 'walk' : 'walk,states,sweep,trouble,rush,wall,eight').split(',')
 /** The variants of a path: those named, or all that it is worth looking at. */
-const among = (usual, wide, prefix) => all.filter((v) => (only ? only.split(',').some((o) => v.name.includes(o)) : (flag('all') ? wide : usual).includes(v.name))).map((v) => ({ ...v, name: `${prefix}-${v.name}` }))
+const among = (usual, wide, prefix) => all.filter((v) => (only ? only.split(',').some((o) => v.name.includes(o)) : (flag('all') ? wide : usual).includes(v.name))).map((v) => ({ ...v, name: `${prefix}-${v.name}`, limit: 600_000 }))
 const wide = [...few, 'phone-en-largest']
 try {
   // The real release takes its two minutes, mostly of waiting: the others go on meanwhile.

@@ -47,6 +47,22 @@ self.addEventListener('fetch', (event) => {
   }
 })
 
+/** The language that the person chose, as the pages keep it; Chinese where nothing is known. */
+const language = () =>
+  new Promise((resolve) => {
+    const open = indexedDB.open('xinglin', 1)
+    open.onupgradeneeded = () => open.transaction.abort() // no page was here: its store is not ours to make
+    open.onerror = () => resolve('zh')
+    open.onsuccess = () => {
+      const kept = open.result.transaction('kept').objectStore('kept').get('lang')
+      kept.onsuccess = () => {
+        open.result.close()
+        resolve(kept.result?.value === 'en' ? 'en' : 'zh')
+      }
+      kept.onerror = () => resolve('zh')
+    }
+  })
+
 // A notice is a title and a page of this application, no more: it passes through the service of the phone's maker.
 self.addEventListener('push', (event) => {
   let notice = {}
@@ -56,14 +72,17 @@ self.addEventListener('push', (event) => {
     // not ours: the sentence below still sends the person to the messages
   }
   const link = typeof notice.link === 'string' && notice.link.startsWith('/m/') ? notice.link : '/m/notices'
+  const text = (v) => (typeof v === 'string' ? v : '')
   event.waitUntil(
-    self.registration.showNotification(typeof notice.title === 'string' && notice.title ? notice.title : '杏林', {
-      icon: '/m/icon-192.png',
-      badge: '/m/badge-96.png',
-      lang: 'zh-CN',
-      tag: link,
-      data: { link },
-    }),
+    language().then((lang) =>
+      self.registration.showNotification((lang === 'en' && text(notice.title_en)) || text(notice.title) || '杏林', {
+        icon: '/m/icon-192.png',
+        badge: '/m/badge-96.png',
+        lang: lang === 'en' ? 'en' : 'zh-CN',
+        tag: text(notice.tag) || link,
+        data: { link },
+      }),
+    ),
   )
 })
 

@@ -75,6 +75,9 @@ export const forgetTickets = () =>
 
 const lists = ['departments', 'campuses', 'organization'] as const
 
+/** The language of the person, for what the worker shows while no page is open. */
+export const keepLanguage = (lang: string) => change(() => write('lang', lang))
+
 /** Watches what is read and keeps what is worth keeping. Returns the end of it. */
 export function keepAll(): () => void {
   return queryClient.getQueryCache().subscribe((e) => {
@@ -98,7 +101,7 @@ export async function showKept(own: boolean): Promise<void> {
   const kept = own ? await read<Appointment[]>('tickets') : undefined
   if (!kept || queryClient.getQueryData(['appointments', 'coming'])) return
   const today = dayOf(Date.now())
-  const tickets = kept.value.filter((a) => a.date >= today)
+  const tickets = kept.value.filter((a) => a.date >= today).sort((a, b) => a.starts_at.localeCompare(b.starts_at))
   const updatedAt = kept.at
   queryClient.setQueryData(['appointments', 'coming'], tickets, { updatedAt })
   queryClient.setQueryData(['appointments', 'list', ''], { pages: [{ items: tickets }], pageParams: [''] }, { updatedAt })

@@ -1,7 +1,7 @@
 import { api } from './api'
 
 /** Whether this device can be told of a notice while the application is closed. */
-export type PushState = 'unsupported' | 'denied' | 'off' | 'on'
+export type PushState = 'unsupported' | 'denied' | 'unreachable' | 'off' | 'on'
 
 const able = () => 'serviceWorker' in navigator && 'PushManager' in globalThis && 'Notification' in globalThis
 
@@ -34,7 +34,12 @@ export async function turnPushOn(): Promise<PushState> {
   const worker = await registration()
   if (!worker) return 'unsupported'
   const key = bytes(await api.pushKey())
-  const subscription = await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key })
+  let subscription
+  try {
+    subscription = await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key })
+  } catch {
+    return 'unreachable' // the maker's service is not to be reached from here, as is common
+  }
   const { endpoint, keys } = subscription.toJSON()
   try {
     await api.addPushDevice({ endpoint: endpoint ?? '', p256dh: keys?.p256dh ?? '', auth: keys?.auth ?? '', label: deviceName(navigator.userAgent) })

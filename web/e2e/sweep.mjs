@@ -28,13 +28,13 @@ export async function walkSweep({ page, base, look, expected }) {
   await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined))
   await page.waitForFunction(() => navigator.serviceWorker.controller)
 
-  await mock('set?delay=900')
+  await mock('set?slow=true')
   for (const [name, path] of Object.entries(urls)) {
     await page.goto(base + '/m' + path)
     await page.waitForSelector('.skel')
     await look(`${name}-loading`)
   }
-  await mock('set?delay=0&fail=all&refuse=true')
+  await mock('set?slow=false&fail=all&refuse=true')
   expected.push(/403/, /Forbidden/)
   for (const [name, path] of Object.entries(urls)) {
     await page.goto(base + '/m' + path)

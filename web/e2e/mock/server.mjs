@@ -72,10 +72,12 @@ const sessions = new Set()
 const keys = new Map()
 let serial = 17
 let prepays = 0
+/** Who one is: answered also while everything else is slow or refused. */
+const known = (path) => /^(auth\/(me|codes)$|demo\/)/.test(path)
 // door: what a hold meets before it is looked at (pass, busy, timeout, work); place: what the waiting room says; lottery, entry, witness: the
 // lottery of one session, what an entry came to, and whether there was a witness (yes, no, silent).
 // turn: where today's visit stands in the line. session: whether it has ended. build: an answer to the look for a new build.
-const calm = { refuse: false, turn: '', session: '', build: '', stream: '', prefs: '', delay: 0, fail: '', empty: false, taken: false, cold: false, door: '', place: 'waiting', lottery: '', entry: '', witness: 'yes' }
+const calm = { slow: false, refuse: false, turn: '', session: '', build: '', stream: '', prefs: '', delay: 0, fail: '', empty: false, taken: false, cold: false, door: '', place: 'waiting', lottery: '', entry: '', witness: 'yes' }
 const mode = { ...calm }
 
 const problem = (res, status, code, title, title_en, extra = {}) =>
@@ -439,7 +441,7 @@ const server = createServer((req, res) => {
   req.on('data', (d) => (text += d))
   req.on('end', () =>
     setTimeout(() => {
-      if (mode.fail && mode.fail !== 'write' && (mode.fail === 'all' ? !/^(auth|demo)\//.test(path) : path.startsWith(mode.fail))) return mode.refuse ? problem(res, 403, 'platform.denied', '没有权限', 'Not allowed') : problem(res, 500, 'platform.internal', '系统出错', 'Internal error')
+      if (mode.fail && mode.fail !== 'write' && (mode.fail === 'all' ? !known(path) : path.startsWith(mode.fail))) return mode.refuse ? problem(res, 403, 'platform.denied', '没有权限', 'Not allowed') : problem(res, 500, 'platform.internal', '系统出错', 'Internal error')
       for (const [method, pattern, handle, auth] of routes) {
         const m = path.match(pattern)
         if (!m || method !== req.method) continue
@@ -450,7 +452,7 @@ const server = createServer((req, res) => {
         return
       }
       problem(res, 404, 'platform.no_route', '没有这个接口', 'No such route')
-    }, mode.delay),
+    }, mode.slow && !known(path) ? 60_000 : mode.delay),
   )
 })
 server.keepAliveTimeout = 600_000 // a client that reuses a connection must not meet its end

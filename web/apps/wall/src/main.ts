@@ -13,7 +13,7 @@ document.documentElement.lang = lang === 'en' ? 'en' : 'zh-CN'
 document.title = t('title')
 
 const token = takeToken(location, history, localStorage)
-const k: Knowledge = { token: token !== '', unknown: false, board: null, heardAt: 0, offset: 0, live: 'connecting' }
+const k: Knowledge = { token: token !== '', unknown: false, board: null, heardAt: 0, offset: 0, live: 'connecting', lostSince: 0 }
 
 const format = (options: Intl.DateTimeFormatOptions) => {
   const f = new Intl.DateTimeFormat('en-GB', { ...options, timeZone: 'Asia/Shanghai', hour12: false })
@@ -99,6 +99,7 @@ if (token)
     },
     onState: (s) => {
       k.live = s.status
+      k.lostSince = s.lostSince
       // A heartbeat says that nothing has changed: what is shown is true until now.
       if (s.status === 'live' && k.board) k.heardAt = Math.max(k.heardAt, s.heardAt)
       draw()

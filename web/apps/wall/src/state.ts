@@ -5,6 +5,9 @@ export const keepMs = 600_000
 /** How long a call stands as the one that is called now; afterwards it is one of those before. */
 export const callMs = 120_000
 
+/** A connection that comes back within this is not worth a word: the server ends streams now and then. */
+export const graceMs = 2_000
+
 /** All that the screen knows. Instants in milliseconds of this device's clock. */
 export interface Knowledge {
   token: boolean
@@ -16,6 +19,8 @@ export interface Knowledge {
   /** The server's clock minus this one. */
   offset: number
   live: LiveState['status']
+  /** When the connection broke, 0 while it is up. */
+  lostSince: number
 }
 
 export type Screen =
@@ -37,7 +42,7 @@ export function screenOf(k: Knowledge, at: number): Screen {
   const latest = calls[0]
   const serverNow = at + k.offset
   const now = latest && serverNow - Date.parse(latest.called_at) < callMs ? latest : null
-  return { kind: rooms.length ? 'board' : 'empty', lost: k.live !== 'live', heardAt: k.heardAt, now, before: calls.slice(now ? 1 : 0, now ? 4 : 3), rooms, missed }
+  return { kind: rooms.length ? 'board' : 'empty', lost: k.live !== 'live' && at - k.lostSince > graceMs, heardAt: k.heardAt, now, before: calls.slice(now ? 1 : 0, now ? 4 : 3), rooms, missed }
 }
 
 /** The same person called again is a new call. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Board, BoardCall, BoardRoom } from '@xinglin/api'
 import en from '../src/locales/en.json'
 import zh from '../src/locales/zh.json'
-import { callId, callMs, keepMs, pageOf, screenOf, type Knowledge } from '../src/state'
+import { callId, callMs, graceMs, keepMs, pageOf, screenOf, type Knowledge } from '../src/state'
 import { takeToken } from '../src/token'
 import { nowPart, Part, plainPart, roomsPart, type Clock } from '../src/view'
 import { wordsOf } from '../src/words'
@@ -11,7 +11,7 @@ const t0 = Date.parse('2030-05-06T01:41:05Z')
 const call: BoardCall = { number_text: 'A018', name_masked: '张*三', room: '306 诊室', practitioner_name: '何安', called_at: new Date(t0).toISOString(), calls: 1 }
 const room: BoardRoom = { schedule_id: 'r1', room: '306 诊室', department_name: 'D', practitioner_name: 'P', state: 'running', calling: 'A018', next: ['A019'], waiting: 6, missed: ['A012'] }
 const board: Board = { name: 'N', campus_name: 'C', server_time: new Date(t0).toISOString(), updated_at: new Date(t0).toISOString(), calls: [call], rooms: [room] }
-const known = (more: Partial<Knowledge> = {}): Knowledge => ({ token: true, unknown: false, board, heardAt: t0, offset: 0, live: 'live', ...more })
+const known = (more: Partial<Knowledge> = {}): Knowledge => ({ token: true, unknown: false, board, heardAt: t0, offset: 0, live: 'live', lostSince: 0, ...more })
 const two = (at: number | string) => new Date(at).toISOString().slice(11, 19)
 const clock: Clock = { minutes: (at) => two(at).slice(0, 5), seconds: two }
 const html = (parts: ReturnType<typeof nowPart>) => parts.filter(Boolean).map((p) => (p as Element).outerHTML).join('')
@@ -31,8 +31,9 @@ describe('what a screen shows', () => {
   ])('%s', (_, more, at, kind) => expect(screenOf(known(more), at).kind).toBe(kind))
 
   it('says when it is lost, and of when its figures are', () => {
-    expect(screenOf(known({ live: 'lost' }), t0 + 60_000)).toMatchObject({ lost: true, heardAt: t0 })
-    expect(screenOf(known({ live: 'connecting' }), t0)).toMatchObject({ lost: true })
+    expect(screenOf(known({ live: 'lost', lostSince: t0 + 5_000 }), t0 + 60_000)).toMatchObject({ lost: true, heardAt: t0 })
+    expect(screenOf(known({ live: 'lost', lostSince: t0 + 5_000 }), t0 + 5_000 + graceMs)).toMatchObject({ lost: false })
+    expect(screenOf(known({ live: 'lost', lostSince: t0 + 5_000 }), t0 + 5_001 + graceMs)).toMatchObject({ lost: true })
     expect(screenOf(known(), t0)).toMatchObject({ lost: false })
   })
   it('a call stands for two minutes by the server and is one of those before afterwards', () => {

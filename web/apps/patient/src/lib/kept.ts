@@ -80,14 +80,17 @@ export const keepLanguage = (lang: string) => change(() => write('lang', lang))
 
 /** Watches what is read and keeps what is worth keeping. Returns the end of it. */
 export function keepAll(): () => void {
-  return queryClient.getQueryCache().subscribe((e) => {
-    if (e.type !== 'updated' || e.action.type !== 'success' || e.action.manual) return
-    const [name, what] = e.query.queryKey as string[]
-    const data: unknown = e.action.data
+  const take = (key: readonly unknown[], data: unknown) => {
+    const [name, what] = key as string[]
     if (name === 'appointments') keptAt.value = 0
     if (name === 'appointments' && what === 'coming') void keepTickets(data as Appointment[])
     else if (name === 'appointment') void keepTicket(data as Appointment)
     else if (lists.some((l) => l === name) && !what) void change(() => write(name!, data))
+  }
+  // What was read before this was here; a copy of the device is no news.
+  if (keptAt.value === 0) for (const q of queryClient.getQueryCache().getAll()) if (q.state.status === 'success') take(q.queryKey, q.state.data)
+  return queryClient.getQueryCache().subscribe((e) => {
+    if (e.type === 'updated' && e.action.type === 'success' && !e.action.manual) take(e.query.queryKey, e.action.data)
   })
 }
 

@@ -2,13 +2,14 @@
 //   npm run e2e                          starts the real program (XINGLIN_BIN or ../bin/xinglin), then the stand-in for states
 //   npm run e2e -- --all                 every size, language and type size
 //   npm run e2e -- --base URL            against a server that runs already with --demo
-// Also: --shots DIR, --only desk-en,largest, --phone 13800000001, --paths walk,states,sweep,trouble,rush,wall,eight. The last line counts screens and variants.
+// Also: --shots DIR, --only desk-en,largest, --phone 13800000001, --paths walk,states,sweep,trouble,rush,wall,eight,day. The last line counts screens and variants.
 import { mkdirSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import { findBrowser, flags } from './browser.mjs'
 import { checkScreen } from './checks.mjs'
-import { startAtEight, startMock, startXinglin, useServer } from './server.mjs'
+import { startAtEight, startInTheMorning, startMock, startXinglin, useServer } from './server.mjs'
 import { walk } from './walk.mjs'
+import { walkDay } from './day.mjs'
 import { walkRush, walkRushStates } from './rush.mjs'
 import { unvisited, visit } from './routes.mjs'
 import { walkStates } from './states.mjs'
@@ -121,7 +122,7 @@ async function against(start, browser, variants, path) {
 
 const base = arg('base', '').replace(/\/$/, '')
 const browser = await chromium.launch({ executablePath: findBrowser(), args: flags, headless: true })
-const paths = arg('paths', flag('no-states') ? 'walk' : 'walk,states,sweep,trouble,rush,wall,eight').split(',')
+const paths = arg('paths', flag('no-states') ? 'walk' : 'walk,states,sweep,trouble,rush,wall,eight,day').split(',')
 /** The variants of a path: those named, or all that it is worth looking at. */
 const among = (usual, wide, prefix) => all.filter((v) => (only ? only.split(',').some((o) => v.name.includes(o)) : (flag('all') ? wide : usual).includes(v.name))).map((v) => ({ ...v, name: `${prefix}-${v.name}`, limit: 600_000 }))
 const wide = [...few, 'phone-en-largest']
@@ -135,6 +136,7 @@ try {
   if (paths.includes('sweep')) await against(startMock, browser, among(['phone-zh-normal'], few, 'sweep'), walkSweep)
   if (paths.includes('trouble')) await against(startMock, browser, among(['phone-zh-normal', 'phone-en-large'], wide, 'trouble'), walkTrouble)
   if (paths.includes('wall')) await against(startMock, browser, walls.filter((v) => !only || only.split(',').some((o) => v.name.includes(o))), walkWall)
+  if (paths.includes('day') && !base) await against(startInTheMorning, browser, all.slice(0, 1).map((v) => ({ ...v, name: `day-${v.name}` })), walkDay)
   await eight
   // A page that nobody looked at is a page that nobody tested.
   if (!only && ['walk', 'states', 'sweep', 'trouble', 'rush'].every((p) => paths.includes(p))) for (const name of unvisited()) fail(`the route ${name} was never looked at`)

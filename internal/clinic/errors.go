@@ -15,6 +15,7 @@ var (
 	ErrInput         = fault.Register(fault.Invalid, "clinic.input", "输入内容不符合要求", "The input breaks a rule")
 	ErrDisplay       = fault.Register(fault.Unauthenticated, "clinic.display_unknown", "显示屏未授权或已停用", "The display is unknown, expired or revoked")
 	ErrTooMany       = fault.Register(fault.Conflict, "clinic.too_many_displays", "显示屏数量已达上限", "There are as many displays as there may be")
+	ErrDisplayName   = fault.Register(fault.Conflict, "clinic.display_exists", "已有同名显示屏，请先停用或换一个名称", "There is a display of this name; end it or choose another name")
 	ErrLiveBusy      = fault.Register(fault.Unavailable, "clinic.live_busy", "实时连接过多，请稍后再试", "Too many live streams; try again later")
 	ErrRulesStale    = fault.Register(fault.Stale, "clinic.rules_stale", "规则已被他人修改，请刷新", "Somebody else has changed the rules, reload")
 )

@@ -278,5 +278,10 @@ func (c *Client) Head(ctx context.Context, path string) (Answer, error) {
 	if n > 0 {
 		err = nil
 	}
+	if a.Status >= 400 { // a refusal is short
+		p := &Problem{}
+		_ = json.Unmarshal(a.Body, p)
+		a.Code = p.Code
+	}
 	return a, err
 }

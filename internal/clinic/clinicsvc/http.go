@@ -55,8 +55,8 @@ type (
 		Appointment string `path:"appointment" format:"uuid"`
 	}
 	moveTurnIn struct {
-		turnIDIn
-		Key string `header:"Idempotency-Key" required:"true"`
+		Appointment string `path:"appointment" format:"uuid"`
+		Key         string `header:"Idempotency-Key" required:"true"`
 	}
 )
 
@@ -229,9 +229,9 @@ func hitText(hit bool) string {
 }
 
 type postCallNextIn struct {
-	scheduleIn
-	Key  string `header:"Idempotency-Key" required:"true"`
-	Body struct {
+	Schedule string `path:"schedule" format:"uuid"`
+	Key      string `header:"Idempotency-Key" required:"true"`
+	Body     struct {
 		Version int64 `json:"version" minimum:"0" doc:"Of the session as it was shown"`
 	}
 }
@@ -246,9 +246,9 @@ func (s *Service) postCallNext(ctx context.Context, in *postCallNextIn) (*queueO
 }
 
 type postPauseIn struct {
-	scheduleIn
-	Key  string `header:"Idempotency-Key" required:"true"`
-	Body struct {
+	Schedule string `path:"schedule" format:"uuid"`
+	Key      string `header:"Idempotency-Key" required:"true"`
+	Body     struct {
 		Minutes int    `json:"minutes" minimum:"1" maximum:"480"`
 		Reason  string `json:"reason" enum:"round,emergency,break,other"`
 	}
@@ -264,8 +264,8 @@ func (s *Service) postPause(ctx context.Context, in *postPauseIn) (*queueOut, er
 }
 
 type postResumeIn struct {
-	scheduleIn
-	Key string `header:"Idempotency-Key" required:"true"`
+	Schedule string `path:"schedule" format:"uuid"`
+	Key      string `header:"Idempotency-Key" required:"true"`
 }
 
 func (s *Service) postResume(ctx context.Context, in *postResumeIn) (*queueOut, error) {

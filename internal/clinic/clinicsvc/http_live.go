@@ -13,9 +13,6 @@ import (
 	"xinglin/internal/scheduling"
 )
 
-// wallBeat is how often a wall hears that it is still connected.
-const wallBeat = 10 * time.Second
-
 // watchQueue tells the staff that a line changed.
 func (s *Service) watchQueue(w http.ResponseWriter, r *http.Request) error {
 	line, err := httpx.ID[scheduling.Schedule](r.PathValue("schedule"))
@@ -49,7 +46,7 @@ func (s *Service) watchBoard(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return watch(w, r, s.walls, t, id.As[id.Any](d.ID), wallBeat, func(ctx context.Context) error {
+	return watch(w, r, s.walls, t, id.As[id.Any](d.ID), s.beat, func(ctx context.Context) error {
 		_, err := s.shownBy(ctx, t, token)
 		if errors.Is(err, clinic.ErrDisplay) {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"sync"
+	"time"
 
 	"xinglin/internal/clinic"
 	"xinglin/internal/kernel/id"
@@ -17,7 +18,8 @@ import (
 
 const (
 	liveTopic = "clinic.live"
-	maxAsked  = 200 // items in one question of a hub
+	maxAsked  = 200              // items in one question of a hub
+	wallBeat  = 10 * time.Second // how often a wall hears that it is still connected
 )
 
 // lineSource reads the versions of lines. Its frames are short: who is told that a line

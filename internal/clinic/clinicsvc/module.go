@@ -34,7 +34,7 @@ func Describe() module.Description {
 
 // New builds the context.
 func New(base module.Base, dir directory.Service, patients patient.Service, bookings scheduling.Service) (*Service, *module.Module) {
-	s := &Service{base: base, dir: dir, patients: patients, bookings: bookings, fresh: newFresh()}
+	s := &Service{base: base, dir: dir, patients: patients, bookings: bookings, fresh: newFresh(), beat: wallBeat}
 	s.store = store{db: base.DB, moved: s.moved}
 	s.fanOut()
 	return s, &module.Module{

@@ -34,6 +34,7 @@ type Service struct {
 	places   *fanout.Hub // of those who wait, by line
 	walls    *fanout.Hub // by display
 	told     *fanout.Teller
+	beat     time.Duration // of walls
 }
 
 // maxBatch bounds the ids of one question to another context.

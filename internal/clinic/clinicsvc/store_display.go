@@ -28,8 +28,8 @@ func (s store) displays(ctx context.Context, t clinic.TenantID, now time.Time) (
 
 func scanDisplays(r db.Rows, v *clinic.Display) error { return scanDisplay(r, v) }
 
-// addDisplay makes a display, unless there are as many as there may be; what has ended
-// goes. The same key again changes nothing.
+// addDisplay makes a display, unless there are as many as there may be or one has the
+// name; what has ended goes.
 func (s store) addDisplay(ctx context.Context, a act, d clinic.Display, hash []byte) error {
 	return s.db.Write(ctx, a.who.Tenant, func(ctx context.Context, tx db.Tx) error {
 		t := tx.Tenant()
@@ -45,6 +45,9 @@ func (s store) addDisplay(ctx context.Context, a act, d clinic.Display, hash []b
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO display (tenant_id, id, name, campus_id, departments, token_hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 			t, d.ID, d.Name, d.Campus, db.JSON(d.Departments), hash, d.CreatedAt.UnixMicro(), d.ExpiresAt.UnixMicro())
+		if db.IsUnique(err) {
+			return clinic.ErrDisplayName.Wrap(err)
+		}
 		if err != nil {
 			return err
 		}

@@ -18,9 +18,7 @@ import (
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/db"
-	"xinglin/internal/platform/inbox"
 	"xinglin/internal/platform/module"
-	"xinglin/internal/platform/outbox"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/testkit"
 	"xinglin/internal/testkit/apitest"
@@ -160,28 +158,20 @@ func (w *world) as(p auth.Principal) context.Context { return testkit.As(context
 
 func (w *world) key() clinic.Key { return testkit.KeyAt[id.Any](w.clock.Now()) }
 
-// hear gives events to the context as its consumer does: one message.
-func hear[E event.Event](w *world, events ...E) {
+// hear gives what happened at scheduling to the context: one message, in the transaction of its consumer.
+func hear[E event.Event](w *world, on func(context.Context, db.Tx, event.Meta, E) error, e E) {
 	w.t.Helper()
-	var zero E
-	var handlers []inbox.Handler
-	for _, h := range w.m.Hears {
-		if h.Event == zero.EventName() {
-			handlers = append(handlers, h)
-		}
-	}
-	if len(handlers) == 0 {
-		w.t.Fatalf("nothing hears %s", zero.EventName())
-	}
-	c := &inbox.Consumer{DB: w.base.DB, Handlers: handlers}
-	payload, err := outbox.Pack(events)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	hearAll(w, func(ctx context.Context, tx db.Tx, m event.Meta, all []E) error { return on(ctx, tx, m, all[0]) }, e)
+}
+
+func hearAll[E event.Event](w *world, on func(context.Context, db.Tx, event.Meta, []E) error, all ...E) {
+	w.t.Helper()
 	ctx := testkit.AsSystem(context.Background(), w.tenant, "consumer:clinic")
-	m := event.Meta{ID: id.New[event.Row](w.clock.Now()), Name: zero.EventName(), Tenant: w.tenant, At: w.clock.Now()}
-	if err := c.Take(ctx, m, payload); err != nil {
-		w.t.Fatalf("%s: %v", m.Name, err)
+	err := w.base.DB.Write(ctx, w.tenant, func(ctx context.Context, tx db.Tx) error {
+		return on(ctx, tx, event.Meta{Tenant: w.tenant, Name: all[0].EventName()}, all)
+	})
+	if err != nil {
+		w.t.Fatalf("%s: %v", all[0].EventName(), err)
 	}
 }
 
@@ -202,7 +192,7 @@ func (w *world) sessionOf(p directory.PractitionerID, d directory.DepartmentID, 
 		at := day.At(minute + 20*i)
 		w.bookings.slots[v.ID] = append(w.bookings.slots[v.ID], scheduling.Slot{Schedule: v.ID, StartsAt: at, EndsAt: at.Add(20 * time.Minute), First: 2*i + 1, Capacity: 2})
 	}
-	hear(w, scheduling.SchedulePublished{Schedule: v.ID, Campus: campusID, Department: d, Practitioner: p, Date: day, Session: v.Session})
+	hearAll(w, w.s.onPublished, scheduling.SchedulePublished{Schedule: v.ID, Campus: campusID, Department: d, Practitioner: p, Date: day, Session: v.Session})
 	return v.ID
 }
 
@@ -238,7 +228,7 @@ func (w *world) book(line scheduleID, n int) []visitor {
 		v := w.visit(line, i+1)
 		out, events = append(out, v), append(events, v.event)
 	}
-	hear(w, events...)
+	hearAll(w, w.s.onBooked, events...)
 	return out
 }
 

@@ -5,8 +5,9 @@
 // missed call, is special: called after the next two (Gap), in the order of coming, and
 // between two of them two others are called while there are others. A special person who
 // has overtaken somebody and comes back once more goes after them, so that nobody is
-// overtaken twice because of the same person. A special one is never put off by people
-// who come later, so nobody starves.
+// overtaken twice because of the same person. Nobody starves: a number is put off by lower
+// numbers and by one special person for two of them; a special one by those who were
+// special before and those it has overtaken, not by people who come later.
 package turnorder
 
 import (

@@ -78,7 +78,7 @@ type meBody struct {
 func (s *Service) meBody(m me, session identity.SessionID, factors int) meBody {
 	return meBody{
 		AccountID: m.account.id, Kind: string(m.account.kind), PhoneMasked: maskPhone(m.phone), Name: m.name.Reveal(),
-		Roles: grantBodies(m.account.grants), PractitionerID: practitionerText(m.account), SessionID: session, Factors: factors, Demo: s.demo,
+		Roles: grantBodies(m.account.grants), PractitionerID: practitionerText(m.account.practitioner), SessionID: session, Factors: factors, Demo: s.demo,
 	}
 }
 

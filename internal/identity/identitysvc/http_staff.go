@@ -55,7 +55,7 @@ func staffOf(m me) staffBody {
 		ID: a.id, Username: a.username, Name: m.name.Reveal(), State: string(a.state), Grants: grantBodies(a.grants),
 		Version: a.version, CreatedAt: stamp(a.created),
 	}
-	b.PractitionerID = practitionerText(a)
+	b.PractitionerID = practitionerText(a.practitioner)
 	if !a.lastLogin.IsZero() {
 		b.LastLoginAt = stamp(a.lastLogin)
 	}
@@ -63,11 +63,22 @@ func staffOf(m me) staffBody {
 }
 
 // practitionerText is empty for who is none.
-func practitionerText(a account) string {
-	if a.practitioner.IsZero() {
+func practitionerText(p id.ID[id.Any]) string {
+	if p.IsZero() {
 		return ""
 	}
-	return a.practitioner.String()
+	return p.String()
+}
+
+// practitionerOf reads the directory's id of a practitioner; empty is nobody.
+func practitionerOf(text string) (p id.ID[id.Any], err error) {
+	if text == "" {
+		return p, nil
+	}
+	if p, err = id.Parse[id.Any](text); err != nil {
+		return p, identity.ErrInvalid.At("practitioner_id", "not an id")
+	}
+	return p, nil
 }
 
 type staffOut struct {
@@ -102,11 +113,9 @@ type createStaffOut struct {
 
 func (s *Service) httpCreateStaff(ctx context.Context, in *createStaffIn) (*createStaffOut, error) {
 	spec := identity.StaffSpec{Username: in.Body.Username, Name: in.Body.Name, Password: secret.New(in.Body.InitialPassword)}
-	if in.Body.PractitionerID != "" {
-		var err error
-		if spec.Practitioner, err = id.Parse[id.Any](in.Body.PractitionerID); err != nil {
-			return nil, identity.ErrInvalid.At("practitioner_id", "not an id")
-		}
+	var err error
+	if spec.Practitioner, err = practitionerOf(in.Body.PractitionerID); err != nil {
+		return nil, err
 	}
 	m, err := s.createStaff(ctx, spec)
 	if err != nil {
@@ -155,7 +164,8 @@ type putGrantsIn struct {
 	ID      string `path:"id" maxLength:"64"`
 	IfMatch string `header:"If-Match"`
 	Body    struct {
-		Grants []grantBody `json:"grants" maxItems:"20" nullable:"false"`
+		Grants         []grantBody `json:"grants" maxItems:"20" nullable:"false"`
+		PractitionerID *string     `json:"practitioner_id,omitempty" maxLength:"36" doc:"The directory's practitioner whose sessions the account works on; empty: nobody's; left out: as it is"`
 	}
 }
 
@@ -178,7 +188,15 @@ func (s *Service) httpPutGrants(ctx context.Context, in *putGrantsIn) (*staffOut
 		}
 		gs = append(gs, g)
 	}
-	return staffAnswer(s.putGrants(ctx, a, gs, version))
+	var to bind
+	if in.Body.PractitionerID != nil {
+		p, err := practitionerOf(*in.Body.PractitionerID)
+		if err != nil {
+			return nil, err
+		}
+		to = &p
+	}
+	return staffAnswer(s.putGrants(ctx, a, gs, to, version))
 }
 
 func (s *Service) httpDisable(ctx context.Context, in *idIn) (*staffOut, error) {

@@ -156,7 +156,7 @@ func TestRevocationSeenByOtherProcess(t *testing.T) {
 				case "disabled":
 					_, err = a.disableStaff(sec, staff.ID)
 				case "grants":
-					_, err = a.putGrants(sec, staff.ID, nil, 1)
+					_, err = a.putGrants(sec, staff.ID, nil, nil, 1)
 				}
 				if err != nil {
 					t.Fatal(how, err)

@@ -177,8 +177,8 @@ func (s *Service) newStaff(ctx context.Context, t identity.TenantID, spec identi
 	return a, totp, err
 }
 
-// putGrants replaces the rights of another account; effective everywhere within a second.
-func (s *Service) putGrants(ctx context.Context, a identity.AccountID, grants []auth.Grant, version int64) (me, error) {
+// putGrants replaces the rights of another account, and whose sessions it works on; effective everywhere within a second.
+func (s *Service) putGrants(ctx context.Context, a identity.AccountID, grants []auth.Grant, to bind, version int64) (me, error) {
 	who, err := auth.From(ctx)
 	if err != nil {
 		return me{}, err
@@ -193,7 +193,7 @@ func (s *Service) putGrants(ctx context.Context, a identity.AccountID, grants []
 	if grants, err = checkGrants(grants); err != nil {
 		return me{}, err
 	}
-	if err := s.store.putGrants(ctx, who.Tenant, a, grants, version, policy); err != nil {
+	if err := s.store.putGrants(ctx, who.Tenant, a, grants, to, version, policy); err != nil {
 		return me{}, err
 	}
 	s.tell(ctx, who.Tenant, a, identity.SessionID{}) // the sessions stay; their rights are read again

@@ -312,7 +312,7 @@ func TestStaffOtherTenant(t *testing.T) {
 		if _, err := b.readStaff(there, a.ID); !errors.Is(err, identity.ErrNotFound) {
 			t.Error(err)
 		}
-		if _, err := b.putGrants(there, a.ID, nil, 1); !errors.Is(err, identity.ErrNotFound) {
+		if _, err := b.putGrants(there, a.ID, nil, nil, 1); !errors.Is(err, identity.ErrNotFound) {
 			t.Error(err)
 		}
 		if _, err := b.disableStaff(there, a.ID); !errors.Is(err, identity.ErrNotFound) {
@@ -405,7 +405,7 @@ func TestExclusiveRace(t *testing.T) {
 			wg.Add(1)
 			go func() {
 				defer wg.Done()
-				_, errs[i] = b.putGrants(ctx, a.ID, []auth.Grant{{Role: r}}, 1)
+				_, errs[i] = b.putGrants(ctx, a.ID, []auth.Grant{{Role: r}}, nil, 1)
 			}()
 		}
 		wg.Wait()

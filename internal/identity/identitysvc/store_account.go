@@ -141,8 +141,12 @@ func words(gs []auth.Grant) string {
 	return strings.Join(out, " ")
 }
 
+// bind says which practitioner of the directory an account is of, the zero id for nobody;
+// nil leaves it.
+type bind *id.ID[id.Any]
+
 // putGrants replaces the rights when the version is the caller's: identity.stale.
-func (s store) putGrants(ctx context.Context, t identity.TenantID, a identity.AccountID, gs []auth.Grant, version int64, policy string) error {
+func (s store) putGrants(ctx context.Context, t identity.TenantID, a identity.AccountID, gs []auth.Grant, to bind, version int64, policy string) error {
 	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		n, err := tx.Exec(ctx, `UPDATE account SET version = version + 1 WHERE tenant_id = $1 AND id = $2 AND kind = 'staff' AND version = $3`,
 			t, a, version)
@@ -165,10 +169,18 @@ func (s store) putGrants(ctx context.Context, t identity.TenantID, a identity.Ac
 		if err := addGrants(ctx, tx, a, gs); err != nil {
 			return err
 		}
-		_, err = trail.Record(ctx, tx, trail.Entry{
-			Action: "identity.put_grants", Noun: "Account", ID: a.String(), Policy: policy,
-			Changed: map[string]trail.Change{"roles": {From: words(before), To: words(gs)}},
-		})
+		changed := map[string]trail.Change{"roles": {From: words(before), To: words(gs)}}
+		if to != nil {
+			var was id.ID[id.Any]
+			if err := tx.QueryRow(ctx, `SELECT practitioner_id FROM account WHERE tenant_id = $1 AND id = $2`, t, a).Scan(&was); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, `UPDATE account SET practitioner_id = $3 WHERE tenant_id = $1 AND id = $2`, t, a, id.Null(*to)); err != nil {
+				return err
+			}
+			changed["practitioner"] = trail.Change{From: practitionerText(was), To: practitionerText(*to)}
+		}
+		_, err = trail.Record(ctx, tx, trail.Entry{Action: "identity.put_grants", Noun: "Account", ID: a.String(), Policy: policy, Changed: changed})
 		return err
 	})
 }

@@ -10,9 +10,11 @@ import (
 
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
+	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/testkit"
@@ -47,6 +49,26 @@ func TestAddReadsBack(t *testing.T) {
 				names, err := h.s.MaskedNames(t.Context(), apitest.Main, []patient.ID{p.ID, id.Random[patient.Patient]()})
 				if err != nil || len(names) != 1 || names[p.ID] != "张*三" {
 					t.Errorf("names: %v %v", names, err)
+				}
+				for _, staff := range []auth.Role{auth.Doctor, auth.Nurse, auth.Registrar} {
+					v, err := h.s.Person(h.as(apitest.Staff(apitest.Main, staff)), p.ID)
+					if err != nil || !v.Name.Equal(zhang.Name) || v.Birth != got.Birth || v.Sex != "male" {
+						t.Errorf("person: %v %v", v, err)
+					}
+				}
+				for name, x := range map[string]struct {
+					who  auth.Principal
+					id   patient.ID
+					want *fault.Code
+				}{
+					"the person themselves": {who, p.ID, authz.ErrDenied},
+					"an operator":           {apitest.Staff(apitest.Main, auth.Operator), p.ID, authz.ErrDenied},
+					"another tenant":        {apitest.Staff(apitest.Other, auth.Doctor), p.ID, patient.ErrNotFound},
+					"nobody":                {apitest.Staff(apitest.Main, auth.Doctor), id.Random[patient.Patient](), patient.ErrNotFound},
+				} {
+					if _, err := h.s.Person(h.as(x.who), x.id); !errors.Is(err, x.want) {
+						t.Errorf("person for %s: %v", name, err)
+					}
 				}
 				h.clean()
 			}, dbtest.WithClock(clk))
@@ -280,6 +302,8 @@ func TestShred(t *testing.T) {
 		_, err := h.s.Read(h.as(who), p.ID)
 		refused(t, err, patient.ErrNotFound)
 		_, err = h.s.Booker(h.as(who), p.ID)
+		refused(t, err, patient.ErrNotFound)
+		_, err = h.s.Person(h.as(apitest.Staff(apitest.Main, auth.Doctor)), p.ID)
 		refused(t, err, patient.ErrNotFound)
 		_, err = h.s.Prove(h.as(second), open.ID, "123456")
 		refused(t, err, patient.ErrClaim)

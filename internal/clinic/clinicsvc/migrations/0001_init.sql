@@ -110,6 +110,7 @@ CREATE TABLE display (
     last_seen_at {{bigint}},
     expires_at   {{bigint}} NOT NULL,
     PRIMARY KEY (tenant_id, id),
+    UNIQUE (tenant_id, name),
     UNIQUE (tenant_id, token_hash)
 ){{strict}};
 {{rls "display"}}

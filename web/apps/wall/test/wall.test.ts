@@ -27,7 +27,7 @@ describe('what a screen shows', () => {
     ['just at ten minutes', { live: 'lost' as const }, t0 + keepMs, 'board'],
     ['after ten minutes', { live: 'lost' as const }, t0 + keepMs + 1, 'old'],
     ['on a day without sessions', { board: { ...board, rooms: [] } }, t0, 'empty'],
-    ['with a list that is null', { board: { ...board, rooms: null, calls: null } }, t0, 'empty'],
+    ['with a list that is null', { board: { ...board, rooms: null, calls: null } as unknown as Board }, t0, 'empty'],
   ])('%s', (_, more, at, kind) => expect(screenOf(known(more), at).kind).toBe(kind))
 
   it('says when it is lost, and of when its figures are', () => {
@@ -94,7 +94,7 @@ describe('the parts', () => {
     expect(html(nowPart(s, words))).toContain('&lt;img')
   })
   it('tell a paused room and the one that is called', () => {
-    const paused: BoardRoom = { ...room, room: '308', state: 'paused', calling: undefined, paused_until: new Date(t0 + 600_000).toISOString(), next: null }
+    const paused: BoardRoom = { ...room, room: '308', state: 'paused', calling: undefined, paused_until: new Date(t0 + 600_000).toISOString(), next: [] }
     const out = html(roomsPart([room, paused], 6, '306 诊室', words, clock, t0))
     expect(out).toContain('暂停，约 01:51 继续')
     expect(out.match(/is-call/g)).toHaveLength(1)

@@ -224,7 +224,7 @@ export function createApi(options: ApiOptions = {}) {
     },
     /** Checks in for a visit. A retry after a lost answer is the same check-in. */
     checkIn: (id: string): Promise<VisitTurn> =>
-      intents.run(`check-in:${id}`, (key) => body(soon.POST('/api/v1/visits/{appointment}/check-in', { params: { path: { appointment: id }, header: { 'Idempotency-Key': key } } }))) as Promise<VisitTurn>,
+      intents.run(`check-in:${id}`, (key) => body(http.POST('/api/v1/visits/{appointment}/check-in', { params: { path: { appointment: id }, header: { 'Idempotency-Key': key } } }))),
     turnEvents: (id: string): string => `${options.baseUrl ?? ''}/api/v1/visits/${encodeURIComponent(id)}/turn/events`,
     readNotice: (id: string): Promise<unknown> => body(http.POST('/api/v1/notices/{id}/read', at(id))),
   }

@@ -1946,6 +1946,8 @@ export interface components {
         };
         IdentityPutGrantsInBody: {
             grants: components["schemas"]["IdentityGrantBody"][];
+            /** @description The directory's practitioner whose sessions the account works on; empty: nobody's; left out: as it is */
+            practitioner_id?: string;
         };
         IdentitySendCodeInBody: {
             /**
@@ -5877,7 +5879,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                schedule: string;
+            };
             cookie?: never;
         };
         requestBody: {
@@ -6032,7 +6036,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                schedule: string;
+            };
             cookie?: never;
         };
         requestBody: {
@@ -6297,7 +6303,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                schedule: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -6428,7 +6436,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                appointment: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -6559,7 +6569,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                appointment: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -6690,7 +6702,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                appointment: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -6951,7 +6965,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                appointment: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -14375,7 +14391,9 @@ export interface operations {
             header: {
                 "Idempotency-Key": string;
             };
-            path?: never;
+            path: {
+                appointment: string;
+            };
             cookie?: never;
         };
         requestBody?: never;

@@ -248,31 +248,9 @@ async function notices({ page, look, mock, go, expected }) {
   await page.click('form button[type=submit]')
   await page.waitForSelector('main .card form', { state: 'detached' })
   await look('settings-mail')
-  await pushed(page, go)
   await go('/me')
   await page.waitForSelector('[data-logout]')
   await look('me')
-}
-
-/** A message of the maker's service, as the browser hands it to the worker: title and page, and never a page of others. */
-async function pushed(page, go) {
-  const origin = new URL(page.url()).origin
-  await page.context().grantPermissions(['notifications'], { origin })
-  await go('/notices/settings')
-  await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined))
-  const cdp = await page.context().newCDPSession(page)
-  const known = new Promise((yes) => cdp.on('ServiceWorker.workerRegistrationUpdated', (e) => e.registrations.length && yes(e.registrations[0].registrationId)))
-  await cdp.send('ServiceWorker.enable')
-  const registrationId = await known
-  const push = (data) => cdp.send('ServiceWorker.deliverPushMessage', { origin, registrationId, data })
-  const shown = (tag) => page.waitForFunction((t) => navigator.serviceWorker.getRegistration('/m/').then((r) => r.getNotifications({ tag: t })).then((n) => n[0] && { title: n[0].title, link: n[0].data.link }), tag).then((h) => h.jsonValue())
-  const lang = await page.evaluate(() => localStorage.getItem('xinglin.display.lang'))
-  await push(JSON.stringify({ title: '轮到您了', title_en: 'Your turn', link: '/m/visits/1', tag: 'one' }))
-  assert.deepEqual(await shown('one'), { title: lang === 'en' ? 'Your turn' : '轮到您了', link: '/m/visits/1' })
-  await push(JSON.stringify({ title: '别处', link: 'https://elsewhere.example/', tag: 'two' }))
-  assert.equal((await shown('two')).link, '/m/notices')
-  await push('not json')
-  assert.equal((await shown('/m/notices')).title, '杏林')
 }
 
 async function search({ page, look, go }) {

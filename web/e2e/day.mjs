@@ -5,6 +5,9 @@ import { api, login } from './walk.mjs'
 
 const json = { 'Content-Type': 'application/json' }
 
+/** A random UUID with the time of now and the version 7 in it. */
+const uuidv7 = () => Date.now().toString(16).padStart(12, '0').replace(/^(.{8})(.{4})$/, '$1-$2') + crypto.randomUUID().slice(13).replace(/^-4/, '-7')
+
 async function token(base, username) {
   const a = (await api(base, '/demo/accounts')).find((x) => x.username === username)
   assert.ok(a, `the demo has ${username}`)
@@ -60,7 +63,7 @@ export async function walkDay({ page, base, look, phone, expected }) {
   await look('day-waiting')
   const nurse = await token(base, 'zhouhushi')
   const queue = await (await fetch(`${base}/api/v1/clinic/sessions/${s.id}/queue`, { headers: nurse })).json()
-  const answer = await fetch(`${base}/api/v1/clinic/sessions/${s.id}/call-next`, { method: 'POST', headers: { ...nurse, 'Idempotency-Key': crypto.randomUUID() }, body: JSON.stringify({ version: queue.session.version }) })
+  const answer = await fetch(`${base}/api/v1/clinic/sessions/${s.id}/call-next`, { method: 'POST', headers: { ...nurse, 'Idempotency-Key': uuidv7() }, body: JSON.stringify({ version: queue.session.version }) })
   assert.equal(answer.status, 200, await answer.text())
   await page.waitForSelector('[data-turn=called]', { timeout: 15_000 })
   await look('day-called')

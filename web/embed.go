@@ -1,5 +1,5 @@
 // Package web carries the built web applications inside the binary. Files beside which a .gz or .br stands are compressed at build
-// time. A tree without dist/m/index.html compiles too: the server then answers that the web is not built.
+// time. A tree without them compiles too: the server then answers that the web is not built.
 package web
 
 import (
@@ -10,7 +10,7 @@ import (
 //go:embed all:dist
 var dist embed.FS
 
-// FS returns the built files, rooted so that the patient's application is at "m/". It never fails: the folder is embedded.
+// FS returns the built files, rooted so that the patient's application is at "m/" and each other at its own name. It never fails: the folder is embedded.
 func FS() fs.FS {
 	sub, err := fs.Sub(dist, "dist")
 	if err != nil {

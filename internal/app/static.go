@@ -11,6 +11,12 @@ import (
 	"xinglin/web"
 )
 
+// apps are the built applications, each below the path of its name.
+var apps = []string{
+	"m",    // patients
+	"wall", // a corridor's screen
+}
+
 // pages serves the built web apps. Assets carry their hash and are cached for ever,
 // pages are asked for each time; an unknown path below an app is the app's own route,
 // an unknown asset is 404.
@@ -19,7 +25,9 @@ func pages(mux *http.ServeMux) {
 		http.Redirect(w, r, "/m/", http.StatusFound)
 	})
 	mux.Handle("GET /m/queue", admission.Page()) // touches nothing, and is there when the apps are not built
-	mux.Handle("GET /m/", app{dir: "m", fs: web.FS()})
+	for _, dir := range apps {
+		mux.Handle("GET /"+dir+"/", app{dir: dir, fs: web.FS()})
+	}
 }
 
 type app struct {

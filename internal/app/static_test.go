@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"xinglin/web"
 )
 
 func TestPages(t *testing.T) {
@@ -81,6 +83,18 @@ func TestRootLeadsToTheApp(t *testing.T) {
 		mux.ServeHTTP(rec, httptest.NewRequest("GET", path, nil))
 		if rec.Code != want || want == 302 && rec.Header().Get("Location") != "/m/" {
 			t.Errorf("%s: %d %v", path, rec.Code, rec.Header())
+		}
+	}
+}
+
+func TestEveryAppIsServed(t *testing.T) {
+	mux := http.NewServeMux()
+	pages(mux)
+	for _, dir := range []string{"m", "wall"} {
+		rec := httptest.NewRecorder()
+		mux.ServeHTTP(rec, httptest.NewRequest("GET", "/"+dir+"/any/page", nil))
+		if built := (app{dir: dir, fs: web.FS()}).has(dir + "/index.html"); rec.Code != map[bool]int{true: 200, false: 503}[built] {
+			t.Errorf("/%s/: %d", dir, rec.Code)
 		}
 	}
 }

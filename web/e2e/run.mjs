@@ -2,15 +2,20 @@
 //   npm run e2e                          starts the real program (XINGLIN_BIN or ../bin/xinglin), then the stand-in for states
 //   npm run e2e -- --all                 every size, language and type size
 //   npm run e2e -- --base URL            against a server that runs already with --demo
-// Also: --shots DIR, --only desk-en,largest, --phone 13800000001, --paths walk,states,rush,eight. The last line counts screens and variants.
+// Also: --shots DIR, --only desk-en,largest, --phone 13800000001, --paths walk,states,sweep,trouble,rush,wall,eight,day. The last line counts screens and variants.
 import { mkdirSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import { findBrowser, flags } from './browser.mjs'
 import { checkScreen } from './checks.mjs'
-import { startAtEight, startMock, startXinglin, useServer } from './server.mjs'
+import { startAtEight, startInTheMorning, startMock, startXinglin, useServer } from './server.mjs'
 import { walk } from './walk.mjs'
+import { walkDay } from './day.mjs'
 import { walkRush, walkRushStates } from './rush.mjs'
+import { unvisited, visit } from './routes.mjs'
 import { walkStates } from './states.mjs'
+import { walkSweep } from './sweep.mjs'
+import { walkTrouble } from './trouble.mjs'
+import { walkWall } from './wall.mjs'
 
 const arg = (name, fallback) => {
   const i = process.argv.indexOf(`--${name}`)
@@ -32,6 +37,9 @@ for (const [size, viewport] of Object.entries(sizes))
     }
 const few = ['phone-zh-normal', 'phone-en-large', 'desk-zh-normal']
 const chosen = all.filter((v) => (only ? only.split(',').some((o) => v.name.includes(o)) : flag('all') || few.includes(v.name)))
+
+const screens = { full: { width: 1920, height: 1080 }, small: { width: 1366, height: 768 }, tall: { width: 1080, height: 1920 } }
+const walls = Object.entries(screens).flatMap(([size, viewport]) => ['zh', 'en'].map((lang) => ({ name: `wall-${size}-${lang}`, viewport, lang, scale: '100', wall: true, limit: 240_000 })))
 
 const failures = new Set()
 function fail(text) {
@@ -77,8 +85,9 @@ async function variant(browser, base, v, path) {
   let n = 0
   const look = async (name) => {
     n++
+    visit(page.url())
     if (shots) await page.screenshot({ path: `${shots}/${v.name}-${String(n).padStart(2, '0')}-${name}.png` })
-    const problems = await checkScreen(page, `${v.name} ${name}`, { large: v.scale !== '100' })
+    const problems = await checkScreen(page, `${v.name} ${name}`, { large: v.scale !== '100', wall: v.wall })
     if (!problems.length) passed++
     for (const p of problems) fail(p)
   }
@@ -88,7 +97,7 @@ async function variant(browser, base, v, path) {
     timer = setTimeout(() => no(new Error(`not done after ${v.limit / 1000} s`)), v.limit)
   })
   try {
-    await Promise.race([path({ page, base, look, expected, index: all.indexOf(v), phone: arg('phone', '') }), tooLong])
+    await Promise.race([path({ page, base, look, expected, lang: v.lang, index: all.indexOf(v), phone: arg('phone', '') }), tooLong])
   } catch (e) {
     wrong(`${e.message.split('\n').slice(0, 4).join(' ')} at ${page.url()}`)
     if (shots) await page.screenshot({ path: `${shots}/${v.name}-failed.png` }).catch(() => {})
@@ -113,9 +122,9 @@ async function against(start, browser, variants, path) {
 
 const base = arg('base', '').replace(/\/$/, '')
 const browser = await chromium.launch({ executablePath: findBrowser(), args: flags, headless: true })
-const paths = arg('paths', flag('no-states') ? 'walk' : 'walk,states,rush,eight').split(',')
+const paths = arg('paths', flag('no-states') ? 'walk' : 'walk,states,sweep,trouble,rush,wall,eight,day').split(',')
 /** The variants of a path: those named, or all that it is worth looking at. */
-const among = (usual, wide, prefix) => all.filter((v) => (only ? only.split(',').some((o) => v.name.includes(o)) : (flag('all') ? wide : usual).includes(v.name))).map((v) => ({ ...v, name: `${prefix}-${v.name}` }))
+const among = (usual, wide, prefix) => all.filter((v) => (only ? only.split(',').some((o) => v.name.includes(o)) : (flag('all') ? wide : usual).includes(v.name))).map((v) => ({ ...v, name: `${prefix}-${v.name}`, limit: 600_000 }))
 const wide = [...few, 'phone-en-largest']
 try {
   // The real release takes its two minutes, mostly of waiting: the others go on meanwhile.
@@ -124,7 +133,13 @@ try {
   if (paths.includes('walk')) await against(base ? () => useServer(base) : startXinglin, browser, chosen, walk)
   if (paths.includes('states')) await against(startMock, browser, among(['phone-zh-normal'], wide, 'states'), walkStates)
   if (paths.includes('rush')) await against(startMock, browser, among([...few, 'desk-en-normal'], [...wide, 'desk-en-normal', 'phone-zh-large'], 'rush'), walkRushStates)
+  if (paths.includes('sweep')) await against(startMock, browser, among(['phone-zh-normal'], few, 'sweep'), walkSweep)
+  if (paths.includes('trouble')) await against(startMock, browser, among(['phone-zh-normal', 'phone-en-large'], wide, 'trouble'), walkTrouble)
+  if (paths.includes('wall')) await against(startMock, browser, walls.filter((v) => !only || only.split(',').some((o) => v.name.includes(o))), walkWall)
+  if (paths.includes('day') && !base) await against(startInTheMorning, browser, all.slice(0, 1).map((v) => ({ ...v, name: `day-${v.name}` })), walkDay)
   await eight
+  // A page that nobody looked at is a page that nobody tested.
+  if (!only && ['walk', 'states', 'sweep', 'trouble', 'rush'].every((p) => paths.includes(p))) for (const name of unvisited()) fail(`the route ${name} was never looked at`)
 } catch (e) {
   fail(e.message)
 } finally {

@@ -95,6 +95,12 @@ export function startAtEight() {
   })
 }
 
+/** The real program in the morning, when sessions run. */
+export function startInTheMorning() {
+  const today = new Date(Date.now() + 8 * 3600e3).toISOString().slice(0, 10)
+  return startXinglin(() => ['--clock', `${today}T08:40:00+08:00`])
+}
+
 /** The stand-in for states. */
 export async function startMock() {
   const folder = mkdtempSync(join(tmpdir(), 'xinglin-mock-'))

@@ -1,5 +1,6 @@
 // login -> departments -> doctor -> slot -> check -> pay -> ticket -> visits -> cancel -> refunded.
 import assert from 'node:assert/strict'
+import { nameOf } from './routes.mjs'
 
 export const api = async (base, path, init) => {
   const r = await fetch(`${base}/api/v1${path}`, init)
@@ -75,11 +76,32 @@ async function addSelf(page, look) {
   await page.waitForURL(/\/check\//)
 }
 
+/** The manifest names what an installation needs, and each icon is of the size that it says. */
+async function installable(page, base) {
+  const href = await page.getAttribute('link[rel=manifest]', 'href')
+  const manifest = await (await page.request.get(base + href)).json()
+  assert.equal(manifest.start_url, manifest.scope)
+  assert.equal(manifest.display, 'standalone')
+  const png = async (src, sizes) => {
+    const body = await (await page.request.get(base + src)).body()
+    assert.equal(body.subarray(1, 4).toString('latin1'), 'PNG', src)
+    if (sizes) assert.equal(`${body.readUInt32BE(16)}x${body.readUInt32BE(20)}`, sizes, src)
+  }
+  for (const i of manifest.icons) if (i.type === 'image/png') await png(i.src, i.sizes)
+  for (const [purpose, size] of [['any', '192x192'], ['any', '512x512'], ['maskable', '512x512']]) assert.ok(manifest.icons.some((i) => i.sizes === size && i.purpose === purpose), `an icon of ${size}, ${purpose}`)
+  await png(await page.getAttribute('link[rel=apple-touch-icon]', 'href'), '180x180')
+  const worker = await (await page.request.get(`${base}/m/sw.js`)).text()
+  assert.doesNotMatch(worker, /__BUILD__|__SHELL__/)
+  const shell = JSON.parse(worker.match(/const shell = (\[.*?\])/)[1])
+  for (const f of shell) assert.equal((await page.request.get(base + f)).status(), 200, `${f} of the shell`)
+}
+
 export async function walk({ page, base, look, index, phone }) {
   const demo = (await api(base, '/demo/accounts')).filter((a) => a.phone)
   await page.goto(`${base}/m/`)
   await page.waitForSelector('.deps a')
   await look('home-guest')
+  if (index === 0) await installable(page, base)
   await login({ page, base, look, phone: phone || (index === 0 ? demo[0].phone : freshPhone()) })
   await page.waitForSelector('.deps a')
   await look('home')
@@ -91,6 +113,13 @@ export async function walk({ page, base, look, index, phone }) {
   if (await campus.count()) await campus.click()
   await page.waitForSelector(`a.row[href*="${department.id}"]`)
   await look('departments')
+  // From the department to the payment: four screens at most.
+  const passed = []
+  const count = (frame) => {
+    const name = frame === page.mainFrame() && frame.url().startsWith(`${base}/m/`) ? nameOf(frame.url()) : undefined
+    if (name && passed.at(-1) !== name) passed.push(name)
+  }
+  page.on('framenavigated', count)
   await page.click(`a.row[href*="${department.id}"]`)
   await page.waitForSelector(`a.row[href$="/doctors/${schedule.practitioner_id}"]`)
   await look('doctors')
@@ -116,6 +145,9 @@ export async function walk({ page, base, look, index, phone }) {
   await page.waitForURL(/\/m\/pay\//)
   await page.waitForSelector('[role=timer]')
   await look('pay')
+  page.off('framenavigated', count)
+  const screens = [...new Set(passed)].filter((p) => !['departments', 'person-new'].includes(p)) // who has no person yet names one on the way, once
+  assert.ok(screens.length > 0 && screens.length <= 4, `${screens.join(', ')}: at most 4 screens after the department`)
   await page.click('.actionbar .btn--primary')
   await page.getByRole('button', { name: '支付成功' }).click()
   await page.waitForURL(/\/m\/(pay|done)\//)

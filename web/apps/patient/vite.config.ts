@@ -7,24 +7,16 @@ import { defineConfig, type Plugin } from 'vite'
 
 const here = (p: string) => fileURLToPath(new URL(p, import.meta.url))
 
-/** Writes sw.js with the build's name and the files of the first page. */
+/** Writes sw.js with the build's name and files. */
 function serviceWorker(): Plugin {
   return {
     name: 'service-worker',
     apply: 'build',
     generateBundle(_, bundle) {
-      const first = new Set<string>()
-      const add = (name: string) => {
-        const chunk = bundle[name]
-        if (!chunk || first.has(name)) return
-        first.add(name)
-        if (chunk.type !== 'chunk') return
-        for (const css of chunk.viteMetadata?.importedCss ?? []) first.add(css)
-        chunk.imports.forEach(add)
-      }
-      for (const chunk of Object.values(bundle)) if (chunk.type === 'chunk' && chunk.isEntry) add(chunk.fileName)
-      const shell = ['/m/', '/m/icon.svg', ...[...first].sort().map((f) => `/m/${f}`)]
-      const build = createHash('sha256').update(Object.keys(bundle).sort().join()).digest('hex').slice(0, 12)
+      // Every page, so that each opens without a network; only the work for the waiting room, which needs one, is left out.
+      const files = Object.values(bundle).filter((f) => f.fileName.startsWith('assets/') && !/^assets\/work-/.test(f.fileName)).map((f) => f.fileName)
+      const shell = ['/m/', '/m/icon.svg', '/m/icon-192.png', '/m/badge-96.png', '/m/manifest.webmanifest', ...files.sort().map((f) => `/m/${f}`)]
+      const build = createHash('sha256').update(Object.keys(bundle).sort().join() + readFileSync(here('./src/sw.js'), 'utf8')).digest('hex').slice(0, 12)
       const source = readFileSync(here('./src/sw.js'), 'utf8').replace('__BUILD__', build).replace('__SHELL__', JSON.stringify(shell))
       this.emitFile({ type: 'asset', fileName: 'sw.js', source })
     },

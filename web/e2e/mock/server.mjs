@@ -71,9 +71,13 @@ const inbox = []
 const sessions = new Set()
 const keys = new Map()
 let serial = 17
+let prepays = 0
+/** Who one is: answered also while everything else is slow or refused. */
+const known = (path) => /^(auth\/(me|codes)$|demo\/)/.test(path)
 // door: what a hold meets before it is looked at (pass, busy, timeout, work); place: what the waiting room says; lottery, entry, witness: the
 // lottery of one session, what an entry came to, and whether there was a witness (yes, no, silent).
-const calm = { delay: 0, fail: '', empty: false, taken: false, cold: false, door: '', place: 'waiting', lottery: '', entry: '', witness: 'yes' }
+// turn: where today's visit stands in the line. session: whether it has ended. build: an answer to the look for a new build.
+const calm = { slow: false, refuse: false, turn: '', session: '', build: '', stream: '', prefs: '', delay: 0, fail: '', empty: false, taken: false, cold: false, door: '', place: 'waiting', lottery: '', entry: '', witness: 'yes' }
 const mode = { ...calm }
 
 const problem = (res, status, code, title, title_en, extra = {}) =>
@@ -172,7 +176,88 @@ function admitted(req, res) {
 }
 const place = () => ({ server_time: new Date().toISOString(), ...(mode.place === 'admitted' ? { state: 'admitted', token: 'mock-place', pass: 'mock-pass', pass_expires_at: new Date(Date.now() + 118e3).toISOString() } : mode.place === 'sold_out' ? { state: 'ended', reason: 'sold_out' } : { state: 'waiting', token: 'mock-place', position: 1284, estimate_seconds: 95, next_look_seconds: 2 }) })
 
+/** A booked visit of today, from half an hour ago to half an hour ahead. */
+function visitToday() {
+  const s = schedules.find((x) => x.id === 's-p1-0-morning')
+  const a = hold(randomUUID(), 'pt1', slots.get(s.id)[0], 15)
+  seat(a.slot_id, 1)
+  const now = Date.now()
+  Object.assign(a, { starts_at: new Date(now - 1800e3).toISOString(), ends_at: new Date(now + 1800e3).toISOString(), date: day(0), number: 18, number_text: 'A018', location: '门诊楼 3 层 306 诊室', cancellable: false })
+  payments.get(a.payment_id).state = 'paid'
+  delete a.hold_expires_at
+  advance(a, 'booked')
+  return a
+}
+/** The line as the switch says. */
+function turnView() {
+  const now = Date.now()
+  const [phase, also] = mode.turn.split('-')
+  const when = (minutes) => new Date(now + minutes * 60e3).toISOString()
+  const state = { early: 'expected', open: 'expected', late: 'expected', again: 'missed' }[phase] ?? phase
+  const ahead = phase === 'waiting' ? 3 : 0
+  return {
+    state, number_text: 'A018', position: phase === 'waiting' ? ahead + 1 : 0, ahead, location: '门诊楼 3 层 306 诊室', version: ++turnVersion, server_time: when(0),
+    ...(phase === 'waiting' ? { calling_number_text: 'A014', wait_from: when(12), wait_to: when(31) } : {}), ...(also === 'paused' ? { paused_until: when(10) } : {}),
+    check_in_from: when(phase === 'early' ? 45 : -90), check_in_until: when(phase === 'late' ? -5 : 60), can_check_in: phase === 'open' || phase === 'again',
+  }
+}
+let turnVersion = 1
+let checkIns = 0
+const defaults = () => ({ topics: Object.fromEntries(['visit', 'queue', 'payment', 'service'].map((t) => [t, { sms: t !== 'service', mail: false, push: false }])), quiet: true, quiet_from: '22:00', quiet_to: '07:00', mail_masked: '', push_devices: 1 })
+let prefs = defaults()
+let prefsMark = 1
+const devices = [{ id: 'd1', label: 'Chrome · Android', created_at: at(day(-3), '10:20') }]
+
+/** A corridor's board; it moves with every call of next. */
+const board = { calls: [], number: 17 }
+function boardView() {
+  const now = new Date().toISOString()
+  const room = (id, n, department, doctor, state, more) => ({ schedule_id: id, room: n, department_name: department, practitioner_name: doctor, state, next: [], waiting: 0, missed: [], ...more })
+  return {
+    name: '三层候诊区', campus_name: '城东院区', server_time: now, updated_at: now,
+    calls: board.calls.slice(0, 6),
+    rooms: [
+      room('r1', '302 诊室', '心血管内科', '林知夏', 'running', { calling: 'A041', next: ['A043', 'A044', 'A045'], waiting: 9 }),
+      room('r2', '304 诊室', '心血管内科', '周以宁', 'running', { calling: 'B007', next: ['B008', 'B011'], waiting: 4, missed: ['B003'] }),
+      room('r3', '306 诊室', '心血管内科', '何安', 'running', { ...(board.calls[0] ? { calling: board.calls[0].number_text } : {}), next: [`A0${board.number + 1}`, `A0${board.number + 2}`], waiting: 6, missed: ['A012'] }),
+      room('r4', '308 诊室', '内分泌科', '许明远', 'paused', { paused_until: new Date(Date.now() + 600e3).toISOString(), next: ['C012', 'C013'], waiting: 5 }),
+      room('r5', '310 诊室', '内分泌科', '高远', 'running', { calling: 'C025', next: ['C026'], waiting: 1 }),
+    ],
+  }
+}
+function callNext() {
+  board.number++
+  board.calls.unshift({ number_text: `A0${board.number}`, name_masked: '张*三', room: '306 诊室', practitioner_name: '何安', called_at: new Date().toISOString(), calls: 1 })
+  for (const w of walls) w()
+}
+const walls = new Set()
+
 const routes = [
+  ['GET', /^visits\/([^/]+)\/turn$/, (b, m, res) => (mode.turn ? [200, turnView()] : problem(res, 404, 'clinic.not_found', '没有找到', 'Not found')), true],
+  ['POST', /^visits\/([^/]+)\/check-in$/, (b, m, res, q, req) => {
+    if (!req.headers['idempotency-key']) return problem(res, 422, 'platform.key_missing', '缺少幂等键', 'No key')
+    checkIns++
+    if (mode.turn === 'open' && mode.fail === 'write') return problem(res, 409, 'clinic.too_early', '还没到签到时间', 'Check-in is not open yet')
+    mode.turn = 'waiting'
+    advance(appointments.find((a) => a.id === m[1]), 'arrived')
+    return [200, turnView()]
+  }, true],
+  ['POST', /^notices\/read-all$/, () => { for (const n of notices) n.read_at ??= new Date().toISOString(); return [204] }, true],
+  ['GET', /^notice-preferences$/, () => [200, prefs, { ETag: `"${prefsMark}"` }], true],
+  ['PUT', /^notice-preferences$/, (b, m, res, q, req) => {
+    if (mode.prefs === 'moved') { mode.prefs = ''; prefsMark++; prefs.quiet_from = '21:30' }
+    if (req.headers['if-match'] !== `"${prefsMark}"`) return problem(res, 412, 'platform.stale', '内容已更新', 'Changed meanwhile')
+    Object.assign(prefs, b)
+    return [200, prefs, { ETag: `"${++prefsMark}"` }]
+  }, true],
+  ['POST', /^notice-preferences\/mail$/, () => [202, {}], true],
+  ['POST', /^notice-preferences\/mail\/confirm$/, (b, m, res) => { if (b.code !== '246810') return problem(res, 422, 'notify.code_wrong', '验证码错误', 'Wrong code'); prefs.mail_masked = 'z***@example.org'; prefsMark++; return [200, prefs] }, true],
+  ['DELETE', /^notice-preferences\/mail$/, () => { prefs.mail_masked = ''; prefsMark++; return [204] }, true],
+  ['GET', /^push\/key$/, () => [200, { key: 'BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA_0QTpQtUbVlUls0VJXg7A8u-Ts1XbjhazAkj7I99e8QcYP7DkM' }], true],
+  ['GET', /^push\/subscriptions$/, () => [200, { items: devices }], true],
+  ['POST', /^push\/subscriptions$/, (b) => { const d = { id: randomUUID(), label: b.label, created_at: new Date().toISOString() }; devices.push(d); return [201, d] }, true],
+  ['DELETE', /^push\/subscriptions\/(.+)$/, (b, m) => { devices.splice(devices.findIndex((d) => d.id === m[1]), 1); return [204] }, true],
+  ['GET', /^wall\/board$/, (b, m, res, q, req) => (req.headers.authorization === 'Display wall-token' ? [200, boardView()] : problem(res, 401, 'clinic.display_unknown', '显示屏未登记或已停用', 'The display is unknown'))],
   ['POST', /^auth\/codes$/, (b) => { inbox.unshift({ phone: b.phone, text: '验证码 246810，5 分钟内有效。', at: new Date().toISOString() }); return [202, { challenge_id: 'ch1', resend_after_s: 60 }] }],
   ['POST', /^auth\/sessions$/, (b, _, res) => { if (b.code !== '246810') return problem(res, 401, 'identity.code_wrong', '验证码错误', 'Wrong code'); const s = randomUUID(); sessions.add(s); return [201, me, { 'Set-Cookie': `xinglin_session=${s}; Path=/; HttpOnly; SameSite=Lax` }] }],
   ['GET', /^auth\/me$/, () => [200, me], true],
@@ -248,10 +333,10 @@ const routes = [
     return [201, entryView(e)]
   }, true],
   ['GET', /^payments\/([^/]+)$/, (b, m, res) => { const p = payments.get(m[1]); return p ? [200, { ...p, server_time: new Date().toISOString() }] : problem(res, 404, 'payment.unknown', '没有找到', 'Not found') }, true],
-  ['POST', /^payments\/(.+)\/prepay$/, (b, m) => [200, { pay_url: `http://127.0.0.1:${cashierPort}/pay?id=${m[1]}&back=${encodeURIComponent(`http://127.0.0.1:${port}${b.return_url}`)}`, expires_at: payments.get(m[1]).expires_at }], true],
+  ['POST', /^payments\/(.+)\/prepay$/, (b, m) => (prepays++, [200, { pay_url: `http://127.0.0.1:${cashierPort}/pay?id=${m[1]}&back=${encodeURIComponent(`http://127.0.0.1:${port}${b.return_url}`)}`, expires_at: payments.get(m[1]).expires_at }]), true],
   ['POST', /^payments\/(.+)\/query$/, (b, m) => { const p = payments.get(m[1]); if (p.channel_paid && !mode.cold) settle(p); return [200, { ...p, server_time: new Date().toISOString() }] }, true],
   ['GET', /^payments\/(.+)\/refunds$/, (b, m) => [200, { items: refunds.get(m[1]) ?? [] }], true],
-  ['GET', /^notices$/, () => [200, { items: mode.empty ? [] : notices }], true],
+  ['GET', /^notices$/, () => [200, { items: mode.empty ? [] : notices, unread: mode.empty ? 0 : notices.filter((n) => !n.read_at).length }], true],
   ['POST', /^notices\/(.+)\/read$/, (b, m) => { notices.find((n) => n.id === m[1]).read_at = new Date().toISOString(); return [204] }, true],
 ]
 
@@ -281,19 +366,48 @@ function queueStream(req, res) {
   res.on('close', () => clearInterval(timer))
 }
 
-const types = { html: 'text/html; charset=utf-8', js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml', webmanifest: 'application/manifest+json' }
+/** A stream that says that the line moved whenever the switch did. */
+function turnStream(req, res) {
+  if (mode.stream === 'off') return void res.writeHead(503).end()
+  res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
+  let told = mode.turn
+  const look = () => {
+    if (mode.stream === 'off') return res.end()
+    if (told === mode.turn) return
+    told = mode.turn
+    res.write(`event: turn\ndata: {"version":${++turnVersion}}\n\n`)
+  }
+  res.write(': beat\n\n')
+  const timer = setInterval(look, 100)
+  res.on('close', () => clearInterval(timer))
+}
+
+function wallStream(req, res) {
+  if (mode.stream === 'off') return void res.writeHead(503).end()
+  if (req.headers.authorization !== 'Display wall-token') return problem(res, 401, 'clinic.display_unknown', '显示屏未登记或已停用', 'The display is unknown')
+  res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
+  const tell = () => res.write(`event: board\ndata: ${JSON.stringify(boardView())}\n\n`)
+  walls.add(tell)
+  tell()
+  const timer = setInterval(() => (mode.stream === 'off' ? res.end() : mode.stream === 'silent' ? undefined : res.write(': beat\n\n')), 500)
+  res.on('close', () => { clearInterval(timer); walls.delete(tell) })
+}
+
+const types = { png: 'image/png', html: 'text/html; charset=utf-8', js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml', webmanifest: 'application/manifest+json' }
 function file(res, path) {
   let name = path.slice(1)
-  if (name.startsWith('m/') && (!existsSync(dist + name) || name.endsWith('/'))) {
-    if (name.startsWith('m/assets/')) return void res.writeHead(404).end()
-    name = 'm/index.html'
+  const app = name.split('/')[0]
+  if (['m', 'wall'].includes(app) && (!existsSync(dist + name) || name.endsWith('/'))) {
+    if (name.startsWith(`${app}/assets/`)) return void res.writeHead(404).end()
+    name = `${app}/index.html`
   }
   if (!existsSync(dist + name)) return void res.writeHead(404).end()
   res.writeHead(200, { 'Content-Type': types[name.split('.').pop()] ?? 'application/octet-stream', 'Cache-Control': 'no-cache', 'Content-Security-Policy': "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'" })
-  res.end(readFileSync(dist + name))
+  // Another build, for the page: a worker with other bytes.
+  res.end(name === 'm/sw.js' && mode.build ? readFileSync(dist + name, 'utf8').replace("cacheName = 'xinglin-shell-", `cacheName = 'xinglin-shell-${mode.build}-`) : readFileSync(dist + name))
 }
 
-createServer((req, res) => {
+const server = createServer((req, res) => {
   const url = new URL(req.url, 'http://x')
   if (url.pathname.startsWith('/__mock/')) {
     for (const [k, v] of url.searchParams) mode[k] = v === 'true' ? true : v === 'false' ? false : k === 'delay' ? Number(v) : v
@@ -301,8 +415,17 @@ createServer((req, res) => {
       Object.assign(mode, calm)
       entries.splice(0)
       patients.splice(1)
+      notices.splice(0)
+      prefs = defaults()
+      board.calls.splice(0)
+      board.number = 17
+      checkIns = 0
       for (const a of appointments.splice(0)) if (a.state !== 'cancelled') seat(a.slot_id, 1)
     }
+    if (url.pathname === '/__mock/today') return send(res, 200, visitToday())
+    if (url.pathname === '/__mock/end') sessions.clear()
+    if (url.pathname === '/__mock/call') callNext()
+    if (url.pathname === '/__mock/counts') return send(res, 200, { checkIns, holds: keys.size, prepays })
     if (url.pathname === '/__mock/expire') for (const p of payments.values()) if (p.state === 'open') p.state = 'closed'
     return send(res, 200, mode)
   }
@@ -311,12 +434,14 @@ createServer((req, res) => {
   if (!url.pathname.startsWith('/api/v1/')) return url.pathname === '/' ? void res.writeHead(302, { Location: '/m/' }).end() : file(res, url.pathname)
   const path = url.pathname.slice('/api/v1/'.length)
   if (path === 'schedules/live') return stream(req, res, url.searchParams)
+  if (/^visits\/.+\/turn\/events$/.test(path)) return turnStream(req, res)
+  if (path === 'wall/events') return wallStream(req, res)
   if (/^queue\/places\/.+\/events$/.test(path)) return queueStream(req, res)
   let text = ''
   req.on('data', (d) => (text += d))
   req.on('end', () =>
     setTimeout(() => {
-      if (mode.fail && mode.fail !== 'write' && path.startsWith(mode.fail)) return problem(res, 500, 'platform.internal', '系统出错', 'Internal error')
+      if (mode.fail && mode.fail !== 'write' && (mode.fail === 'all' ? !known(path) : path.startsWith(mode.fail))) return mode.refuse ? problem(res, 403, 'platform.denied', '没有权限', 'Not allowed') : problem(res, 500, 'platform.internal', '系统出错', 'Internal error')
       for (const [method, pattern, handle, auth] of routes) {
         const m = path.match(pattern)
         if (!m || method !== req.method) continue
@@ -327,9 +452,11 @@ createServer((req, res) => {
         return
       }
       problem(res, 404, 'platform.no_route', '没有这个接口', 'No such route')
-    }, mode.delay),
+    }, mode.slow && !known(path) ? 60_000 : mode.delay),
   )
-}).listen(port, '127.0.0.1', () => console.log(`mock on http://127.0.0.1:${port}/m/`))
+})
+server.keepAliveTimeout = 600_000 // a client that reuses a connection must not meet its end
+server.listen(port, '127.0.0.1', () => console.log(`mock on http://127.0.0.1:${port}/m/`))
 
 createServer((req, res) => {
   const url = new URL(req.url, 'http://x')

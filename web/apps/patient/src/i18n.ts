@@ -19,6 +19,7 @@ export async function setLang(to: Lang): Promise<void> {
   i18n.global.locale.value = to
   document.documentElement.lang = to === 'zh' ? 'zh-CN' : 'en'
   remember(key, to)
+  void import('./lib/kept').then((k) => k.keepLanguage(to)).catch(() => undefined)
 }
 
 /** The language of the last visit; Chinese at first. A failed fetch of English leaves Chinese. */

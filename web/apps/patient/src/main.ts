@@ -12,9 +12,11 @@ import { router } from './router'
 applyScale(savedScale())
 await initLocale()
 createApp(App).use(createPinia()).use(i18n).use(VueQueryPlugin, { queryClient }).use(router).mount('#app')
+// What is read from now on is kept; the first page does not wait for it.
+void import('./lib/kept').then((k) => k.keepAll())
 
 if (import.meta.env.PROD && 'serviceWorker' in navigator) {
   addEventListener('load', () => {
-    navigator.serviceWorker.register('/m/sw.js', { scope: '/m/' }).catch(() => undefined) // without it only the offline shell is missing
+    import('./lib/update').then((u) => u.watchBuilds((path) => void router.push(path))).catch(() => undefined) // without it only what works offline is missing
   })
 }

@@ -50,6 +50,7 @@ export const router = createRouter({
     { path: '/people/claims/:id', name: 'claim', component: () => import('./screens/ClaimScreen.vue'), meta: { title: 'title.claim', auth: true } },
     { path: '/people/:id', name: 'person', component: () => import('./screens/PersonScreen.vue'), meta: { title: 'title.person', auth: true } },
     { path: '/notices', name: 'notices', component: () => import('./screens/NoticesScreen.vue'), meta: { title: 'title.notices', auth: true } },
+    { path: '/notices/settings', name: 'notice-settings', component: () => import('./screens/NoticeSettingsScreen.vue'), meta: { title: 'title.noticeSettings', auth: true } },
     { path: '/me', name: 'me', component: () => import('./screens/MeScreen.vue'), meta: { title: 'title.me' } },
     { path: '/me/sessions', name: 'sessions', component: () => import('./screens/SessionsScreen.vue'), meta: { title: 'title.sessions', auth: true } },
     { path: '/:rest(.*)*', name: 'lost', component: () => import('./screens/LostScreen.vue'), meta: { title: 'title.lost' } },
@@ -59,7 +60,7 @@ export const router = createRouter({
 router.beforeEach(async (to) => {
   const session = useSession()
   await session.ensure()
-  if (to.meta.auth && !session.me) return { name: 'login', query: { next: to.fullPath } }
+  if (to.meta.auth && !session.signedIn) return { name: 'login', query: { next: to.fullPath } }
   return true
 })
 

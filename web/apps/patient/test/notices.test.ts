@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest'
 import { enableAutoUnmount } from '@vue/test-utils'
 import type { Notice } from '@xinglin/api'
 import { setLang } from '../src/i18n'
@@ -14,6 +14,8 @@ const notices: Notice[] = [
 ]
 
 enableAutoUnmount(afterEach)
+// Made ready once: the first one to want English must not wait for it on a busy machine.
+beforeAll(() => import('../src/locales/en.json'), 30_000)
 beforeEach(() => {
   vi.restoreAllMocks()
   vi.spyOn(api, 'notices').mockResolvedValue({ items: notices, next: '' })

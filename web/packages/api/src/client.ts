@@ -5,6 +5,7 @@ import { ApiError, fromResponse, fromThrown } from './errors'
 import { Intents, sessionStore } from './intent'
 import { learnServerTime } from './clock'
 import { dropPass, heldPass, type Pass } from './pass'
+import type { NewPushDevice, NoticePreferences, PushDevice, VisitTurn } from './visit'
 
 export interface ApiOptions {
   /** Origin of the API; empty means the page's own. */
@@ -61,6 +62,10 @@ export function createApi(options: ApiOptions = {}) {
     headers: { Accept: 'application/json' },
     fetch: withTimeout(options.fetch ?? ((...a) => globalThis.fetch(...a)), options.timeoutMs ?? 20_000),
   })
+
+  // Operations that schema.d.ts does not know whole; their shapes are in visit.ts.
+  type Loose = (path: string, init?: object) => Promise<Result<unknown>>
+  const soon = http as unknown as Record<'GET' | 'POST' | 'PUT' | 'DELETE', Loose>
 
   async function send<D>(call: Promise<Result<D>>, login = false): Promise<{ data: D; response: Response }> {
     let result: Result<D>
@@ -190,8 +195,37 @@ export function createApi(options: ApiOptions = {}) {
       list(http.GET('/api/v1/payments/{id}/refunds', { signal, ...at(id) })),
 
     // notices
-    notices: (cursor?: string, signal?: AbortSignal): Promise<T.Page<T.Notice>> =>
+    notices: async (cursor?: string, signal?: AbortSignal): Promise<T.Page<T.Notice> & { unread?: number }> =>
       list(http.GET('/api/v1/notices', { signal, params: { query: page(cursor, 30) } })),
+    readAllNotices: (): Promise<unknown> => body(http.POST('/api/v1/notices/read-all')),
+    /** The settings and the mark that a change of them must name. */
+    noticePreferences: async (signal?: AbortSignal): Promise<{ prefs: NoticePreferences; mark: string }> => {
+      const { data, response } = await send(soon.GET('/api/v1/notice-preferences', { signal }))
+      return { prefs: data as NoticePreferences, mark: response.headers.get('ETag') ?? '' }
+    },
+    setNoticePreferences: async (p: NoticePreferences, mark: string): Promise<{ prefs: NoticePreferences; mark: string }> => {
+      const { topics, quiet, quiet_from, quiet_to } = p
+      const { data, response } = await send(soon.PUT('/api/v1/notice-preferences', { params: { header: { 'If-Match': mark } }, body: { topics, quiet, quiet_from, quiet_to } }))
+      return { prefs: data as NoticePreferences, mark: response.headers.get('ETag') ?? '' }
+    },
+    sendMailCode: (mail: string): Promise<unknown> => body(soon.POST('/api/v1/notice-preferences/mail', { body: { mail } })),
+    confirmMail: (code: string): Promise<unknown> => body(soon.POST('/api/v1/notice-preferences/mail/confirm', { body: { code } })),
+    removeMail: (): Promise<unknown> => body(soon.DELETE('/api/v1/notice-preferences/mail')),
+    pushKey: async (): Promise<string> => ((await body(soon.GET('/api/v1/push/key'))) as { key: string }).key,
+    pushDevices: (signal?: AbortSignal): Promise<T.Page<PushDevice>> => list(soon.GET('/api/v1/push/subscriptions', { signal }) as Promise<Result<List<PushDevice>>>),
+    addPushDevice: (device: NewPushDevice): Promise<PushDevice> => body(soon.POST('/api/v1/push/subscriptions', { body: device })) as Promise<PushDevice>,
+    removePushDevice: (id: string): Promise<unknown> => body(soon.DELETE('/api/v1/push/subscriptions/{id}', at(id))),
+
+    // clinic
+    turn: async (id: string, signal?: AbortSignal): Promise<VisitTurn> => {
+      const turn: VisitTurn = await body(http.GET('/api/v1/visits/{appointment}/turn', { signal, params: { path: { appointment: id } } }))
+      learnServerTime(turn.server_time)
+      return turn
+    },
+    /** Checks in for a visit. A retry after a lost answer is the same check-in. */
+    checkIn: (id: string): Promise<VisitTurn> =>
+      intents.run(`check-in:${id}`, (key) => body(http.POST('/api/v1/visits/{appointment}/check-in', { params: { path: { appointment: id }, header: { 'Idempotency-Key': key } } }))),
+    turnEvents: (id: string): string => `${options.baseUrl ?? ''}/api/v1/visits/${encodeURIComponent(id)}/turn/events`,
     readNotice: (id: string): Promise<unknown> => body(http.POST('/api/v1/notices/{id}/read', at(id))),
   }
 }

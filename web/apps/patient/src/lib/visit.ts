@@ -1,6 +1,7 @@
-import { reactive } from 'vue'
+import { computed, reactive } from 'vue'
 import { useQuery } from '@tanstack/vue-query'
 import type { Appointment } from '@xinglin/api'
+import { isKept } from './keptAt'
 import { api } from './api'
 
 /** One visit, asked again every 2 s while it still waits for what follows a payment. */
@@ -14,6 +15,11 @@ export function useVisit(id: string, waiting: (state: string) => boolean = () =>
       meta: { private: true },
     }),
   )
+}
+
+/** A visit to act on: the device's own copy says too little for that, and counts as not read. */
+export function useWholeVisit(visit: ReturnType<typeof useVisit>) {
+  return computed(() => (visit.data && isKept(visit.data) ? { ...visit, data: undefined } : visit))
 }
 
 /** The visits from a day on. The list comes latest first: it is read on until it has passed that day. */

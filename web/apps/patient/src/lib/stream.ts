@@ -1,0 +1,2 @@
+// The following of a stream is fetched when there is one to follow.
+export { follow } from '@xinglin/api'

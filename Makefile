@@ -7,7 +7,7 @@ GO_DIRS   := $(wildcard cmd internal test)
 PKGS      := $(GO_DIRS:%=./%/...) ./web
 NPM       := npm --prefix web
 NPM_DONE  := web/node_modules/.package-lock.json
-WEB_APPS  := m
+WEB_APPS  := m console
 WEB_INDEX := $(WEB_APPS:%=web/dist/%/index.html)
 WEB_SRC   := $(shell find web \( -name node_modules -o -path web/dist -o -path web/e2e \) -prune -o -type f ! -name '*.go' -print)
 

@@ -10,7 +10,7 @@ import (
 //go:embed all:dist
 var dist embed.FS
 
-// FS returns the built files, rooted so that the patient's application is at "m/". It never fails: the folder is embedded.
+// FS returns the built files, rooted so that the patient's application is at "m/" and the staff's at "console/". It never fails: the folder is embedded.
 func FS() fs.FS {
 	sub, err := fs.Sub(dist, "dist")
 	if err != nil {

@@ -19,8 +19,14 @@ func pages(mux *http.ServeMux) {
 		http.Redirect(w, r, "/m/", http.StatusFound)
 	})
 	mux.Handle("GET /m/queue", admission.Page()) // touches nothing, and is there when the apps are not built
-	mux.Handle("GET /m/", app{dir: "m", fs: web.FS()})
+	for _, dir := range apps {
+		mux.Handle("GET /"+dir+"/", app{dir: dir, fs: web.FS()})
+	}
 }
+
+// apps are the built applications by their folder, which is their path too: the
+// patient's and the staff's.
+var apps = []string{"m", "console"}
 
 type app struct {
 	dir string

@@ -115,7 +115,7 @@ function fresh() {
   }
 }
 function rules() {
-  const values = { preset: 'standard', release: 420, first_day: 0, last_day: 14, pauses: [{ from: 1410, to: 1440 }], hold_minutes: 15, cancel: { kind: 'before_day', at: 1320, expert_minutes: 0, ordinary_minutes: 0 }, seat_return: { kind: 'at_once', min: 0, max: 0 }, limit: { per: 'department', doctor: false, session: false }, caps: [{ days: 7, max: 4 }], age: { kind: 'birthday', border: 14 }, no_show: { count: 3, months: 3, block: 90, calendar: false, same_day: false }, returns: [], late_minutes: 15 }
+  const values = { preset: 'standard', release: 420, first_day: 0, last_day: 14, pauses: [{ from: 1410, to: 1440 }], hold_minutes: 15, cancel: { kind: 'day_before', at: 1320, expert_minutes: 0, ordinary_minutes: 0 }, seat_return: { kind: 'at_once', min: 0, max: 0 }, limit: { per: 'patient', doctor: false, session: false }, caps: [{ days: 7, max: 4 }], age: { kind: 'refuse_under', border: 14 }, no_show: { count: 3, months: 3, block: 90, calendar: false, same_day: false }, returns: [], late_minutes: 15 }
   return { version: 3, values, presets: [{ name: 'standard', title: '三级综合医院', title_en: 'General hospital', values }, { name: 'clinic', title: '社区门诊', title_en: 'Community clinic', values: { ...values, preset: 'clinic', last_day: 7, hold_minutes: 30, release: 360 } }] }
 }
 data = fresh()

@@ -15,3 +15,6 @@ export function fenOf(text: string): number {
   const m = /^(\d{1,7})(?:\.(\d{1,2}))?$/.exec(text.trim())
   return m ? Number(m[1]) * 100 + Number((m[2] ?? '').padEnd(2, '0')) : Number.NaN
 }
+
+/** Fen as a person would type them: 1250 -> 12.50. */
+export const yuanOf = (fen: number): string => `${Math.floor(fen / 100)}.${String(fen % 100).padStart(2, '0')}`

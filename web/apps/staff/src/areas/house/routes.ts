@@ -2,7 +2,7 @@ import type { Area } from '../area'
 
 export const house: Area = {
   name: 'house',
-  icon: 'steth',
+  icon: 'house',
   roles: ['operator'],
   routes: [
     { path: '/house', name: 'doctors', component: () => import('./DoctorsScreen.vue'), meta: { title: 'title.doctors' } },

@@ -2,7 +2,7 @@ import type { Area } from '../area'
 
 export const imports: Area = {
   name: 'imports',
-  icon: 'plus',
+  icon: 'upload',
   roles: ['operator'],
   routes: [
     { path: '/imports', name: 'imports', component: () => import('./ImportsScreen.vue'), meta: { title: 'title.imports' } },

@@ -2,7 +2,7 @@ import type { Area } from '../area'
 
 export const money: Area = {
   name: 'money',
-  icon: 'lab',
+  icon: 'money',
   roles: ['operator', 'registrar'],
   routes: [
     { path: '/money', name: 'payments', component: () => import('./PaymentsScreen.vue'), meta: { title: 'title.payments' } },

@@ -2,7 +2,7 @@ import type { Area } from '../area'
 
 export const ops: Area = {
   name: 'ops',
-  icon: 'grid',
+  icon: 'server',
   roles: ['system_admin', 'operator'],
   routes: [
     { path: '/ops/deliveries', name: 'deliveries', component: () => import('./DeliveriesScreen.vue'), meta: { title: 'title.deliveries' } },

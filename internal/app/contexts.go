@@ -20,4 +20,5 @@ var Contexts = []Context{
 	{Name: "interop", Calls: []string{"directory", "patient"}},
 	{Name: "payment", Calls: []string{"ledger"}, Hears: []string{"scheduling"}},
 	{Name: "scheduling", Calls: []string{"directory", "patient", "payment", "tenant"}, Hears: []string{"payment"}},
+	{Name: "clinic", Calls: []string{"directory", "patient", "scheduling"}, Hears: []string{"scheduling"}},
 }

@@ -20,6 +20,8 @@ var subsets = []verify.Subset{
 	{Name: "scheduling: each visit with a fee has its payment", Left: "scheduling.appointment_payments", Right: "payment.payments"},
 	{Name: "payment: each paid registration fee took its effect once", Left: "payment.paid", Right: "scheduling.settled"},
 	{Name: "payment: each effect is known to scheduling", Left: "payment.applied", Right: "scheduling.settled"},
+	{Name: "clinic: each transition has its audit row", Left: "clinic.acts", Right: "audit.acts"},
+	{Name: "clinic: the turn of each visit that was given up is closed", Left: "scheduling.given_up", Right: "clinic.closed"},
 	{Name: "ledger: each posted money fact has its transaction", Left: "payment.ledgered", Right: "ledger.transactions"},
 	{Name: "ledger: each transaction has its money fact", Left: "ledger.transactions", Right: "payment.facts"},
 }

@@ -10,6 +10,8 @@ import (
 
 	"xinglin/internal/audit"
 	"xinglin/internal/audit/auditsvc"
+	"xinglin/internal/clinic"
+	"xinglin/internal/clinic/clinicsvc"
 	"xinglin/internal/directory"
 	"xinglin/internal/directory/directorysvc"
 	"xinglin/internal/identity"
@@ -47,7 +49,7 @@ import (
 func Descriptions() []module.Description {
 	return []module.Description{
 		tenantsvc.Describe(), directorysvc.Describe(), auditsvc.Describe(), ledgersvc.Describe(), notifysvc.Describe(),
-		identitysvc.Describe(), patientsvc.Describe(), interopsvc.Describe(), paymentsvc.Describe(), schedulingsvc.Describe(),
+		identitysvc.Describe(), patientsvc.Describe(), interopsvc.Describe(), paymentsvc.Describe(), schedulingsvc.Describe(), clinicsvc.Describe(),
 	}
 }
 
@@ -83,6 +85,7 @@ type House struct {
 	Patients   patient.Service
 	Interop    interop.Service
 	Scheduling scheduling.Service
+	Clinic     clinic.Service
 	Payments   payment.Service
 	Ledger     ledger.Service
 	Notify     notify.Service
@@ -134,12 +137,13 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 	exchange, interopMod := interopsvc.New(base("interop"), dir, patients)
 	payments, paymentMod := paymentsvc.New(base("payment"), books, m.Outside.Pay)
 	bookings, schedulingMod := schedulingsvc.New(base("scheduling"), tenants, dir, patients, payments, calendar.Embedded(), m.Seats...)
+	lines, clinicMod := clinicsvc.New(base("clinic"), dir, patients, bookings)
 	bookings.UseWitness(m.Outside.Witness)
 
 	h.Tenants, h.Directory, h.Audit, h.Ledger, h.Notify = tenants, dir, trails, books, notices
-	h.Identity, h.Patients, h.Interop, h.Payments, h.Scheduling = accounts, patients, exchange, payments, bookings
+	h.Identity, h.Patients, h.Interop, h.Payments, h.Scheduling, h.Clinic = accounts, patients, exchange, payments, bookings, lines
 	h.Hosts, h.Auth, h.Demo = tenants, accounts, accounts
-	h.Modules = []*module.Module{tenantMod, dirMod, auditMod, ledgerMod, notifyMod, identityMod, patientMod, interopMod, paymentMod, schedulingMod}
+	h.Modules = []*module.Module{tenantMod, dirMod, auditMod, ledgerMod, notifyMod, identityMod, patientMod, interopMod, paymentMod, schedulingMod, clinicMod}
 
 	collector := &trail.Collector{Sink: trails}
 	for _, mod := range h.Modules {

@@ -9,6 +9,7 @@ import (
 	"xinglin/internal/identity"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/page"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
@@ -94,15 +95,22 @@ var team = []member{
 }
 
 func (h Hospital) staff(ctx context.Context) error {
+	doctor, err := h.practitioner(ctx, "林知夏")
+	if err != nil {
+		return err
+	}
 	for i, m := range team {
 		grant := auth.Grant{Role: m.role, Organization: directory.OrganizationID(h.Tenant)}
+		practitioner := id.ID[id.Any]{}
 		switch m.role {
+		case auth.Doctor:
+			practitioner = doctor
 		case auth.SystemAdmin, auth.SecurityAdmin, auth.AuditAdmin:
 			grant.Organization = directory.OrganizationID{} // they look after the tenant as a whole
 		}
 		a, err := h.Identity.EnsureStaff(ctx, identity.StaffSpec{
 			Username: m.username, Name: m.label, Password: secret.New(Password),
-			Grants: []auth.Grant{grant},
+			Grants: []auth.Grant{grant}, Practitioner: practitioner,
 		})
 		if err != nil {
 			return err
@@ -113,6 +121,20 @@ func (h Hospital) staff(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// practitioner finds a doctor of the rota by name.
+func (h Hospital) practitioner(ctx context.Context, name string) (id.ID[id.Any], error) {
+	found, err := h.Directory.Practitioners(ctx, h.Tenant, directory.Query{Text: name, Page: page.Request{Limit: 20}})
+	if err != nil {
+		return id.ID[id.Any]{}, err
+	}
+	for _, p := range found.Items {
+		if p.Name == name {
+			return id.As[id.Any](p.ID), nil
+		}
+	}
+	return id.ID[id.Any]{}, fmt.Errorf("the rota has no %s", name)
 }
 
 type person struct {

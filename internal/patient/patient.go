@@ -106,6 +106,13 @@ type Booker struct {
 	Masked   string // the name as lists show it (张*三); empty for a shredded person
 }
 
+// Person is who somebody is, for the staff that cares for the person now.
+type Person struct {
+	Name  secret.Text
+	Birth clock.Date
+	Sex   string // male, female, unknown
+}
+
 // Service is what others may ask. The principal's links decide; a person who is not
 // linked is patient.not_found.
 type Service interface {
@@ -113,6 +120,9 @@ type Service interface {
 	Booker(ctx context.Context, p ID) (Booker, error)
 	// MaskedNames reads names as lists show them (张*三), at most 200 ids; unknown and shredded ones are left out.
 	MaskedNames(ctx context.Context, tenant TenantID, ids []ID) (map[ID]string, error)
+	// Person is who somebody is, for staff who see persons (patient.not_found for one who is unknown or shredded). The caller
+	// has decided that the person is in the staff's care and writes the audit row.
+	Person(ctx context.Context, p ID) (Person, error)
 	// Linked lists the persons that the account may act for, at most 50.
 	Linked(ctx context.Context, tenant TenantID, account id.ID[auth.Account]) ([]ID, error)
 	// Add makes the person and the link, or a Claim when the person exists and is not linked. Exactly one of the results is set.

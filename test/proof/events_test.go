@@ -17,7 +17,7 @@ import (
 )
 
 // withoutNotify opens every door but that of the context that hears most.
-const withoutNotify = "tenant,directory,audit,ledger,identity,patient,payment,scheduling"
+const withoutNotify = "tenant,directory,audit,ledger,identity,patient,payment,scheduling,clinic"
 
 const workers = 16
 

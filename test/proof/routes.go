@@ -35,6 +35,7 @@ const (
 	leaver   = "leaver"   // another one
 	operator = "operator"
 	desk     = "registrar"
+	nurse    = "nurse"
 	system   = "system_admin"
 	security = "security_admin"
 	auditor  = "audit_admin"
@@ -122,6 +123,29 @@ var Routes = []Route{
 	{Op: "scheduling.update_rota", Who: operator, ID: "{rota}", Body: rule("evening", "18:00", "19:00"), Match: "{rota_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
 	{Op: "scheduling.read_booking_rules", Who: operator, Want: 200, Deny: staffOnly()},
 	{Op: "scheduling.update_booking_rules", Who: operator, Body: `{"preset":"standard"}`, Match: "{rules_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
+
+	// The waiting line: {turn_a} is called, {turn_b} waits, {turn_c} and {turn_d} are expected.
+	{Op: "clinic.list_sessions", Who: nurse, Query: "?department_id={department}", Want: 200, Deny: staffOnly()},
+	{Op: "clinic.read_queue", Who: nurse, ID: "{line}", Want: 200, Deny: staffOnly()},
+	{Op: "clinic.watch_queue", Who: nurse, ID: "{line}", Want: 200, Stream: true, Deny: staffOnly()},
+	{Op: "clinic.finish", Who: nurse, ID: "{turn_a}", Key: true, Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "clinic.call_next", Who: nurse, ID: "{line}", Body: `{"version":1000000}`, Key: true, Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "clinic.pause", Who: nurse, ID: "{line}", Body: `{"minutes":10,"reason":"round"}`, Key: true, Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "clinic.resume", Who: nurse, ID: "{line}", Key: true, Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "clinic.recall", Who: nurse, ID: "{turn_b}", Key: true, Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "clinic.skip", Who: nurse, ID: "{turn_b}", Key: true, Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "clinic.check_in_at_desk", Who: desk, ID: "{turn_c}", Key: true, Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "clinic.reveal", Who: nurse, ID: "{turn_c}", Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "clinic.read_turn", Who: patient, ID: "{turn_d}", Want: 200, Deny: own()},
+	{Op: "clinic.watch_turn", Who: patient, ID: "{turn_d}", Want: 200, Stream: true, Deny: own()},
+	{Op: "clinic.check_in", Who: patient, ID: "{turn_d}", Key: true, Want: 200, Repeat: 200, Deny: own()},
+	{Op: "clinic.list_displays", Who: operator, Want: 200, Deny: staffOnly()},
+	{Op: "clinic.create_display", Who: operator, Body: `{"name":"大厅","campus_id":"{campus}","department_ids":["{department}"]}`, Want: 201, Repeat: 409, Deny: staffOnly()},
+	{Op: "clinic.delete_display", Who: operator, ID: "{display}", Want: 204, Repeat: 404, Deny: staffOnly()},
+	{Op: "clinic.read_rules", Who: operator, Want: 200, Deny: staffOnly()},
+	{Op: "clinic.update_rules", Who: operator, Body: `{"early_minutes":60,"late_minutes":30,"show_names":true}`, Match: "0", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
+	{Op: "clinic.read_board", Who: nobody, Elsewhere: "clinicsvc.TestWall"},
+	{Op: "clinic.watch_board", Who: nobody, Elsewhere: "clinicsvc.TestLive"},
 
 	// The administrators'.
 	{Op: "identity.list_staff", Who: security, Want: 200, Deny: staffOnly()},

@@ -78,7 +78,7 @@ func (s *Scene) play(t *testing.T, p *rig.Process) {
 	visitor.Host = s.Host
 	s.Actors[nobody] = visitor
 	s.Actors[security] = rig.LoginStaff(t, p, s.Host, security, s.totp[security])
-	for _, role := range []string{operator, desk, system, auditor} {
+	for _, role := range []string{operator, desk, nurse, system, auditor} {
 		s.hire(ctx, t, role, role)
 		s.Actors[role] = rig.LoginStaff(t, p, s.Host, role, s.totp[role])
 	}
@@ -95,6 +95,7 @@ func (s *Scene) play(t *testing.T, p *rig.Process) {
 	s.places(ctx, t)
 	s.visits(ctx, t)
 	s.claims(ctx, t)
+	s.clinic(ctx, t)
 	s.versions(ctx, t)
 }
 
@@ -175,6 +176,53 @@ func (s *Scene) visits(ctx context.Context, t *testing.T) {
 		}
 		return false, err
 	}))
+}
+
+// clinic is a session of now, which no rota can have at any hour that the tests run: its
+// rows are written as the context keeps them after its events. The rest goes by its doors.
+func (s *Scene) clinic(ctx context.Context, t *testing.T) {
+	t.Helper()
+	now := clock.System{}.Now()
+	day := clock.DateOf(now)
+	starts, ends := now.Add(-time.Hour), now.Add(time.Hour)
+	if first := day.At(0); starts.Before(first) {
+		starts = first
+	}
+	if last := day.Add(1).At(0); ends.After(last) {
+		ends = last
+	}
+	var me struct {
+		Account string `json:"account_id"`
+	}
+	s.get(ctx, t, patient, "/auth/me", &me)
+	id16 := func(text string) id.ID[id.Any] {
+		v, err := id.Parse[id.Any](text)
+		must(t, err)
+		return v
+	}
+	line := id.New[id.Any](now)
+	s.Words["line"] = line.String()
+	s.w.Change(t, "clinic", s.tenant, `INSERT INTO line (tenant_id, id, day, session, campus_id, department_id, practitioner_id, known, stopped, starts_at, ends_at, location,
+		periods, version, created_at, updated_at) VALUES ($1, $2, $3, 'morning', $4, $5, $6, $7, $8, $9, $10, '301', '[]', 1, $11, $11)`,
+		s.tenant, line, day, id16(s.Words["campus"]), id16(s.Words["department"]), id16(s.Words["practitioner"]), true, false, starts.UnixMicro(), ends.UnixMicro(), now.UnixMicro())
+	for i, name := range []string{"turn_a", "turn_b", "turn_c", "turn_d"} {
+		turn := id.New[id.Any](now)
+		s.Words[name] = turn.String()
+		s.w.Change(t, "clinic", s.tenant, `INSERT INTO turn (tenant_id, id, line_id, account_id, patient_id, number, starts_at, state, late, special, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, 'expected', $8, $8, $9, $9)`,
+			s.tenant, turn, line, id16(me.Account), id16(s.Words["patient"]), i+1, starts.UnixMicro(), false, now.UnixMicro())
+	}
+	post := func(who, path string, body, into any) {
+		t.Helper()
+		_, err := s.Actors[who].Do(ctx, "POST", path, body, into, client.Key(client.NewKey()))
+		must(t, err)
+	}
+	post(desk, "/clinic/turns/"+s.Words["turn_a"]+"/check-in", nil, nil)
+	post(desk, "/clinic/turns/"+s.Words["turn_b"]+"/check-in", nil, nil)
+	post(nurse, "/clinic/sessions/"+line.String()+"/call-next", map[string]any{"version": 1000000}, nil)
+	var made named
+	post(operator, "/clinic/displays", map[string]any{"name": "3楼", "campus_id": s.Words["campus"]}, &made)
+	s.Words["display"] = made.ID
 }
 
 // claims are two: the stranger wants persons of the patient's.

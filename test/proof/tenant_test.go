@@ -130,7 +130,7 @@ func (r Route) request(op operation, s *Scene, other map[string]string) request 
 		q.ids = append(q.ids, ids...)
 		return out
 	}
-	q.path = strings.ReplaceAll(op.path, "{id}", take(r.ID)) + take(r.Query)
+	q.path = word.ReplaceAllLiteralString(op.path, take(r.ID)) + take(r.Query)
 	q.body = take(r.Body)
 	if r.Key {
 		q.headers = append(q.headers, client.Key(client.NewKey()))

@@ -104,7 +104,7 @@ func (w *World) Change(t testing.TB, owner string, tenant Tenant, sql string, ar
 }
 
 // Contexts are those with a database.
-var Contexts = []string{"tenant", "directory", "audit", "ledger", "notify", "identity", "patient", "payment", "scheduling"}
+var Contexts = []string{"tenant", "directory", "audit", "ledger", "notify", "identity", "patient", "payment", "scheduling", "clinic"}
 
 // moving are the tables that the machines change by themselves.
 var moving = map[string]bool{"job": true, "trail": true, "outbox": true, "inbox_position": true, "audit_event": true}

@@ -68,15 +68,17 @@ type meBody struct {
 	PhoneMasked string             `json:"phone_masked" example:"138****0000"`
 	Name        string             `json:"name" doc:"Name of staff; empty for patients"`
 	Roles       []grantBody        `json:"roles" nullable:"false"`
-	SessionID   identity.SessionID `json:"session_id" format:"uuid"`
-	Factors     int                `json:"factors" doc:"How many factors this session proved"`
-	Demo        bool               `json:"demo"`
+	// PractitionerID tells the console whose sessions are the account's own.
+	PractitionerID string             `json:"practitioner_id,omitempty" format:"uuid"`
+	SessionID      identity.SessionID `json:"session_id" format:"uuid"`
+	Factors        int                `json:"factors" doc:"How many factors this session proved"`
+	Demo           bool               `json:"demo"`
 }
 
 func (s *Service) meBody(m me, session identity.SessionID, factors int) meBody {
 	return meBody{
 		AccountID: m.account.id, Kind: string(m.account.kind), PhoneMasked: maskPhone(m.phone), Name: m.name.Reveal(),
-		Roles: grantBodies(m.account.grants), SessionID: session, Factors: factors, Demo: s.demo,
+		Roles: grantBodies(m.account.grants), PractitionerID: practitionerText(m.account), SessionID: session, Factors: factors, Demo: s.demo,
 	}
 }
 

@@ -37,14 +37,16 @@ func grantBodies(gs []auth.Grant) []grantBody {
 }
 
 type staffBody struct {
-	ID          identity.AccountID `json:"id" format:"uuid"`
-	Username    string             `json:"username"`
-	Name        string             `json:"name"`
-	State       string             `json:"state" enum:"active,disabled"`
-	Grants      []grantBody        `json:"grants" nullable:"false"`
-	Version     int64              `json:"version" doc:"For If-Match"`
-	CreatedAt   string             `json:"created_at" format:"date-time"`
-	LastLoginAt string             `json:"last_login_at,omitempty" format:"date-time"`
+	ID       identity.AccountID `json:"id" format:"uuid"`
+	Username string             `json:"username"`
+	Name     string             `json:"name"`
+	State    string             `json:"state" enum:"active,disabled"`
+	Grants   []grantBody        `json:"grants" nullable:"false"`
+	// PractitionerID binds a doctor or nurse to the directory.
+	PractitionerID string `json:"practitioner_id,omitempty" format:"uuid" doc:"The directory's practitioner; empty for others"`
+	Version        int64  `json:"version" doc:"For If-Match"`
+	CreatedAt      string `json:"created_at" format:"date-time"`
+	LastLoginAt    string `json:"last_login_at,omitempty" format:"date-time"`
 }
 
 func staffOf(m me) staffBody {
@@ -53,10 +55,19 @@ func staffOf(m me) staffBody {
 		ID: a.id, Username: a.username, Name: m.name.Reveal(), State: string(a.state), Grants: grantBodies(a.grants),
 		Version: a.version, CreatedAt: stamp(a.created),
 	}
+	b.PractitionerID = practitionerText(a)
 	if !a.lastLogin.IsZero() {
 		b.LastLoginAt = stamp(a.lastLogin)
 	}
 	return b
+}
+
+// practitionerText is empty for who is none.
+func practitionerText(a account) string {
+	if a.practitioner.IsZero() {
+		return ""
+	}
+	return a.practitioner.String()
 }
 
 type staffOut struct {
@@ -76,6 +87,7 @@ type createStaffIn struct {
 		Username        string `json:"username" minLength:"3" maxLength:"32" example:"zhang.san"`
 		Name            string `json:"name" minLength:"1" maxLength:"50"`
 		InitialPassword string `json:"initial_password,omitempty" maxLength:"128" doc:"At least 12 characters; made when empty"`
+		PractitionerID  string `json:"practitioner_id,omitempty" format:"uuid" doc:"The directory's practitioner whose sessions the account works on"`
 	}
 }
 
@@ -89,9 +101,14 @@ type createStaffOut struct {
 }
 
 func (s *Service) httpCreateStaff(ctx context.Context, in *createStaffIn) (*createStaffOut, error) {
-	m, err := s.createStaff(ctx, identity.StaffSpec{
-		Username: in.Body.Username, Name: in.Body.Name, Password: secret.New(in.Body.InitialPassword),
-	})
+	spec := identity.StaffSpec{Username: in.Body.Username, Name: in.Body.Name, Password: secret.New(in.Body.InitialPassword)}
+	if in.Body.PractitionerID != "" {
+		var err error
+		if spec.Practitioner, err = id.Parse[id.Any](in.Body.PractitionerID); err != nil {
+			return nil, identity.ErrInvalid.At("practitioner_id", "not an id")
+		}
+	}
+	m, err := s.createStaff(ctx, spec)
 	if err != nil {
 		return nil, err
 	}

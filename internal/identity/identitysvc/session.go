@@ -14,16 +14,18 @@ import (
 
 // session is a row of the table.
 type session struct {
-	id       identity.SessionID
-	account  identity.AccountID
-	kind     auth.Kind
-	grants   []auth.Grant
-	factors  int
-	device   string
-	created  time.Time
-	lastSeen time.Time
-	idleAt   time.Time
-	expires  time.Time
+	id      identity.SessionID
+	account identity.AccountID
+	kind    auth.Kind
+	grants  []auth.Grant
+	// practitioner is the account's, for use cases of doctors.
+	practitioner id.ID[id.Any]
+	factors      int
+	device       string
+	created      time.Time
+	lastSeen     time.Time
+	idleAt       time.Time
+	expires      time.Time
 }
 
 // token is a row of the table.
@@ -103,6 +105,7 @@ func (s *Service) authenticate(ctx context.Context, t identity.TenantID, kind to
 	}
 	p := auth.Principal{
 		Kind: found.kind, Tenant: t, Account: found.account, Session: found.id, Grants: found.grants, Factors: found.factors,
+		Practitioner: found.practitioner,
 	}
 	s.cache.put(k, cached{principal: p, until: until, read: read})
 	return p, nil

@@ -114,7 +114,7 @@ func sessionsIn(ctx context.Context, tx db.Tx, asks []tokenAsk, now time.Time) (
 		hashes[i] = asks[i].hash[:]
 	}
 	list, args := db.Few([]any{tx.Tenant(), now.UnixMicro()}, hashes)
-	rows, err := tx.Query(ctx, `SELECT k.hash, k.kind, s.id, s.account_id, a.kind, s.factors, s.last_seen_at, s.expires_at, k.expires_at
+	rows, err := tx.Query(ctx, `SELECT k.hash, k.kind, s.id, s.account_id, a.kind, a.practitioner_id, s.factors, s.last_seen_at, s.expires_at, k.expires_at
 		FROM token k
 		JOIN session s ON s.tenant_id = k.tenant_id AND s.id = k.session_id
 		JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
@@ -126,7 +126,7 @@ func sessionsIn(ctx context.Context, tx db.Tx, asks []tokenAsk, now time.Time) (
 	}
 	lines, err := db.Collect(rows, err, func(r db.Rows, v *line) error {
 		var hash []byte
-		err := r.Scan(&hash, (*string)(&v.ask.kind), &v.id, &v.account, &v.kind, &v.factors, db.Instant(&v.lastSeen), db.Instant(&v.expires), db.Instant(&v.until))
+		err := r.Scan(&hash, (*string)(&v.ask.kind), &v.id, &v.account, &v.kind, &v.practitioner, &v.factors, db.Instant(&v.lastSeen), db.Instant(&v.expires), db.Instant(&v.until))
 		copy(v.ask.hash[:], hash)
 		v.until = earlier(v.until, v.expires)
 		return err

@@ -62,6 +62,8 @@ type Principal struct {
 	Name    string // cli:<os user>, job:<kind>, consumer:<context>; empty for people
 	Grants  []Grant
 	Factors int // how many factors this session proved
+	// Practitioner is the directory's id of a doctor or nurse, zero for others.
+	Practitioner id.ID[id.Any]
 }
 
 // Has reports whether the principal holds the role in any organization.

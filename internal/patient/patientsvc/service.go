@@ -125,6 +125,26 @@ func (s *Service) MaskedNames(ctx context.Context, t patient.TenantID, ids []pat
 	return out, nil
 }
 
+// Person implements patient.Service.
+func (s *Service) Person(ctx context.Context, p patient.ID) (patient.Person, error) {
+	who, err := auth.From(ctx)
+	if err != nil {
+		return patient.Person{}, err
+	}
+	if _, err := s.authz.Check(ctx, authz.Request{Action: "patient.reveal", Noun: "Patient", ID: p.String()}); err != nil {
+		return patient.Person{}, err
+	}
+	v, err := s.store.patient(ctx, who.Tenant, p)
+	if err != nil {
+		return patient.Person{}, err
+	}
+	name, err := s.crypt.OpenText(ctx, field(who.Tenant, p, "name"), v.name)
+	if errors.Is(err, crypt.ErrShredded) {
+		return patient.Person{}, patient.ErrNotFound.Wrap(err)
+	}
+	return patient.Person{Name: name, Birth: v.birth, Sex: v.sex}, err
+}
+
 // Linked implements patient.Service.
 func (s *Service) Linked(ctx context.Context, t patient.TenantID, a accountID) ([]patient.ID, error) {
 	vs, err := s.store.family(ctx, t, a)

@@ -140,5 +140,9 @@ func sets() []verify.Set {
 		// Payments that had their effect or go back.
 		{Name: "scheduling.settled", SQL: `-- global: every tenant
 			SELECT id_text(id) AS key, state_at AS at FROM appointment WHERE fee_fen > 0 AND settlement <> ''`},
+		// Visits that were booked and are cancelled.
+		{Name: "scheduling.given_up", SQL: `-- global: every tenant
+			SELECT id_text(id) AS key, state_at AS at FROM appointment
+			WHERE state = 'cancelled' AND cancel_reason IN ('patient', 'staff', 'stopped') AND (fee_fen = 0 OR settlement = 'applied')`},
 	}
 }

@@ -19,6 +19,6 @@ var Contexts = []Context{
 	{Name: "patient", Calls: []string{"identity"}},
 	{Name: "interop", Calls: []string{"directory", "patient"}},
 	{Name: "payment", Calls: []string{"ledger"}, Hears: []string{"scheduling"}},
-	{Name: "scheduling", Calls: []string{"directory", "patient", "payment", "tenant"}, Hears: []string{"payment"}},
+	{Name: "scheduling", Calls: []string{"directory", "patient", "payment", "tenant"}, Hears: []string{"clinic", "payment"}},
 	{Name: "clinic", Calls: []string{"directory", "patient", "scheduling"}, Hears: []string{"scheduling"}},
 }

@@ -13,6 +13,8 @@ var (
 	ErrPaused          = fault.Register(fault.Unavailable, "scheduling.paused", "夜间暂停预约，请稍后再来", "Booking pauses at night; come back later")
 	ErrSlotPast        = fault.Register(fault.Conflict, "scheduling.slot_past", "该时段已过", "This time is past")
 	ErrScheduleStopped = fault.Register(fault.Conflict, "scheduling.schedule_stopped", "该出诊单元已停诊", "This session is stopped")
+	ErrStopRunning     = fault.Register(fault.Conflict, "scheduling.stop_running", "停诊退号尚未完成，请稍后再试", "Visits of the stopped session are still being cancelled; try again later")
+	ErrStoppedByRota   = fault.Register(fault.Conflict, "scheduling.stopped_by_rota", "该出诊单元因排班变更停诊，请修改排班", "The rota stopped this session; change the rota")
 	ErrAge             = fault.Register(fault.Conflict, "scheduling.age_refused", "该就诊人的年龄不符合科室的预约规定", "The person's age does not fit this department's rules")
 	ErrSuspended       = fault.Register(fault.Forbidden, "scheduling.suspended", "因多次爽约或频繁退号，线上预约暂停", "Online booking is suspended after missed or repeatedly returned visits")
 	ErrHoldExpired     = fault.Register(fault.Conflict, "scheduling.hold_expired", "占号已超时，号源已释放", "The hold has expired and the seat is free again")

@@ -45,7 +45,7 @@ type AppointmentBooked struct {
 	Payment PaymentID `json:"payment"` // zero for free numbers
 }
 
-// AppointmentCancelled: by the patient, the staff or a stopped clinic; Refund is what goes back.
+// AppointmentCancelled: by the patient, the staff or a stopped session; Refund is what goes back.
 type AppointmentCancelled struct {
 	Visit
 	Reason  CancelReason `json:"reason"`
@@ -66,6 +66,12 @@ type AppointmentSettled struct {
 	Payment     PaymentID          `json:"payment"`
 	Outcome     Settlement         `json:"outcome"`
 	Amount      money.Fen          `json:"amount_fen"`
+}
+
+// AppointmentMissed: the session is over and the person has not come (爽约); it counts by the hospital's rules.
+type AppointmentMissed struct {
+	Visit
+	Number int `json:"number"`
 }
 
 // LotteryOutcome is what a draw came to for an entry.
@@ -103,7 +109,7 @@ type SchedulePublished struct {
 	ReleasedAt   time.Time       `json:"released_at"`
 }
 
-// ScheduleStopped: 停诊.
+// ScheduleStopped: 停诊, by the operator or the rota. Each visit to come is cancelled and refunded by an event of its own.
 type ScheduleStopped struct {
 	Schedule     id.ID[Schedule] `json:"schedule"`
 	Practitioner PractitionerID  `json:"practitioner"`
@@ -111,12 +117,17 @@ type ScheduleStopped struct {
 	Session      Session         `json:"session"`
 }
 
+// ScheduleResumed: a stopped session is held after all, and sells what is free.
+type ScheduleResumed struct{ ScheduleStopped }
+
 // EventName implements event.Event.
 func (AppointmentHeld) EventName() string      { return "scheduling.appointment.held.v1" }
 func (AppointmentBooked) EventName() string    { return "scheduling.appointment.booked.v1" }
 func (AppointmentCancelled) EventName() string { return "scheduling.appointment.cancelled.v1" }
 func (AppointmentExpired) EventName() string   { return "scheduling.appointment.expired.v1" }
 func (AppointmentSettled) EventName() string   { return "scheduling.appointment.settled.v1" }
+func (AppointmentMissed) EventName() string    { return "scheduling.appointment.missed.v1" }
 func (LotteryDecided) EventName() string       { return "scheduling.lottery.decided.v1" }
 func (SchedulePublished) EventName() string    { return "scheduling.schedule.published.v1" }
 func (ScheduleStopped) EventName() string      { return "scheduling.schedule.stopped.v1" }
+func (ScheduleResumed) EventName() string      { return "scheduling.schedule.resumed.v1" }

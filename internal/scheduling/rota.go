@@ -1,8 +1,6 @@
 package scheduling
 
 import (
-	"time"
-
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/money"
@@ -74,22 +72,4 @@ type Exception struct {
 	From, To clock.Date
 	Duty     Duty
 	Version  int64
-}
-
-// PlannedSchedule is a session that the rota plans. Exactly one of Rule and Exception is set.
-type PlannedSchedule struct {
-	Rule      id.ID[RotaRule]
-	Exception id.ID[Exception]
-	Date      clock.Date
-	Duty      Duty
-	StartsAt  time.Time
-	EndsAt    time.Time // the end of the last slot
-	Slots     []PlannedSlot
-}
-
-// PlannedSlot is a period with its seats; First is the number of its first seat.
-type PlannedSlot struct {
-	StartsAt, EndsAt time.Time
-	First            int
-	Capacity         int
 }

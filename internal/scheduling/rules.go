@@ -17,6 +17,7 @@ type BookingRules struct {
 	NoShow      AbuseRule   `json:"no_show"`
 	Returns     []AbuseRule `json:"returns"` // cancel abuse
 	LateMinutes int         `json:"late_minutes"`
+	MissMinutes int         `json:"miss_minutes"` // after a session's end who has not come is a no-show; 0: never
 }
 
 // Span is a part of each day, From inclusive, To exclusive.
@@ -107,10 +108,4 @@ type AbuseRule struct {
 	Block    int  `json:"block"` // months
 	Calendar bool `json:"calendar"`
 	SameDay  bool `json:"same_day"` // Returns: only cancellations on the day of the visit count
-}
-
-// Preset is a named set of rules.
-type Preset struct {
-	Name, ZH, EN string
-	Rules        BookingRules
 }

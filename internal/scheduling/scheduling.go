@@ -182,14 +182,6 @@ type Transition struct {
 	By       string // trigger: hold, paid, cancel, expire, stop ...
 }
 
-// Hold is a seat kept for an appointment until ExpiresAt.
-type Hold struct {
-	Appointment id.ID[Appointment]
-	Slot        id.ID[Slot]
-	Seat        int // index within the slot, from 0
-	ExpiresAt   time.Time
-}
-
 // Ticket is what the patient shows: the number within the session.
 type Ticket struct {
 	Appointment id.ID[Appointment]

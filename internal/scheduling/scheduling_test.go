@@ -44,7 +44,7 @@ func TestCodes(t *testing.T) {
 			}
 		}
 	}
-	if n != 35 {
+	if n != 37 {
 		t.Errorf("%d codes", n)
 	}
 }

@@ -21,15 +21,18 @@ type plant struct {
 // change replaces a text that stands exactly once in a file of the repository.
 type change struct{ file, old, new string }
 
-const svc = "internal/scheduling/schedulingsvc/"
+const (
+	svc     = "internal/scheduling/schedulingsvc/"
+	soldout = "internal/scheduling/soldout/soldout.go"
+)
 
 var plants = []plant{
 	{
 		name: "the watermark before the key",
 		changes: []change{{
-			svc + "marks.go",
-			"	case v.tails[bookingrules.TailOf(h.Request.ID)]:\n		return markKnown\n	case v.sold, !h.Request.Any && v.full[h.Request.Slot]:\n		return markSold\n",
-			"	case v.sold, !h.Request.Any && v.full[h.Request.Slot]:\n		return markSold\n	case v.tails[bookingrules.TailOf(h.Request.ID)]:\n		return markKnown\n",
+			soldout,
+			"	case v.Tails[bookingrules.TailOf(r.ID)]:\n		return Known\n	case v.Sold, !r.Any && v.Full[r.Slot]:\n		return Sold\n",
+			"	case v.Sold, !r.Any && v.Full[r.Slot]:\n		return Sold\n	case v.Tails[bookingrules.TailOf(r.ID)]:\n		return Known\n",
 		}},
 		args:  []string{"--processes", "1", "--seed", "8", "--people", "250", "--duration", "3s"},
 		finds: "one key is one appointment",
@@ -50,8 +53,8 @@ var plants = []plant{
 		// The mark's short life would heal a lost signal within the promise, so it goes too.
 		name: "a release without the event",
 		changes: []change{
-			{svc + "marks_signal.go", "	s.marks.clear(scheduleKey{t, schedule})\n	if s.base.Signals == nil {\n", "	s.marks.clear(scheduleKey{t, schedule})\n	if s.base.Signals != nil {\n"},
-			{svc + "marks.go", "	markTime  = time.Second     // a mark says nothing after it\n", "	markTime  = time.Hour\n"},
+			{svc + "marks_signal.go", "	s.marks.Clear(soldout.Key{Tenant: t, Schedule: schedule})\n	if s.base.Signals == nil {\n", "	s.marks.Clear(soldout.Key{Tenant: t, Schedule: schedule})\n	if s.base.Signals != nil {\n"},
+			{soldout, "	lifetime = time.Second     // a mark says nothing after it\n", "	lifetime = time.Hour\n"},
 		},
 		args:  []string{"--processes", "2", "--seed", "8", "--people", "400", "--duration", "3s"},
 		finds: "history is linearizable",

@@ -147,6 +147,7 @@ func Check(r scheduling.BookingRules) error {
 		need(a.Count == 0 || a.Calendar || (a.Months >= 1 && a.Block >= 1), "no_show", "months and block, or calendar")
 	}
 	need(r.LateMinutes >= 0 && r.LateMinutes <= 240, "late_minutes", "0..240")
+	need(r.MissMinutes >= 0 && r.MissMinutes <= 720, "miss_minutes", "0..720")
 	if len(bad) > 0 {
 		return scheduling.ErrRulesInvalid.With(bad...)
 	}

@@ -29,12 +29,12 @@ func Fits(r scheduling.RotaRule, rules []scheduling.RotaRule, exceptions []sched
 
 // Preview is the sessions that a rule would make beside what its doctor has from other
 // rules and exceptions, and the conflicts of all of them.
-func Preview(r scheduling.RotaRule, rules []scheduling.RotaRule, exceptions []scheduling.Exception, cal *calendar.Calendar, from, to clock.Date) ([]scheduling.PlannedSchedule, []Conflict, error) {
+func Preview(r scheduling.RotaRule, rules []scheduling.RotaRule, exceptions []scheduling.Exception, cal *calendar.Calendar, from, to clock.Date) ([]Session, []Conflict, error) {
 	all, conflicts, err := Plan(append(othersOf(r, rules), r), exceptions, cal, from, to)
 	if err != nil {
 		return nil, nil, err
 	}
-	var mine []scheduling.PlannedSchedule
+	var mine []Session
 	for _, p := range all {
 		if p.Rule == r.ID {
 			mine = append(mine, p)

@@ -47,15 +47,15 @@ var sessionOrder = map[scheduling.Session]int{scheduling.Morning: 0, scheduling.
 
 // Conflict is a session that was left out because the doctor is planned already.
 type Conflict struct {
-	Left scheduling.PlannedSchedule
-	Kept scheduling.PlannedSchedule
+	Left Session
+	Kept Session
 }
 
 // Plan lays rules and exceptions over the calendar and cuts the sessions from..to
 // (both included, at most 400 days) into slots. The outcome depends on the arguments
 // alone. Extra and make-up sessions win over rules; among equals the earlier in the
 // list wins and the other is reported. It refuses invalid rules and exceptions.
-func Plan(rules []scheduling.RotaRule, exceptions []scheduling.Exception, cal *calendar.Calendar, from, to clock.Date) ([]scheduling.PlannedSchedule, []Conflict, error) {
+func Plan(rules []scheduling.RotaRule, exceptions []scheduling.Exception, cal *calendar.Calendar, from, to clock.Date) ([]Session, []Conflict, error) {
 	if from > to || int(to-from) >= MaxDays {
 		return nil, nil, scheduling.ErrInput.At("to", fmt.Sprintf("from..to within %d days", MaxDays))
 	}
@@ -69,7 +69,7 @@ func Plan(rules []scheduling.RotaRule, exceptions []scheduling.Exception, cal *c
 		}
 		for d := max(from, e.From); d <= min(to, e.To); d++ {
 			if e.Kind == scheduling.Extra || cal.Day(d).MakeUp {
-				p.add(scheduling.PlannedSchedule{Exception: e.ID, Date: d, Duty: e.Duty})
+				p.add(Session{Exception: e.ID, Date: d, Duty: e.Duty})
 			}
 		}
 	}
@@ -84,10 +84,10 @@ func Plan(rules []scheduling.RotaRule, exceptions []scheduling.Exception, cal *c
 			}
 			duty := r.Duty
 			duty.Seats = min(p.seats(duty, d), slotCount(duty)*scheduling.MaxSlotSeats)
-			p.add(scheduling.PlannedSchedule{Rule: r.ID, Date: d, Duty: duty})
+			p.add(Session{Rule: r.ID, Date: d, Duty: duty})
 		}
 	}
-	slices.SortStableFunc(p.out, func(a, b scheduling.PlannedSchedule) int {
+	slices.SortStableFunc(p.out, func(a, b Session) int {
 		return cmp.Or(cmp.Compare(a.Date, b.Date), cmp.Compare(sessionOrder[a.Duty.Session], sessionOrder[b.Duty.Session]),
 			slices.Compare(a.Duty.Practitioner[:], b.Duty.Practitioner[:]))
 	})
@@ -99,7 +99,7 @@ type planner struct {
 	leaves    map[scheduling.PractitionerID][]scheduling.Exception
 	changes   map[scheduling.PractitionerID][]scheduling.Exception
 	byDay     map[doctorDay][]int
-	out       []scheduling.PlannedSchedule
+	out       []Session
 	conflicts []Conflict
 }
 
@@ -140,7 +140,7 @@ func (p *planner) seats(duty scheduling.Duty, d clock.Date) int {
 	return n
 }
 
-func (p *planner) add(s scheduling.PlannedSchedule) {
+func (p *planner) add(s Session) {
 	s.Slots = Cut(s.Date, s.Duty)
 	s.StartsAt = s.Slots[0].StartsAt
 	s.EndsAt = s.Slots[len(s.Slots)-1].EndsAt
@@ -167,10 +167,10 @@ func Overlap(a, b scheduling.Duty) bool {
 // its even share, the remainder goes to the earliest; with fewer seats than slots the
 // doctor starts on time and ends early. Seats are preserved in sum, no slot is empty,
 // numbers run on through the session.
-func Cut(day clock.Date, d scheduling.Duty) []scheduling.PlannedSlot {
+func Cut(day clock.Date, d scheduling.Duty) []Slot {
 	n := max(1, min(slotCount(d), d.Seats))
 	share, rest := d.Seats/n, d.Seats%n
-	out := make([]scheduling.PlannedSlot, n)
+	out := make([]Slot, n)
 	number := 1
 	for i := range out {
 		c := share
@@ -178,7 +178,7 @@ func Cut(day clock.Date, d scheduling.Duty) []scheduling.PlannedSlot {
 			c++
 		}
 		start := int(d.Start) + i*d.SlotMinutes
-		out[i] = scheduling.PlannedSlot{StartsAt: day.At(start), EndsAt: day.At(start + d.SlotMinutes), First: number, Capacity: c}
+		out[i] = Slot{StartsAt: day.At(start), EndsAt: day.At(start + d.SlotMinutes), First: number, Capacity: c}
 		number += c
 	}
 	return out

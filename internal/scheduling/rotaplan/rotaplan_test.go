@@ -35,7 +35,7 @@ func rule(doctor, ident byte, from string, days ...time.Weekday) scheduling.Rota
 	return scheduling.RotaRule{ID: id.ID[scheduling.RotaRule]{15: ident}, Duty: morning(doctor, 30), Recurrence: Weekly(days...), From: day(from)}
 }
 
-func dates(ps []scheduling.PlannedSchedule) (out []string) {
+func dates(ps []Session) (out []string) {
 	for _, p := range ps {
 		out = append(out, p.Date.String())
 	}

@@ -61,7 +61,7 @@ type transitionBody struct {
 	From string    `json:"from"`
 	To   string    `json:"to"`
 	At   time.Time `json:"at"`
-	By   string    `json:"by" doc:"hold, paid, expire, cancel, stop"`
+	By   string    `json:"by" doc:"hold, paid, expire, cancel, stop, arrive, finish, miss"`
 }
 
 type postAppointmentIn struct {

@@ -13,6 +13,7 @@ import (
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/bookingrules"
+	"xinglin/internal/scheduling/schedulingsvc/rotas"
 )
 
 // ruleBody is what a rule says.
@@ -96,7 +97,7 @@ type listRotasIn struct {
 }
 
 func (s *Service) getRotas(ctx context.Context, a *httpx.API, in *listRotasIn) (*out[list[rotaBody]], error) {
-	var f rotaFilter
+	var f rotas.Filter
 	var err error
 	if f.Department, err = optional[directory.Department](in.DepartmentID); err != nil {
 		return nil, err

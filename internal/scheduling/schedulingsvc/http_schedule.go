@@ -39,6 +39,7 @@ type scheduleBody struct {
 	Capacity          int                        `json:"capacity"`
 	Remaining         int                        `json:"remaining"`
 	UpdatedAt         time.Time                  `json:"updated_at"`
+	Version           int64                      `json:"version" doc:"Of the plan; If-Match of stop and resume"`
 }
 
 type slotBody struct {
@@ -101,7 +102,7 @@ func scheduleOut(v scheduling.Schedule, n directory.Labels) scheduleBody {
 	return scheduleBody{
 		ID: v.ID, Date: v.Date, Session: string(v.Session), CampusID: v.Campus, CampusName: n.Campuses[v.Campus].Name, DepartmentID: v.Department, DepartmentName: d.Name,
 		PractitionerID: v.Practitioner, PractitionerName: p.Name, PractitionerTitle: p.Title, Class: string(v.Class), FeeFen: v.Fee, StartsAt: v.StartsAt, EndsAt: v.EndsAt,
-		Location: location, ReleasedAt: v.ReleasedAt, State: string(v.State), Lottery: v.Lottery, Capacity: v.Capacity, Remaining: v.Remaining, UpdatedAt: v.UpdatedAt,
+		Location: location, ReleasedAt: v.ReleasedAt, State: string(v.State), Lottery: v.Lottery, Capacity: v.Capacity, Remaining: v.Remaining, UpdatedAt: v.UpdatedAt, Version: v.Version,
 	}
 }
 
@@ -140,7 +141,7 @@ func (s *Service) getCalendar(w http.ResponseWriter, r *http.Request) error {
 	if q.Department, err = optional[directory.Department](in.Get("department_id")); err != nil {
 		return err
 	}
-	reply, err := s.calendar(r.Context(), httpx.TenantOf(r.Context()), q)
+	reply, err := s.boards.Reply(r.Context(), httpx.TenantOf(r.Context()), q)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"xinglin/internal/kernel/page"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/rotafile"
+	"xinglin/internal/scheduling/schedulingsvc/rotas"
 )
 
 // Import loads a rota file, all or nothing.
@@ -120,9 +121,9 @@ func (in *importing) lookUp(ctx context.Context, d rotafile.Doctor) error {
 }
 
 // rows puts the directory's ids into the plan.
-func (in *importing) rows(from clock.Date, policy string) imported {
+func (in *importing) rows(from clock.Date, policy string) rotas.Imported {
 	rules, exceptions := in.plan.Place(in.placed, in.elsewhere)
-	return imported{Rules: rules, Exceptions: exceptions, From: from, Policy: policy}
+	return rotas.Imported{Rules: rules, Exceptions: exceptions, From: from, Policy: policy}
 }
 
 // write brings the rows in and lets the schedules follow.
@@ -136,9 +137,12 @@ func (in *importing) write(ctx context.Context, r scheduling.ImportRequest, poli
 	if r.DryRun {
 		out.Rules, out.Exceptions, m, err = in.s.store.tryImport(ctx, in.tenant, in.rows(r.From, policy), in.s.cal, today, through)
 	} else {
-		out.Rules, out.Exceptions, err = in.s.store.importRota(ctx, in.tenant, in.rows(r.From, policy), nil)
+		out.Rules, out.Exceptions, err = in.s.store.rotas.Import(ctx, in.tenant, in.rows(r.From, policy), nil)
 		if err == nil {
 			m, err = in.s.store.extend(ctx, in.tenant, in.s.cal, today, through, policy)
+		}
+		if err == nil {
+			err = in.s.store.planMisses(ctx, in.tenant, today)
 		}
 	}
 	out.Schedules = scheduling.Change{New: m.New, Changed: m.Changed, Same: m.Same}

@@ -21,6 +21,8 @@ func (s *Service) jobs() []job.Handler {
 		job.Call(jobClose, s.closePayment),
 		job.Call(jobRefund, s.refundPayment),
 		job.Call(jobDraw, s.drawJob),
+		job.Call(jobStop, s.cancelStopped),
+		job.Call(jobMiss, s.missVisits),
 		job.Call(jobExtend, s.extendJob),
 		job.Every(jobExtendAll, job.Cron{At: "00:05"}, s.extendAll),
 	}

@@ -9,6 +9,7 @@ import (
 )
 
 // extendJob makes one tenant's schedules up to its horizon, and files the visits of past days.
+// Each extension sets the timers for who does not come to the sessions of these days.
 func (s *Service) extendJob(ctx context.Context, _ struct{}) error {
 	who, err := auth.From(ctx)
 	if err != nil {

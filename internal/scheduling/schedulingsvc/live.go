@@ -8,10 +8,11 @@ import (
 	"xinglin/internal/platform/fanout"
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/seatboard"
 )
 
 // Live counts. Whoever changes a session signals it to all processes after the commit;
-// platform/fanout hands what changed to all readers. The calendar in memory (seats_view.go)
+// platform/fanout hands what changed to all readers. The calendar in memory (seatboard)
 // follows the same signals.
 
 const (
@@ -20,7 +21,7 @@ const (
 )
 
 // everySession in a signal means that the tenant's plan changed.
-var everySession scheduleID
+var everySession = seatboard.Every
 
 // liveKey is the session in the fan-out.
 func liveKey(t scheduling.TenantID, schedule scheduleID) fanout.Key {
@@ -69,7 +70,7 @@ func (l liveSource) Versions(ctx context.Context, t scheduling.TenantID, items [
 func (s *Service) fanOut() {
 	met := fanout.NewMetrics(s.base.Metrics, "scheduling_live")
 	s.live = fanout.NewHub(liveSource{s.store}, maxAsked, met)
-	s.boards = newBoards(s.store, s.labels.Of, s.base.Clock, newCalendarMetrics(s.base.Metrics))
+	s.boards = seatboard.New(seatboard.Reads{Of: s.store.seatsOf, On: s.store.seatsOn}, s.labels.Of, s.base.Clock, s.base.Log, s.base.Metrics)
 	s.told = fanout.NewTeller(func(ctx context.Context, data []byte) error { return s.base.Signals.Signal(ctx, liveTopic, data) }, met)
 }
 
@@ -83,7 +84,7 @@ func (s *Service) signalLive(_ context.Context, t scheduling.TenantID, schedule 
 
 // touch has this process look at the session again.
 func (s *Service) touch(k fanout.Key) {
-	s.boards.touch(k.Tenant, scheduleID(k.Item))
+	s.boards.Touch(k.Tenant, scheduleID(k.Item))
 	if k.Item != fanout.Item(everySession) {
 		s.live.Touch(k)
 	}
@@ -94,7 +95,7 @@ func (s *Service) touch(k fanout.Key) {
 func (s *Service) start() (stop func(), err error) {
 	unhear := func() {}
 	if s.base.Signals != nil {
-		if unhear, err = s.base.Signals.OnSignal(liveTopic, s.told.Hear(s.touch, s.boards.distrust)); err != nil {
+		if unhear, err = s.base.Signals.OnSignal(liveTopic, s.told.Hear(s.touch, s.boards.Distrust)); err != nil {
 			return nil, err
 		}
 	}
@@ -112,7 +113,7 @@ func (s *Service) start() (stop func(), err error) {
 	ctx, cancel := context.WithCancel(obs.WithLog(context.Background(), s.base.Log))
 	var running sync.WaitGroup
 	running.Go(func() { s.live.Run(ctx) })
-	running.Go(func() { s.boards.run(ctx) })
+	running.Go(func() { s.boards.Run(ctx) })
 	if s.base.Signals != nil {
 		running.Go(func() { s.told.Run(ctx) })
 	}

@@ -97,7 +97,7 @@ func TestOtherProcess(t *testing.T) {
 		shows := func(n int) {
 			t.Helper()
 			eventually(t, fmt.Sprintf("the calendar with %d", n), func() bool {
-				r, err := near.s.calendar(context.Background(), near.tenant, q)
+				r, err := near.s.boards.Reply(context.Background(), near.tenant, q)
 				return err == nil && strings.Contains(string(r.Body), fmt.Sprintf(`"days":"o","remaining":[%d]`, n))
 			})
 		}

@@ -425,35 +425,6 @@ func TestLotteryTwice(t *testing.T) {
 	})
 }
 
-// TestLotteryStopped: a stopped session gives nothing and its lottery ends.
-func TestLotteryStopped(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
-		w.rota(2500, 8, 30)
-		l := w.lottery("2026-03-20", time.Minute, lottery.PerPerson)
-		w.clock.Set(l.OpensAt)
-		e := w.entered(l)
-		w.plant(`UPDATE schedule SET stopped = ` + w.truth() + ` WHERE lottery_s > 0`)
-		p, v := w.person()
-		_, _, err := w.s.enter(w.as(p), w.wish(l, v))
-		want(t, err, scheduling.ErrScheduleStopped)
-		w.clock.Set(l.ClosesAt)
-		w.due()
-		if m := w.mine(e); m.State != lottery.EntryRefused || m.Reason != "scheduling.schedule_stopped" || w.stored(l).State != lottery.Done {
-			t.Errorf("%+v", m)
-		}
-		w.verified(l, lottery.Trust{})
-		w.sound()
-	})
-}
-
-// truth is TRUE in the engine's words.
-func (w *world) truth() string {
-	if w.base.DB.Engine() == "postgres" {
-		return "TRUE"
-	}
-	return "1"
-}
-
 // TestLotteryWitness: a sealed lottery waits two minutes for its witness; then the draw
 // goes on, says so, and verifies only for who allows it.
 func TestLotteryWitness(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/soldout"
 )
 
 // freeSignal says where a seat came free.
@@ -19,9 +20,9 @@ type freeSignal struct {
 const freeTopic = "scheduling.free"
 
 // signalFree clears the mark here at once, so that who learns of the seat can have it, and
-// tells the other processes; what gets lost ends with markTime.
+// tells the other processes; what gets lost ends after a second.
 func (s *Service) signalFree(ctx context.Context, t scheduling.TenantID, schedule scheduleID) {
-	s.marks.clear(scheduleKey{t, schedule})
+	s.marks.Clear(soldout.Key{Tenant: t, Schedule: schedule})
 	if s.base.Signals == nil {
 		return
 	}
@@ -44,7 +45,7 @@ func (s *Service) hearFree() (stop func(), err error) {
 	return s.base.Signals.OnSignal(freeTopic, func(data []byte) {
 		var v freeSignal
 		if json.Unmarshal(data, &v) == nil {
-			s.marks.clear(scheduleKey{v.Tenant, v.Schedule})
+			s.marks.Clear(soldout.Key{Tenant: v.Tenant, Schedule: v.Schedule})
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package schedulingsvc
 
 import (
-	"context"
 	"embed"
 	"io/fs"
 
@@ -17,6 +16,8 @@ import (
 	"xinglin/internal/platform/state"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/labels"
+	"xinglin/internal/scheduling/schedulingsvc/rotas"
+	"xinglin/internal/scheduling/soldout"
 	"xinglin/internal/tenant"
 )
 
@@ -40,9 +41,11 @@ func Describe() module.Description {
 			scheduling.AppointmentCancelled{},
 			scheduling.AppointmentExpired{},
 			scheduling.AppointmentSettled{},
+			scheduling.AppointmentMissed{},
 			scheduling.LotteryDecided{},
 			scheduling.SchedulePublished{},
 			scheduling.ScheduleStopped{},
+			scheduling.ScheduleResumed{},
 		},
 	}
 }
@@ -52,10 +55,12 @@ func New(base module.Base, tenants tenant.Service, dir directory.Service, patien
 	s := &Service{base: base, tenants: tenants, dir: dir, patients: patients, payments: payments, cal: cal, pick: randomPick}
 	s.kept, s.labels = newSessions(), labels.New(s.dir.Labels)
 	s.kept.loads = batch.New(batch.Options{Name: "scheduling.sessions", Writers: 1, Max: maxAsked, Log: base.Log, Metrics: base.Batches}, s.loadSessions)
-	s.marks = newMarks(func(ctx context.Context, k scheduleKey) (*mark, error) { return s.store.mark(ctx, k) })
-	s.marks.gone = func(k scheduleKey) { base.Admission.SoldOut(k.tenant, id.As[id.Any](k.schedule)) }
-	s.marks.back = func(k scheduleKey) { base.Admission.Back(k.tenant, id.As[id.Any](k.schedule)) }
 	s.store = store{db: base.DB, live: s.signalLive, free: s.signalFree, forget: s.forget}
+	s.store.rotas = rotas.Store{DB: base.DB, Turn: s.store.takeRotaTurn, Follow: enqueueExtend}
+	s.marks = soldout.New(s.store.mark)
+	s.marks.Log = base.Log
+	s.marks.Gone = func(k soldout.Key) { base.Admission.SoldOut(k.Tenant, id.As[id.Any](k.Schedule)) }
+	s.marks.Back = func(k soldout.Key) { base.Admission.Back(k.Tenant, id.As[id.Any](k.Schedule)) }
 	c := newCombined(s.store, s.marks, batch.Options{Log: base.Log, Metrics: base.Batches})
 	s.seats = c
 	s.close = func() {
@@ -69,7 +74,7 @@ func New(base module.Base, tenants tenant.Service, dir directory.Service, patien
 	return s, &module.Module{
 		Name:     "scheduling",
 		Routes:   s.routes,
-		Hears:    []inbox.Handler{inbox.OnTogether(s.lockPaid, s.onPaid)},
+		Hears:    []inbox.Handler{inbox.OnTogether(s.lockPaid, s.onPaid), inbox.OnTogether(s.lockCheckedIn, s.onCheckedIn), inbox.OnTogether(s.lockFinished, s.onFinished)},
 		Jobs:     s.jobs(),
 		Checks:   checks(),
 		Sets:     sets(),

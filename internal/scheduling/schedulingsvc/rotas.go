@@ -9,13 +9,14 @@ import (
 	"xinglin/internal/kernel/page"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/rotaplan"
+	"xinglin/internal/scheduling/schedulingsvc/rotas"
 )
 
 // overlapDays is how far ahead a rule is compared with the doctor's others.
 const overlapDays = 120
 
 // rotaPage lists the rules of a tenant by id.
-func (s *Service) rotaPage(ctx context.Context, f rotaFilter, p page.Request) (out page.Page[scheduling.RotaRule], err error) {
+func (s *Service) rotaPage(ctx context.Context, f rotas.Filter, p page.Request) (out page.Page[scheduling.RotaRule], err error) {
 	who, _, err := s.may(ctx, "scheduling.list_rotas", "Rota")
 	if err != nil {
 		return out, err
@@ -26,7 +27,7 @@ func (s *Service) rotaPage(ctx context.Context, f rotaFilter, p page.Request) (o
 			return out, scheduling.ErrInput.At("cursor", "not a cursor of this list")
 		}
 	}
-	return s.store.rotaRules(ctx, who.Tenant, f, after, p)
+	return s.store.rotas.Rules(ctx, who.Tenant, f, after, p)
 }
 
 // createRota adds a rule; its schedules follow at once by a job.
@@ -49,7 +50,7 @@ func (s *Service) saveRota(ctx context.Context, action string, r scheduling.Rota
 		return r, err
 	}
 	if r.Version > 0 { // what is not there cannot be wrong
-		if _, err := s.store.rotaRule(ctx, who.Tenant, r.ID); err != nil {
+		if _, err := s.store.rotas.Rule(ctx, who.Tenant, r.ID); err != nil {
 			return r, err
 		}
 	}
@@ -61,7 +62,7 @@ func (s *Service) saveRota(ctx context.Context, action string, r scheduling.Rota
 	}
 	from := max(r.From, clock.DateOf(s.base.Clock.Now()))
 	to := from.Add(overlapDays)
-	return s.store.saveRule(ctx, who.Tenant, r, from, to, func(rules []scheduling.RotaRule, exceptions []scheduling.Exception) error {
+	return s.store.rotas.Save(ctx, who.Tenant, r, from, to, func(rules []scheduling.RotaRule, exceptions []scheduling.Exception) error {
 		return rotaplan.Fits(r, rules, exceptions, s.cal, from, to)
 	}, policy)
 }
@@ -87,7 +88,7 @@ func has[K comparable, V any](m map[K]V, k K) bool {
 
 // previewRota shows the sessions that a rule would make beside what is planned, at most
 // 92 days.
-func (s *Service) previewRota(ctx context.Context, r scheduling.RotaRule, from, to clock.Date) ([]scheduling.PlannedSchedule, []rotaplan.Conflict, error) {
+func (s *Service) previewRota(ctx context.Context, r scheduling.RotaRule, from, to clock.Date) ([]rotaplan.Session, []rotaplan.Conflict, error) {
 	who, _, err := s.may(ctx, "scheduling.preview_rota", "Rota")
 	if err != nil {
 		return nil, nil, err
@@ -101,7 +102,7 @@ func (s *Service) previewRota(ctx context.Context, r scheduling.RotaRule, from, 
 	if err := s.placed(ctx, who.Tenant, r.Duty); err != nil {
 		return nil, nil, err
 	}
-	rules, exceptions, err := s.store.rota(ctx, who.Tenant, from, to)
+	rules, exceptions, err := s.store.rotas.Between(ctx, who.Tenant, from, to)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -122,6 +123,9 @@ func (s *Service) ExtendRota(ctx context.Context, through clock.Date) (schedulin
 		return scheduling.ExtendReport{}, scheduling.ErrInput.At("through", "at most 400 days ahead")
 	}
 	m, err := s.store.extend(ctx, who.Tenant, s.cal, today, through, policy)
+	if err == nil {
+		err = s.store.planMisses(ctx, who.Tenant, today)
+	}
 	return scheduling.ExtendReport{Through: through, Schedules: m.New, Slots: m.Slots, Conflicts: m.Conflicts}, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"xinglin/internal/platform/batch"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/soldout"
 )
 
 // batchOf makes holdings of one world's session, as Hold would hand them to the combiner.
@@ -199,7 +200,7 @@ func TestSoldOutRetry(t *testing.T) {
 			_, _, err := w.s.Hold(w.as(q), w.ask(x, sch.ID))
 			want(t, err, scheduling.ErrFull)
 		}
-		if w.s.marks.look(context.Background(), scheduleKey{w.tenant, sch.ID}, asking(id.ID[scheduling.Slot]{})) != markSold {
+		if w.s.marks.Look(context.Background(), soldout.Key{Tenant: w.tenant, Schedule: sch.ID}, w.ask(x, sch.ID)) != soldout.Sold {
 			t.Fatal("no mark")
 		}
 		again, hit, err := w.s.Hold(w.as(p), r)

@@ -7,6 +7,7 @@ import (
 
 	"xinglin/internal/platform/batch"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/soldout"
 )
 
 // sold is what one request of a batch came to.
@@ -19,11 +20,11 @@ type sold struct {
 // that is sold out answers from memory.
 type combined struct {
 	store   store
-	marks   *marks
+	marks   *soldout.Marks
 	combine *batch.Combiner[scheduling.TenantID, *holding, sold]
 }
 
-func newCombined(s store, m *marks, opt batch.Options) *combined {
+func newCombined(s store, m *soldout.Marks, opt batch.Options) *combined {
 	c := &combined{store: s, marks: m}
 	opt.Name = "scheduling.hold"
 	opt.Writers = s.writers()
@@ -33,11 +34,11 @@ func newCombined(s store, m *marks, opt batch.Options) *combined {
 
 // hold implements seller.
 func (c *combined) hold(ctx context.Context, t scheduling.TenantID, h *holding) (appointmentRow, bool, error) {
-	key := scheduleKey{t, h.Session.ID}
-	switch c.marks.look(ctx, key, h) {
-	case markSold:
+	key := soldout.Key{Tenant: t, Schedule: h.Session.ID}
+	switch c.marks.Look(ctx, key, h.Request) {
+	case soldout.Sold:
 		return appointmentRow{}, false, noSeat(h)
-	case markKnown: // booked before the sell-out: the reply was lost
+	case soldout.Known: // booked before the sell-out: the reply was lost
 		v, err := c.store.appointment(ctx, t, h.Request.ID)
 		switch {
 		case err == nil && h.same(v):
@@ -50,7 +51,7 @@ func (c *combined) hold(ctx context.Context, t scheduling.TenantID, h *holding) 
 	}
 	v, err := c.combine.Do(ctx, t, writerOf(h), h)
 	if isNoSeat(err) {
-		c.marks.set(ctx, key)
+		c.marks.Set(ctx, key)
 	}
 	return v.row, v.hit, err
 }

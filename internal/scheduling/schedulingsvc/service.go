@@ -18,6 +18,8 @@ import (
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/bookingrules"
 	"xinglin/internal/scheduling/labels"
+	"xinglin/internal/scheduling/seatboard"
+	"xinglin/internal/scheduling/soldout"
 	"xinglin/internal/tenant"
 )
 
@@ -33,11 +35,11 @@ type Service struct {
 	seats    seller
 	echo     bool   // of the bench: holds are answered without a seat
 	close    func() // ends the seller's writers
-	marks    *marks
+	marks    *soldout.Marks
 	kept     *sessions
 	labels   *labels.Keeper
 	live     *fanout.Hub
-	boards   *boards
+	boards   *seatboard.Boards
 	told     *fanout.Teller
 	pick     bookingrules.Pick
 	lots     lots // lotteries: the witness and what is read often

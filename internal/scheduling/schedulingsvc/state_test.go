@@ -18,7 +18,7 @@ func TestMachineShape(t *testing.T) {
 	if err := appointments.Check(); err != nil {
 		t.Error(err)
 	}
-	if got := appointments.Final(); len(got) != 2 || !appointments.IsFinal(scheduling.Fulfilled) || !appointments.IsFinal(scheduling.NoShow) {
+	if got := appointments.Final(); len(got) != 1 || !appointments.IsFinal(scheduling.Fulfilled) {
 		t.Errorf("final: %v", got)
 	}
 	if got := len(appointments.States()); got != len(allStates)-1 {
@@ -57,6 +57,19 @@ func TestDecisionsFollowTheMachine(t *testing.T) {
 					t.Errorf("%+v: no arrow to %s", f, to)
 				}
 			}
+		}
+		for turn, by := range map[bookingrules.Turn]string{bookingrules.CheckedIn: byArrive, bookingrules.Seen: byFinish} {
+			to, moves := bookingrules.DecideTurn(from, turn)
+			if moves != can(from, to, by) {
+				t.Errorf("%s after %s: %s, %v", turn, from, to, moves)
+			}
+			if again, moves := bookingrules.DecideTurn(to, turn); moves {
+				t.Errorf("%s twice: %s", turn, again)
+			}
+		}
+		late := scheduling.BookingRules{MissMinutes: 1}
+		if bookingrules.DecideMiss(late, from, now, false, now.Add(time.Minute)) != can(from, scheduling.NoShow, byMiss) {
+			t.Errorf("%s is missed", from)
 		}
 		if bookingrules.DecideExpire(from, now, now) != can(from, scheduling.Cancelled, byExpire) {
 			t.Errorf("%s expires", from)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"xinglin/internal/kernel/clock"
@@ -13,11 +12,13 @@ import (
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/bookingrules"
+	"xinglin/internal/scheduling/schedulingsvc/rotas"
 )
 
 // store is the SQL of the context.
 type store struct {
-	db *db.DB
+	db    *db.DB
+	rotas rotas.Store
 	// live tells all processes that the seats of a schedule changed; called after the commit.
 	live func(ctx context.Context, t scheduling.TenantID, schedule id.ID[scheduling.Schedule])
 	// free tells all processes that a seat came back; called after the commit, before live.
@@ -45,32 +46,6 @@ func one(err error) error {
 		return scheduling.ErrNotFound.New()
 	}
 	return err
-}
-
-// insertMany sends rows in few statements: head is "INSERT INTO t (tenant_id, ...) VALUES ".
-// The sizes of the statements are powers of two, so that few texts are prepared.
-func insertMany(ctx context.Context, tx db.Tx, head string, columns int, rows [][]any) error {
-	for len(rows) > 0 {
-		n := 64
-		for n > len(rows) {
-			n /= 2
-		}
-		var b strings.Builder
-		b.WriteString(head)
-		args := make([]any, 0, n*columns)
-		for i, r := range rows[:n] {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			b.WriteString("(" + db.In(len(args)+1, columns) + ")")
-			args = append(args, r...)
-		}
-		if _, err := tx.Exec(ctx, b.String(), args...); err != nil {
-			return err
-		}
-		rows = rows[n:]
-	}
-	return nil
 }
 
 // ---- rules ----

@@ -296,9 +296,9 @@ func fileVisit(ctx context.Context, tx db.Tx, v appointmentRow) error {
 	return err
 }
 
-// noteReturned counts a booking that the patient gave back.
-func noteReturned(ctx context.Context, tx db.Tx, v appointmentRow) error {
-	_, err := tx.Exec(ctx, `INSERT INTO incident (tenant_id, patient_id, appointment_id, kind, day, on_day) VALUES ($1, $2, $3, 'returned', $4, $5) ON CONFLICT DO NOTHING`,
-		tx.Tenant(), v.Patient, v.ID, v.Date, clock.DateOf(tx.Now()))
+// noteIncident counts a visit that was missed, or returned by the patient.
+func noteIncident(ctx context.Context, tx db.Tx, v appointmentRow, kind string) error {
+	_, err := tx.Exec(ctx, `INSERT INTO incident (tenant_id, patient_id, appointment_id, kind, day, on_day) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+		tx.Tenant(), v.Patient, v.ID, kind, v.Date, clock.DateOf(tx.Now()))
 	return err
 }

@@ -10,16 +10,33 @@ import (
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/calendar"
 	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/job"
 	"xinglin/internal/platform/outbox"
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/bookingrules"
 	"xinglin/internal/scheduling/rotaplan"
+	"xinglin/internal/scheduling/schedulingsvc/rotas"
 )
 
 // extendDays is how many days one transaction makes, so that patients who book beside
 // it wait for a short time only.
 const extendDays = 7
+
+// The work of keeping schedules ahead: jobExtend for one tenant, jobExtendAll each night.
+const (
+	jobExtend    = "scheduling.extend_rota"
+	jobExtendAll = "scheduling.extend_all"
+)
+
+// enqueueExtend asks for the tenant's schedules to follow its rota and rules.
+func enqueueExtend(ctx context.Context, tx db.Tx) error {
+	return job.Enqueue(ctx, tx, job.Spec{Kind: jobExtend, Payload: struct{}{}})
+}
+
+func (s store) askExtend(ctx context.Context, t scheduling.TenantID) error {
+	return s.db.Write(ctx, t, enqueueExtend)
+}
 
 // made counts what a stretch of the rota made.
 type made struct {
@@ -53,7 +70,7 @@ func (s store) extendIn(ctx context.Context, tx db.Tx, cal *calendar.Calendar, f
 	if err := s.takeRotaTurn(ctx, tx); err != nil {
 		return m, err
 	}
-	rules, exceptions, err := rotaIn(ctx, tx, from, to)
+	rules, exceptions, err := rotas.In(ctx, tx, from, to)
 	if err != nil {
 		return m, err
 	}
@@ -92,6 +109,7 @@ type extension struct {
 	now       time.Time
 	rules     scheduling.BookingRules
 	known     map[sessionKey]scheduleRow // what is left at the end is no longer planned
+	held      map[scheduleID]bool        // stopped by the operator
 	changes   []changed
 	schedules [][]any
 	slots     [][]any
@@ -102,7 +120,7 @@ type extension struct {
 // changed is a session that the rota has in another form now.
 type changed struct {
 	row  scheduleRow
-	plan scheduling.PlannedSchedule
+	plan rotaplan.Session
 }
 
 func (e *extension) read(ctx context.Context, from, to clock.Date) error {
@@ -111,11 +129,14 @@ func (e *extension) read(ctx context.Context, from, to clock.Date) error {
 	for _, v := range old {
 		e.known[sessionKey{v.Date, v.Practitioner, v.Session}] = v
 	}
+	if err == nil {
+		e.held, err = heldStops(ctx, e.tx, from, to)
+	}
 	return err
 }
 
 // lay brings one planned session in, or keeps it for alter.
-func (e *extension) lay(p scheduling.PlannedSchedule, m *made) {
+func (e *extension) lay(p rotaplan.Session, m *made) {
 	k := sessionKey{p.Date, p.Duty.Practitioner, p.Duty.Session}
 	was, found := e.known[k]
 	delete(e.known, k)
@@ -131,7 +152,7 @@ func (e *extension) lay(p scheduling.PlannedSchedule, m *made) {
 		m.New++
 		m.Slots += len(p.Slots)
 		e.publish(v)
-	case e.like(was, v) || !e.now.Before(was.StartsAt):
+	case e.like(was, v) || !e.now.Before(was.StartsAt) || e.held[was.ID]:
 		m.Same++
 	default:
 		v.ID = was.ID
@@ -165,7 +186,7 @@ func (e *extension) alter(ctx context.Context, m *made) error {
 }
 
 // row is the schedule that a plan makes.
-func (e *extension) row(p scheduling.PlannedSchedule) scheduleRow {
+func (e *extension) row(p rotaplan.Session) scheduleRow {
 	d := p.Duty
 	seats := 0
 	for _, sl := range p.Slots {
@@ -183,14 +204,14 @@ func (e *extension) like(was, v scheduleRow) bool {
 		was.StartsAt.Equal(v.StartsAt) && was.EndsAt.Equal(v.EndsAt) && was.Location == v.Location && was.Capacity == v.Capacity
 }
 
-func (e *extension) values(v scheduleRow, p scheduling.PlannedSchedule) []any {
+func (e *extension) values(v scheduleRow, p rotaplan.Session) []any {
 	return []any{
 		e.tx.Tenant(), v.ID, v.Date, string(v.Session), v.Campus, v.Department, v.Practitioner, string(v.Class), int64(v.Fee), v.StartsAt.UnixMicro(), v.EndsAt.UnixMicro(),
 		v.Location, v.ReleasedAt.UnixMicro(), false, v.Capacity, id.Null(p.Rule), id.Null(p.Exception), v.Version, e.now.UnixMicro(), e.now.UnixMicro(),
 	}
 }
 
-func slotValues(tx db.Tx, schedule id.ID[scheduling.Schedule], sl scheduling.PlannedSlot) []any {
+func slotValues(tx db.Tx, schedule id.ID[scheduling.Schedule], sl rotaplan.Slot) []any {
 	return []any{
 		tx.Tenant(), id.New[scheduling.Slot](tx.Now()), schedule, sl.StartsAt.UnixMicro(), sl.EndsAt.UnixMicro(), sl.First, sl.Capacity, 0, 0, int64(0), bookingrules.FullMask(sl.Capacity),
 		int64(1), []byte(bookingrules.NoHolders(sl.Capacity)),
@@ -198,14 +219,18 @@ func slotValues(tx db.Tx, schedule id.ID[scheduling.Schedule], sl scheduling.Pla
 }
 
 // change cuts a session anew if nobody has a seat in it; false: somebody has.
-func (e *extension) change(ctx context.Context, v scheduleRow, p scheduling.PlannedSchedule) (bool, error) {
+func (e *extension) change(ctx context.Context, v scheduleRow, p rotaplan.Session) (bool, error) {
 	n, err := e.tx.Exec(ctx, `UPDATE schedule SET campus_id = $3, department_id = $4, class = $5, fee_fen = $6, starts_at = $7, ends_at = $8, location = $9, capacity = $10,
 			stopped = $11, rule_id = $12, exception_id = $13, version = version + 1, updated_at = $14
 		WHERE tenant_id = $1 AND id = $2 AND (lottery_s = 0 OR released_at > $14)
-		AND NOT EXISTS (SELECT 1 FROM slot l WHERE l.tenant_id = $1 AND l.schedule_id = $2 AND l.taken <> 0)`, // entries of a lottery name slots
+		AND NOT EXISTS (SELECT 1 FROM slot l WHERE l.tenant_id = $1 AND l.schedule_id = $2 AND l.taken <> 0)
+		AND NOT EXISTS (SELECT 1 FROM session_stop x WHERE x.tenant_id = $1 AND x.schedule_id = $2 AND NOT x.by_rota)`, // entries of a lottery name slots
 		e.tx.Tenant(), v.ID, v.Campus, v.Department, string(v.Class), int64(v.Fee), v.StartsAt.UnixMicro(), v.EndsAt.UnixMicro(), v.Location, v.Capacity,
 		false, id.Null(p.Rule), id.Null(p.Exception), e.now.UnixMicro())
 	if err != nil || n == 0 {
+		return false, err
+	}
+	if err := forgetStop(ctx, e.tx, v.ID); err != nil {
 		return false, err
 	}
 	_, err = e.tx.Exec(ctx, `UPDATE slot SET capacity = 0, full_mask = 0, holders = $3, version = version + 1 WHERE tenant_id = $1 AND schedule_id = $2`, e.tx.Tenant(), v.ID, []byte(bookingrules.NoHolders(0)))
@@ -241,13 +266,17 @@ func (e *extension) rest() (out []scheduleRow) {
 
 func (e *extension) stop(ctx context.Context, stops []scheduleRow) error {
 	for _, v := range stops {
-		_, err := e.tx.Exec(ctx, `UPDATE schedule SET stopped = $3, version = version + 1, updated_at = $4 WHERE tenant_id = $1 AND id = $2`,
-			e.tx.Tenant(), v.ID, true, e.now.UnixMicro())
+		v, err := scheduleIn(ctx, e.tx, v.ID) // again, under the lock
+		if err == nil && v.Stopped {
+			continue
+		}
+		if err == nil {
+			err = e.s.halt(ctx, e.tx, v, true)
+		}
 		if err != nil {
 			return err
 		}
-		e.stopped = append(e.stopped, scheduling.ScheduleStopped{Schedule: v.ID, Practitioner: v.Practitioner, Date: v.Date, Session: v.Session})
-		e.s.changed(ctx, e.tx, v.ID)
+		e.stopped = append(e.stopped, v.stopEvent())
 	}
 	return nil
 }
@@ -261,12 +290,12 @@ func (e *extension) publish(v scheduleRow) {
 
 // flush writes what was gathered, its events and one audit row.
 func (e *extension) flush(ctx context.Context, policy string) error {
-	err := insertMany(ctx, e.tx, `INSERT INTO schedule (tenant_id, id, day, session, campus_id, department_id, practitioner_id, class, fee_fen, starts_at, ends_at, location,
+	err := db.InsertMany(ctx, e.tx, `INSERT INTO schedule (tenant_id, id, day, session, campus_id, department_id, practitioner_id, class, fee_fen, starts_at, ends_at, location,
 		released_at, stopped, capacity, rule_id, exception_id, version, created_at, updated_at) VALUES `, 20, e.schedules)
 	if err != nil {
 		return err
 	}
-	err = insertMany(ctx, e.tx, `INSERT INTO slot (tenant_id, id, schedule_id, starts_at, ends_at, first, capacity, held, booked, taken, full_mask, version, holders) VALUES `, 13, e.slots)
+	err = db.InsertMany(ctx, e.tx, `INSERT INTO slot (tenant_id, id, schedule_id, starts_at, ends_at, first, capacity, held, booked, taken, full_mask, version, holders) VALUES `, 13, e.slots)
 	if err != nil {
 		return err
 	}
@@ -303,4 +332,13 @@ func addAll[E event.Event](ctx context.Context, tx db.Tx, events []E) error {
 		events = events[n:]
 	}
 	return nil
+}
+
+// tryImport does what importRota and extend would do and rolls it back.
+func (s store) tryImport(ctx context.Context, t scheduling.TenantID, in rotas.Imported, cal *calendar.Calendar, from, to clock.Date) (rules, exceptions scheduling.Change, m made, err error) {
+	rules, exceptions, err = s.rotas.Import(ctx, t, in, func(ctx context.Context, tx db.Tx) error {
+		m, err = s.extendIn(ctx, tx, cal, from, to, in.Policy)
+		return err
+	})
+	return rules, exceptions, m, err
 }

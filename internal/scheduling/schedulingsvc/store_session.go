@@ -9,6 +9,7 @@ import (
 	"xinglin/internal/platform/db"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/bookingrules"
+	"xinglin/internal/scheduling/soldout"
 )
 
 // aroundMax bounds how many sessions of the same departments and days are read beside
@@ -82,11 +83,11 @@ func sessionIn(ctx context.Context, tx db.Tx, schedule id.ID[scheduling.Schedule
 }
 
 // mark reads what a sold-out session answers with: its full slots and who has their seats.
-func (s store) mark(ctx context.Context, k scheduleKey) (*mark, error) {
-	var out *mark
-	err := s.db.Read(ctx, k.tenant, func(ctx context.Context, tx db.Tx) error {
-		out = &mark{sold: true, full: map[id.ID[scheduling.Slot]]bool{}, tails: map[bookingrules.Tail]bool{}}
-		rows, err := tx.Query(ctx, `SELECT id, starts_at, taken = full_mask, holders FROM slot WHERE tenant_id = $1 AND schedule_id = $2 AND capacity > 0`, k.tenant, k.schedule)
+func (s store) mark(ctx context.Context, k soldout.Key) (*soldout.Mark, error) {
+	var out *soldout.Mark
+	err := s.db.Read(ctx, k.Tenant, func(ctx context.Context, tx db.Tx) error {
+		out = &soldout.Mark{Sold: true, Full: map[id.ID[scheduling.Slot]]bool{}, Tails: map[bookingrules.Tail]bool{}}
+		rows, err := tx.Query(ctx, `SELECT id, starts_at, taken = full_mask, holders FROM slot WHERE tenant_id = $1 AND schedule_id = $2 AND capacity > 0`, k.Tenant, k.Schedule)
 		_, err = db.Collect(rows, err, func(r db.Rows, _ *struct{}) error {
 			var slot id.ID[scheduling.Slot]
 			var starts int64
@@ -95,11 +96,11 @@ func (s store) mark(ctx context.Context, k scheduleKey) (*mark, error) {
 			if err := r.Scan(&slot, &starts, &full, (*[]byte)(&by)); err != nil {
 				return err
 			}
-			by.Into(out.tails)
+			by.Into(out.Tails)
 			if full {
-				out.full[slot] = true
+				out.Full[slot] = true
 			} else if starts > tx.Now().UnixMicro() {
-				out.sold = false
+				out.Sold = false
 			}
 			return nil
 		})

@@ -245,41 +245,58 @@ func (s store) cancel(ctx context.Context, t scheduling.TenantID, c cancelling) 
 		if err != nil {
 			return err
 		}
-		from := v.State
-		v.State, v.CancelReason = scheduling.Cancelled, c.Reason
-		at := now
+		from, at := v.State, now
 		if from != scheduling.Pending { // a hold was never sold: its seat is free at once
 			at = bookingrules.SeatReturnAt(c.Rules, c.Reason, now, c.Pick)
 		}
-		if !at.Before(v.StartsAt) {
-			at = now // never wait for a moment when nobody can use it
-		}
-		if err := s.giveBack(ctx, tx, v, from, at); err != nil {
-			return err
-		}
-		if err := move(ctx, tx, &v, from); err != nil {
-			return err
-		}
-		by := byCancel
+		e := ending{Reason: c.Reason, Refund: refund, SeatAt: at, By: byCancel, Action: "scheduling.cancel", Policy: c.Policy, Why: c.Why}
 		if c.Reason == scheduling.ByStop {
-			by = byStop
+			e.By = byStop
 		}
-		if err := note(ctx, tx, &v, transition{From: from, To: v.State, By: by, Action: "scheduling.cancel", Policy: c.Policy, Why: c.Why}); err != nil {
-			return err
-		}
-		if err := afterCancel(ctx, tx, v, from, refund); err != nil {
-			return err
-		}
-		if err := fileVisit(ctx, tx, v); err != nil {
+		told, err := s.end(ctx, tx, &v, e)
+		if err != nil {
 			return err
 		}
 		if c.Reason == scheduling.ByPatient && from == scheduling.Booked {
-			if err := noteReturned(ctx, tx, v); err != nil {
+			if err := noteIncident(ctx, tx, v, "returned"); err != nil {
 				return err
 			}
 		}
-		return outbox.Add(ctx, tx, scheduling.AppointmentCancelled{Visit: v.visit(), Reason: v.CancelReason, Number: v.Number, Payment: v.Payment, Refund: refund})
+		return outbox.Add(ctx, tx, told)
 	})
+}
+
+// ending is how an appointment is cancelled once that is decided.
+type ending struct {
+	Reason                  scheduling.CancelReason
+	Refund                  money.Fen
+	SeatAt                  time.Time // when its seat is free
+	By, Action, Policy, Why string
+}
+
+// end cancels an appointment under its session's lock and gives the event that tells it.
+func (s store) end(ctx context.Context, tx db.Tx, v *appointmentRow, e ending) (told scheduling.AppointmentCancelled, err error) {
+	from := v.State
+	v.State, v.CancelReason = scheduling.Cancelled, e.Reason
+	if !e.SeatAt.Before(v.StartsAt) {
+		e.SeatAt = tx.Now() // never wait for a moment when nobody can use it
+	}
+	if err := s.giveBack(ctx, tx, *v, from, e.SeatAt); err != nil {
+		return told, err
+	}
+	if err := move(ctx, tx, v, from); err != nil {
+		return told, err
+	}
+	if err := note(ctx, tx, v, transition{From: from, To: v.State, By: e.By, Action: e.Action, Policy: e.Policy, Why: e.Why}); err != nil {
+		return told, err
+	}
+	if err := afterCancel(ctx, tx, *v, from, e.Refund); err != nil {
+		return told, err
+	}
+	if err := fileVisit(ctx, tx, *v); err != nil {
+		return told, err
+	}
+	return scheduling.AppointmentCancelled{Visit: v.visit(), Reason: v.CancelReason, Number: v.Number, Payment: v.Payment, Refund: e.Refund}, nil
 }
 
 // afterCancel leaves the work with the payment to jobs.

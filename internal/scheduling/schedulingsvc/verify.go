@@ -2,6 +2,7 @@ package schedulingsvc
 
 import (
 	"slices"
+	"time"
 
 	"xinglin/internal/platform/verify"
 )
@@ -11,7 +12,7 @@ const atOnce = 1
 
 // checks are the invariants of registration over all tenants.
 func checks() []verify.Check {
-	return slices.Concat(seatChecks(), appointmentChecks(), lotteryChecks())
+	return slices.Concat(seatChecks(), appointmentChecks(), stopChecks(), lotteryChecks())
 }
 
 // seatsUsed are the slots with what uses their seats.
@@ -94,6 +95,26 @@ func appointmentChecks() []verify.Check {
 			UNION ALL SELECT id_text(r.appointment_id) AS what, 0 AS at FROM seat_return r LEFT JOIN appointment a ON a.tenant_id = r.tenant_id AND a.id = r.appointment_id WHERE a.id IS NULL
 			UNION ALL SELECT id_text(h.appointment_id) AS what, 0 AS at FROM appointment_history h LEFT JOIN appointment a ON a.tenant_id = h.tenant_id AND a.id = h.appointment_id WHERE a.id IS NULL
 			UNION ALL SELECT id_text(c.id) AS what, 0 AS at FROM schedule c LEFT JOIN rota_rule r ON r.tenant_id = c.tenant_id AND r.id = c.rule_id WHERE c.rule_id IS NOT NULL AND r.id IS NULL`},
+	}
+}
+
+// stopChecks are about sessions that are not held, and people who do not come.
+func stopChecks() []verify.Check {
+	return []verify.Check{
+		{Name: "scheduling: a stopped session says since when", Grace: atOnce, SQL: `-- global: every tenant
+			SELECT id_text(c.id) AS what, 0 AS at FROM schedule c LEFT JOIN session_stop x ON x.tenant_id = c.tenant_id AND x.schedule_id = c.id
+			WHERE c.stopped <> (x.schedule_id IS NOT NULL)`},
+		{Name: "scheduling: a stopped session has cancelled its visits", Grace: 5 * time.Minute, SQL: `-- global: every tenant
+			SELECT id_text(a.id) AS what, x.stopped_at AS at FROM session_stop x JOIN slot s ON s.tenant_id = x.tenant_id AND s.schedule_id = x.schedule_id
+			JOIN appointment a ON a.tenant_id = s.tenant_id AND a.slot_id = s.id WHERE a.state IN ('pending', 'booked', 'arrived')`},
+		{Name: "scheduling: a visit is missed only after the end of a session that was held", Grace: atOnce, SQL: `-- global: every tenant
+			SELECT id_text(a.id) AS what, 0 AS at FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
+			JOIN schedule c ON c.tenant_id = s.tenant_id AND c.id = s.schedule_id WHERE a.state = 'noshow' AND (a.state_at < c.ends_at OR c.stopped)`},
+		{Name: "scheduling: each missed visit counts once", Grace: atOnce, SQL: `-- global: every tenant
+			SELECT id_text(a.id) AS what, 0 AS at FROM appointment a LEFT JOIN incident i ON i.tenant_id = a.tenant_id AND i.patient_id = a.patient_id AND i.appointment_id = a.id AND i.kind = 'missed'
+			WHERE a.state = 'noshow' AND i.appointment_id IS NULL
+			UNION ALL SELECT id_text(i.appointment_id) AS what, 0 AS at FROM incident i LEFT JOIN appointment a ON a.tenant_id = i.tenant_id AND a.id = i.appointment_id
+			WHERE i.kind = 'missed' AND COALESCE(a.state, '') <> 'noshow'`},
 	}
 }
 

@@ -93,6 +93,11 @@ func TestVerifyFinds(t *testing.T) {
 		"refund forgotten":       {"an applied payment of a cancelled visit has its refund asked for", []string{"UPDATE appointment SET state_at = state_at - 600000000 WHERE state = 'cancelled'", "DELETE FROM job WHERE kind = 'scheduling.refund_payment'"}},
 		"history broken":         {"each history is a chain to the state", []string{"DELETE FROM appointment_history WHERE to_state = 'booked'"}},
 		"history without an end": {"each history is a chain to the state", []string{"DELETE FROM appointment_history WHERE to_state = 'cancelled'"}},
+		"stop without a day":     {"a stopped session says since when", []string{"DELETE FROM session_stop"}},
+		"stop not done":          {"a stopped session has cancelled its visits", []string{"UPDATE session_stop SET stopped_at = stopped_at - 600000000, schedule_id = (SELECT schedule_id FROM slot WHERE booked > 0 LIMIT 1)"}},
+		"missed too early":       {"a visit is missed only after the end of a session that was held", []string{"UPDATE appointment SET state = 'noshow' WHERE state = 'booked'"}},
+		"missed for nothing":     {"each missed visit counts once", []string{"UPDATE appointment SET state = 'noshow' WHERE state = 'booked'"}},
+		"counts for nothing":     {"each missed visit counts once", []string{"UPDATE incident SET kind = 'missed'"}},
 		"foreign child":          {"no child row of a foreign tenant", []string{"DELETE FROM slot"}},
 		"foreign history":        {"no child row of a foreign tenant", []string{"DELETE FROM appointment"}},
 	} {
@@ -150,6 +155,7 @@ func (w *world) lived() {
 			w.due()
 		}
 	}
+	w.stop(w.on("2026-03-06").ID)
 }
 
 // TestSets: what other contexts' invariants are compared with.

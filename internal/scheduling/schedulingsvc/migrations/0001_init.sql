@@ -106,6 +106,23 @@ CREATE TABLE schedule (
 CREATE INDEX schedule_department ON schedule (tenant_id, department_id, day);
 CREATE INDEX schedule_practitioner ON schedule (tenant_id, practitioner_id, day);
 
+-- A session that is not held (停诊), until it is held after all. affected and refund_fen: the active visits at that moment
+-- and what they had paid; cancelled: what the job has ended of them. by_rota: the rota no longer has the session, so only
+-- the rota brings it back. Why stands in the audit.
+CREATE TABLE session_stop (
+    tenant_id   {{uuid}} NOT NULL,
+    schedule_id {{uuid}} NOT NULL,
+    stopped_at  {{bigint}} NOT NULL,
+    by_rota     {{bool}} NOT NULL,
+    affected    {{int}} NOT NULL,
+    refund_fen  {{bigint}} NOT NULL CHECK (refund_fen >= 0),
+    cancelled   {{int}} NOT NULL,
+    PRIMARY KEY (tenant_id, schedule_id),
+    CHECK (cancelled >= 0 AND cancelled <= affected),
+    FOREIGN KEY (tenant_id, schedule_id) REFERENCES schedule (tenant_id, id)
+){{strict}};
+{{rls "session_stop"}}
+
 -- A period of a schedule. taken has a bit for each seat; held counts holds and seats that wait for their return, booked
 -- those with a booking. The seat's bit is the constraint that no seat is sold twice: who takes a seat writes -1 for a bit
 -- that is set already, which the check refuses. holders has two bytes for each seat, the last of the id of the

@@ -1,4 +1,6 @@
-package schedulingsvc
+// Package rotas stores a hospital's rota: its rules and the exceptions from them. It makes no
+// sessions; what lays the rota over the calendar reads it here.
+package rotas
 
 import (
 	"context"
@@ -8,13 +10,26 @@ import (
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/page"
-	"xinglin/internal/platform/calendar"
 	"xinglin/internal/platform/db"
-	"xinglin/internal/platform/job"
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/rotaplan"
 )
+
+// Store is the SQL of the rota.
+type Store struct {
+	DB     *db.DB
+	Turn   func(ctx context.Context, tx db.Tx) error // makes the writers of a tenant go one after the other
+	Follow func(ctx context.Context, tx db.Tx) error // asks for the sessions to follow
+}
+
+// found makes a missing row the caller's not found.
+func found(err error) error {
+	if errors.Is(err, db.ErrNoRows) {
+		return scheduling.ErrNotFound.New()
+	}
+	return err
+}
 
 // maxRota bounds the rules and the exceptions of a tenant.
 const maxRota = 100_000
@@ -53,9 +68,9 @@ func exceptionValues(t scheduling.TenantID, v scheduling.Exception) []any {
 	}
 }
 
-// rotaIn reads the rules that reach into from..to and the exceptions of those days, by
+// In reads the rules that reach into from..to and the exceptions of those days, by
 // id: what was planned first wins.
-func rotaIn(ctx context.Context, tx db.Tx, from, to clock.Date) ([]scheduling.RotaRule, []scheduling.Exception, error) {
+func In(ctx context.Context, tx db.Tx, from, to clock.Date) ([]scheduling.RotaRule, []scheduling.Exception, error) {
 	rows, err := tx.Query(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 AND from_day <= $2 AND (to_day = 0 OR to_day >= $3) ORDER BY id LIMIT $4`,
 		tx.Tenant(), to, from, maxRota)
 	rules, err := db.Collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
@@ -68,21 +83,23 @@ func rotaIn(ctx context.Context, tx db.Tx, from, to clock.Date) ([]scheduling.Ro
 	return rules, exceptions, err
 }
 
-func (s store) rota(ctx context.Context, t scheduling.TenantID, from, to clock.Date) (rules []scheduling.RotaRule, exceptions []scheduling.Exception, err error) {
-	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		rules, exceptions, err = rotaIn(ctx, tx, from, to)
+// Between is In, in a transaction of its own.
+func (s Store) Between(ctx context.Context, t scheduling.TenantID, from, to clock.Date) (rules []scheduling.RotaRule, exceptions []scheduling.Exception, err error) {
+	err = s.DB.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		rules, exceptions, err = In(ctx, tx, from, to)
 		return err
 	})
 	return rules, exceptions, err
 }
 
-// rotaFilter narrows the list of rules; zero ids do not.
-type rotaFilter struct {
+// Filter narrows the list of rules; zero ids do not.
+type Filter struct {
 	Department   scheduling.DepartmentID
 	Practitioner scheduling.PractitionerID
 }
 
-func (s store) rotaRules(ctx context.Context, t scheduling.TenantID, f rotaFilter, after id.ID[scheduling.RotaRule], p page.Request) (out page.Page[scheduling.RotaRule], err error) {
+// Rules lists the rules of a tenant by id.
+func (s Store) Rules(ctx context.Context, t scheduling.TenantID, f Filter, after id.ID[scheduling.RotaRule], p page.Request) (out page.Page[scheduling.RotaRule], err error) {
 	size := p.Size()
 	where, args := "", []any{t, after, size + 1}
 	if !f.Department.IsZero() {
@@ -93,7 +110,7 @@ func (s store) rotaRules(ctx context.Context, t scheduling.TenantID, f rotaFilte
 		args = append(args, f.Practitioner)
 		where += fmt.Sprintf(" AND practitioner_id = $%d", len(args))
 	}
-	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
+	err = s.DB.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 AND id > $2`+where+` ORDER BY id LIMIT $3`, args...)
 		out.Items, err = db.Collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
 		return err
@@ -105,27 +122,28 @@ func (s store) rotaRules(ctx context.Context, t scheduling.TenantID, f rotaFilte
 	return out, err
 }
 
-func (s store) rotaRule(ctx context.Context, t scheduling.TenantID, rule id.ID[scheduling.RotaRule]) (v scheduling.RotaRule, err error) {
-	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		return one(scanRule(tx.QueryRow(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 AND id = $2`, t, rule), &v))
+// Rule reads one; scheduling.not_found.
+func (s Store) Rule(ctx context.Context, t scheduling.TenantID, rule id.ID[scheduling.RotaRule]) (v scheduling.RotaRule, err error) {
+	err = s.DB.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		return found(scanRule(tx.QueryRow(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 AND id = $2`, t, rule), &v))
 	})
 	return v, err
 }
 
-// fits decides about a rule beside the doctor's others.
-type fits func(rules []scheduling.RotaRule, exceptions []scheduling.Exception) error
+// Fits decides about a rule beside the doctor's others.
+type Fits func(rules []scheduling.RotaRule, exceptions []scheduling.Exception) error
 
-// saveRule makes a rule (version 0) or changes it if nobody was faster.
-func (s store) saveRule(ctx context.Context, t scheduling.TenantID, v scheduling.RotaRule, from, to clock.Date, check fits, policy string) (scheduling.RotaRule, error) {
+// Save makes a rule (version 0) or changes it if nobody was faster.
+func (s Store) Save(ctx context.Context, t scheduling.TenantID, v scheduling.RotaRule, from, to clock.Date, check Fits, policy string) (scheduling.RotaRule, error) {
 	action := "scheduling.update_rota"
 	if v.Version == 0 {
 		action = "scheduling.create_rota"
 	}
-	err := s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		if err := s.takeRotaTurn(ctx, tx); err != nil {
+	err := s.DB.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		if err := s.Turn(ctx, tx); err != nil {
 			return err
 		}
-		rules, exceptions, err := rotaIn(ctx, tx, from, to)
+		rules, exceptions, err := In(ctx, tx, from, to)
 		if err != nil {
 			return err
 		}
@@ -140,7 +158,7 @@ func (s store) saveRule(ctx context.Context, t scheduling.TenantID, v scheduling
 		if err := writeRule(ctx, tx, v); err != nil {
 			return err
 		}
-		if err := enqueueExtend(ctx, tx); err != nil {
+		if err := s.Follow(ctx, tx); err != nil {
 			return err
 		}
 		_, err = trail.Record(ctx, tx, trail.Entry{Action: action, Noun: "RotaRule", ID: v.ID.String(), Policy: policy, Changed: []string{"rule"}})
@@ -155,7 +173,7 @@ func (s store) saveRule(ctx context.Context, t scheduling.TenantID, v scheduling
 
 func ruleIsAt(ctx context.Context, tx db.Tx, v scheduling.RotaRule) error {
 	var version int64
-	err := one(tx.QueryRow(ctx, `SELECT version FROM rota_rule WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), v.ID).Scan(&version))
+	err := found(tx.QueryRow(ctx, `SELECT version FROM rota_rule WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), v.ID).Scan(&version))
 	if err == nil && version != v.Version {
 		err = scheduling.ErrStale.New()
 	}
@@ -170,7 +188,7 @@ const insertException = `INSERT INTO rota_exception (tenant_id, ` + exceptionCol
 func writeRule(ctx context.Context, tx db.Tx, v scheduling.RotaRule) error {
 	if v.Version == 0 {
 		v.Version = 1
-		return insertMany(ctx, tx, insertRule, 20, [][]any{ruleValues(tx.Tenant(), v)})
+		return db.InsertMany(ctx, tx, insertRule, 20, [][]any{ruleValues(tx.Tenant(), v)})
 	}
 	n, err := tx.Exec(ctx, `UPDATE rota_rule SET campus_id = $3, department_id = $4, practitioner_id = $5, session = $6, class = $7, seats = $8, slot_minutes = $9, fee_fen = $10,
 			start_minute = $11, end_minute = $12, location = $13, remark = $14, recurrence = $15, from_day = $16, to_day = $17, holidays = $18, makeup = $19, version = version + 1
@@ -191,23 +209,8 @@ func writeException(ctx context.Context, tx db.Tx, v scheduling.Exception) error
 	return err
 }
 
-// The work of keeping schedules ahead: jobExtend for one tenant, jobExtendAll each night.
-const (
-	jobExtend    = "scheduling.extend_rota"
-	jobExtendAll = "scheduling.extend_all"
-)
-
-// enqueueExtend asks for the tenant's schedules to follow its rota and rules.
-func enqueueExtend(ctx context.Context, tx db.Tx) error {
-	return job.Enqueue(ctx, tx, job.Spec{Kind: jobExtend, Payload: struct{}{}})
-}
-
-func (s store) askExtend(ctx context.Context, t scheduling.TenantID) error {
-	return s.db.Write(ctx, t, enqueueExtend)
-}
-
-// imported is what a file brings, with the directory's ids.
-type imported struct {
+// Imported is what a file brings, with the directory's ids.
+type Imported struct {
 	Rules      []scheduling.RotaRule
 	Exceptions []scheduling.Exception
 	From       clock.Date // the first day of rules that named none
@@ -217,12 +220,12 @@ type imported struct {
 // errDryRun rolls an import back after it was tried for real.
 var errDryRun = errors.New("dry run")
 
-// importRota brings rules and exceptions into the rota, all or nothing. A dry run goes
+// Import brings rules and exceptions into the rota, all or nothing. A dry run goes
 // as far as the schedules and rolls back.
-func (s store) importRota(ctx context.Context, t scheduling.TenantID, in imported, dry func(ctx context.Context, tx db.Tx) error) (rules, exceptions scheduling.Change, err error) {
-	err = s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
+func (s Store) Import(ctx context.Context, t scheduling.TenantID, in Imported, dry func(ctx context.Context, tx db.Tx) error) (rules, exceptions scheduling.Change, err error) {
+	err = s.DB.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		rules, exceptions = scheduling.Change{}, scheduling.Change{}
-		if err := s.takeRotaTurn(ctx, tx); err != nil {
+		if err := s.Turn(ctx, tx); err != nil {
 			return err
 		}
 		if rules, err = mergeRules(ctx, tx, in); err != nil {
@@ -249,7 +252,7 @@ func (s store) importRota(ctx context.Context, t scheduling.TenantID, in importe
 	return rules, exceptions, err
 }
 
-func mergeRules(ctx context.Context, tx db.Tx, in imported) (c scheduling.Change, err error) {
+func mergeRules(ctx context.Context, tx db.Tx, in Imported) (c scheduling.Change, err error) {
 	rows, err := tx.Query(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 ORDER BY id LIMIT $2`, tx.Tenant(), maxRota)
 	old, err := db.Collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
 	if err != nil {
@@ -279,10 +282,10 @@ func mergeRules(ctx context.Context, tx db.Tx, in imported) (c scheduling.Change
 		}
 		c.Changed++
 	}
-	return c, insertMany(ctx, tx, insertRule, 20, fresh)
+	return c, db.InsertMany(ctx, tx, insertRule, 20, fresh)
 }
 
-func mergeExceptions(ctx context.Context, tx db.Tx, in imported) (c scheduling.Change, err error) {
+func mergeExceptions(ctx context.Context, tx db.Tx, in Imported) (c scheduling.Change, err error) {
 	rows, err := tx.Query(ctx, `SELECT `+exceptionColumns+` FROM rota_exception WHERE tenant_id = $1 ORDER BY id LIMIT $2`, tx.Tenant(), maxRota)
 	old, err := db.Collect(rows, err, func(r db.Rows, v *scheduling.Exception) error { return scanException(r, v) })
 	if err != nil {
@@ -311,14 +314,5 @@ func mergeExceptions(ctx context.Context, tx db.Tx, in imported) (c scheduling.C
 		}
 		c.Changed++
 	}
-	return c, insertMany(ctx, tx, insertException, 18, fresh)
-}
-
-// tryImport does what importRota and extend would do and rolls it back.
-func (s store) tryImport(ctx context.Context, t scheduling.TenantID, in imported, cal *calendar.Calendar, from, to clock.Date) (rules, exceptions scheduling.Change, m made, err error) {
-	rules, exceptions, err = s.importRota(ctx, t, in, func(ctx context.Context, tx db.Tx) error {
-		m, err = s.extendIn(ctx, tx, cal, from, to, in.Policy)
-		return err
-	})
-	return rules, exceptions, m, err
+	return c, db.InsertMany(ctx, tx, insertException, 18, fresh)
 }

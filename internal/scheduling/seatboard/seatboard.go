@@ -1,7 +1,14 @@
-package schedulingsvc
+// Package seatboard keeps the calendar of free seats of each tenant in memory. It shows a
+// whole hospital: the sessions of the coming days with their free seats, so that reading it
+// asks no database. It is loaded when somebody asks, follows the same signals as the live
+// streams, and goes when nobody asks any more. Each second one day of it is compared with the
+// database: what is behind (a lost signal) is brought up to date, and a difference at the same
+// version, which must not happen, is counted and has the whole read anew.
+package seatboard
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -11,52 +18,60 @@ import (
 
 	"xinglin/internal/directory"
 	"xinglin/internal/kernel/clock"
-	"xinglin/internal/platform/obs"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/labels"
 	"xinglin/internal/scheduling/seatview"
 )
 
-// The calendar shows a whole hospital: the sessions of the coming days with their free
-// seats, kept in memory per tenant, so that reading it asks no database. It is loaded
-// when somebody asks, follows the same signals as the live streams, and goes when nobody
-// asks any more. Each second one day of it is compared with the database: what is behind
-// (a lost signal) is brought up to date, and a difference at the same version, which
-// must not happen, is counted and has the whole read anew.
 const (
-	boardDays    = 62 // from today
-	boardGather  = 20 * time.Millisecond
-	boardCompare = time.Second
-	boardIdle    = 10 * time.Minute
-	boardTrust   = 5 * time.Second // how long changes may wait for the database before the calendar is refused
-	boardReading = 10 * time.Second
-	maxBoards    = 32      // tenants in memory
-	maxHeld      = 200_000 // sessions of one tenant in memory, about 40 MB
+	days     = 62 // from today
+	gather   = 20 * time.Millisecond
+	compare  = time.Second
+	idleTime = 10 * time.Minute
+	trust    = 5 * time.Second // how long changes may wait for the database before the calendar is refused
+	reading  = 10 * time.Second
+	atATime  = 512     // sessions in one question
+	maxDays  = 31      // of one answer
+	maxKept  = 32      // tenants in memory
+	maxHeld  = 200_000 // sessions of one tenant in memory, about 40 MB
+	// maxReplies is how many answers of a tenant are kept.
+	maxReplies = 64
 )
 
-// boardReads are the calendar's questions to the database.
-type boardReads interface {
-	seatsOf(ctx context.Context, t scheduling.TenantID, ids []scheduleID) ([]seatview.Session, error)
-	seatsOn(ctx context.Context, t scheduling.TenantID, from, to clock.Date, limit int) ([]seatview.Session, error)
+// Every in place of a session means that the tenant's plan changed.
+var Every seatview.ScheduleID
+
+// Reads are the calendar's questions to the database.
+type Reads struct {
+	// Of reads sessions, at most 512.
+	Of func(ctx context.Context, t scheduling.TenantID, ids []seatview.ScheduleID) ([]seatview.Session, error)
+	// On reads the sessions of from..to, at most limit.
+	On func(ctx context.Context, t scheduling.TenantID, from, to clock.Date, limit int) ([]seatview.Session, error)
 }
 
-type labeller func(ctx context.Context, t scheduling.TenantID, ids labels.IDs) (directory.Labels, error)
+// Names tells the names of items.
+type Names func(ctx context.Context, t scheduling.TenantID, ids labels.IDs) (directory.Labels, error)
 
-// boards are the calendars of one process.
-type boards struct {
-	reads  boardReads
-	labels labeller
-	clock  clock.Clock
-	met    *calendarMetrics
-	wake   chan struct{}
+// Boards are the calendars of one process.
+type Boards struct {
+	reads Reads
+	names Names
+	clock clock.Clock
+	met   *metrics
+	log   *slog.Logger
+	wake  chan struct{}
 
 	mu      sync.Mutex // before any board's
 	known   map[scheduling.TenantID]*board
 	running bool
 }
 
-func newBoards(reads boardReads, labels labeller, clk clock.Clock, met *calendarMetrics) *boards {
-	return &boards{reads: reads, labels: labels, clock: clk, met: met, wake: make(chan struct{}, 1), known: map[scheduling.TenantID]*board{}}
+// New builds the calendars; Run has them follow the signals. reg may be nil.
+func New(reads Reads, names Names, clk clock.Clock, log *slog.Logger, reg prometheus.Registerer) *Boards {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Boards{reads: reads, names: names, clock: clk, met: newMetrics(reg), log: log, wake: make(chan struct{}, 1), known: map[scheduling.TenantID]*board{}}
 }
 
 // board is the calendar of one tenant.
@@ -67,7 +82,7 @@ type board struct {
 	mu      sync.RWMutex
 	full    bool // loaded
 	view    *seatview.View
-	dirty   map[scheduleID]bool
+	dirty   map[seatview.ScheduleID]bool
 	all     bool       // the whole is to be read
 	behind  time.Time  // since when changes wait; zero: none does
 	reading time.Time  // the same of those that are being read
@@ -78,17 +93,17 @@ type board struct {
 	replies map[seatview.Query]*seatview.Reply
 }
 
-// calendarMetrics count what the comparison with the database found.
-type calendarMetrics struct {
+// metrics count what the comparison with the database found.
+type metrics struct {
 	behind      prometheus.Counter
 	differences prometheus.Counter
 }
 
-func newCalendarMetrics(reg prometheus.Registerer) *calendarMetrics {
+func newMetrics(reg prometheus.Registerer) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "xinglin_scheduling_calendar_" + name, Help: help})
 	}
-	m := &calendarMetrics{
+	m := &metrics{
 		behind:      counter("behind_total", "Sessions of the calendar that the comparison with the database found behind: their signal was lost."),
 		differences: counter("differences_total", "Sessions of the calendar that differed from the database at the same version: a fault, the calendar was read anew."),
 	}
@@ -106,8 +121,8 @@ func nudge(c chan struct{}) {
 	}
 }
 
-// touch notes that a session changed, or the plan.
-func (b *boards) touch(t scheduling.TenantID, schedule scheduleID) {
+// Touch notes that a session changed, or the plan.
+func (b *Boards) Touch(t scheduling.TenantID, schedule seatview.ScheduleID) {
 	b.mu.Lock()
 	v := b.known[t]
 	b.mu.Unlock()
@@ -115,7 +130,7 @@ func (b *boards) touch(t scheduling.TenantID, schedule scheduleID) {
 		return
 	}
 	v.mu.Lock()
-	if schedule == everySession {
+	if schedule == Every {
 		v.all = true
 	} else {
 		v.dirty[schedule] = true
@@ -134,11 +149,11 @@ func (v *board) mark() {
 
 // late reports whether changes wait for too long; under the lock.
 func (v *board) late(now time.Time) bool {
-	return !v.behind.IsZero() && now.Sub(v.behind) > boardTrust || !v.reading.IsZero() && now.Sub(v.reading) > boardTrust
+	return !v.behind.IsZero() && now.Sub(v.behind) > trust || !v.reading.IsZero() && now.Sub(v.reading) > trust
 }
 
-// distrust has every calendar read anew: signals were lost.
-func (b *boards) distrust() {
+// Distrust has every calendar read anew: signals were lost.
+func (b *Boards) Distrust() {
 	for _, v := range b.all() {
 		v.mu.Lock()
 		v.all = true
@@ -148,7 +163,7 @@ func (b *boards) distrust() {
 	nudge(b.wake)
 }
 
-func (b *boards) all() []*board {
+func (b *Boards) all() []*board {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := make([]*board, 0, len(b.known))
@@ -160,11 +175,11 @@ func (b *boards) all() []*board {
 
 // of gives the tenant's calendar, loaded. A process whose machines do not run (a command,
 // a test of routes) hears no signals: it reads each time.
-func (b *boards) of(ctx context.Context, t scheduling.TenantID) (*board, error) {
+func (b *Boards) of(ctx context.Context, t scheduling.TenantID) (*board, error) {
 	b.mu.Lock()
 	v := b.known[t]
 	if v == nil || !b.running {
-		v = &board{tenant: t, view: seatview.New(), dirty: map[scheduleID]bool{}, replies: map[seatview.Query]*seatview.Reply{}}
+		v = &board{tenant: t, view: seatview.New(), dirty: map[seatview.ScheduleID]bool{}, replies: map[seatview.Query]*seatview.Reply{}}
 		if b.running {
 			b.makeRoom()
 			b.known[t] = v // before the first read, so that no change falls between
@@ -185,8 +200,8 @@ func (b *boards) of(ctx context.Context, t scheduling.TenantID) (*board, error) 
 }
 
 // makeRoom lets the calendar go that was not used for longest, if there are too many.
-func (b *boards) makeRoom() {
-	if len(b.known) < maxBoards {
+func (b *Boards) makeRoom() {
+	if len(b.known) < maxKept {
 		return
 	}
 	var oldest *board
@@ -205,12 +220,12 @@ func (v *board) lastUse() time.Time {
 }
 
 // window is the days that a calendar holds.
-func (b *boards) window() (from, to clock.Date) {
+func (b *Boards) window() (from, to clock.Date) {
 	from = clock.DateOf(b.clock.Now())
-	return from, from.Add(boardDays - 1)
+	return from, from.Add(days - 1)
 }
 
-func (b *boards) fill(ctx context.Context, v *board) error {
+func (b *Boards) fill(ctx context.Context, v *board) error {
 	v.filling.Lock()
 	defer v.filling.Unlock()
 	v.mu.RLock()
@@ -224,12 +239,12 @@ func (b *boards) fill(ctx context.Context, v *board) error {
 }
 
 // reload reads the whole calendar and replaces what is in memory unless that is newer.
-func (b *boards) reload(ctx context.Context, v *board) error {
+func (b *Boards) reload(ctx context.Context, v *board) error {
 	from, to := b.window()
 	v.mu.Lock()
 	v.all = false // what changes from here on is read again
 	v.mu.Unlock()
-	found, err := b.reads.seatsOn(ctx, v.tenant, from, to, maxHeld+1)
+	found, err := b.reads.On(ctx, v.tenant, from, to, maxHeld+1)
 	if err == nil && len(found) > maxHeld {
 		err = scheduling.ErrCalendarBehind.Because("more than %d sessions", maxHeld)
 	}
@@ -245,12 +260,12 @@ func (b *boards) reload(ctx context.Context, v *board) error {
 	return nil
 }
 
-// run follows the signals until ctx ends.
-func (b *boards) run(ctx context.Context) {
+// Run follows the signals until ctx ends.
+func (b *Boards) Run(ctx context.Context) {
 	b.setRunning(true)
 	defer b.setRunning(false)
-	compare := time.NewTicker(boardCompare)
-	defer compare.Stop()
+	tick := time.NewTicker(compare)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -259,21 +274,21 @@ func (b *boards) run(ctx context.Context) {
 			for _, v := range b.all() {
 				b.follow(ctx, v)
 			}
-		case <-compare.C:
+		case <-tick.C:
 			for _, v := range b.all() {
 				b.look(ctx, v)
 			}
 		}
-		gather := time.NewTimer(boardGather)
+		wait := time.NewTimer(gather)
 		select {
 		case <-ctx.Done():
-		case <-gather.C:
+		case <-wait.C:
 		}
-		gather.Stop()
+		wait.Stop()
 	}
 }
 
-func (b *boards) setRunning(on bool) {
+func (b *Boards) setRunning(on bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.running = on
@@ -281,8 +296,8 @@ func (b *boards) setRunning(on bool) {
 }
 
 // follow reads what signals named.
-func (b *boards) follow(ctx context.Context, v *board) {
-	ctx, cancel := context.WithTimeout(ctx, boardReading)
+func (b *Boards) follow(ctx context.Context, v *board) {
+	ctx, cancel := context.WithTimeout(ctx, reading)
 	defer cancel()
 	v.mu.Lock()
 	if !v.full || v.behind.IsZero() { // the first load reads all of it; what comes meanwhile is read after it
@@ -297,8 +312,8 @@ func (b *boards) follow(ctx context.Context, v *board) {
 	if all {
 		err = b.reload(ctx, v)
 	}
-	for ids := range slices.Chunk(dirty, maxAsked) {
-		found, failed := b.reads.seatsOf(ctx, v.tenant, ids)
+	for ids := range slices.Chunk(dirty, atATime) {
+		found, failed := b.reads.Of(ctx, v.tenant, ids)
 		v.mu.Lock()
 		if failed != nil { // the comparison, a second later, tries again
 			err = failed
@@ -314,21 +329,21 @@ func (b *boards) follow(ctx context.Context, v *board) {
 	defer v.mu.Unlock()
 	if err != nil {
 		v.behind = v.reading
-		obs.Log(ctx).Debug("scheduling: the calendar was not brought up to date")
+		b.log.Debug("scheduling: the calendar was not brought up to date")
 	}
 	v.reading = time.Time{}
 }
 
 // within leaves out the days that a calendar does not hold.
-func (b *boards) within(found []seatview.Session) []seatview.Session {
+func (b *Boards) within(found []seatview.Session) []seatview.Session {
 	from, to := b.window()
 	return slices.DeleteFunc(found, func(s seatview.Session) bool { return s.Day < from || s.Day > to })
 }
 
 // look compares the next day with the database, and lets a calendar go that nobody uses.
-func (b *boards) look(ctx context.Context, v *board) {
+func (b *Boards) look(ctx context.Context, v *board) {
 	v.mu.RLock()
-	idle, full, waits := clock.Mono().Sub(v.used) > boardIdle, v.full, len(v.dirty) > 0 || v.all
+	idle, full, waits := clock.Mono().Sub(v.used) > idleTime, v.full, len(v.dirty) > 0 || v.all
 	from, to := b.window()
 	day := v.compare.Add(1)
 	v.mu.RUnlock()
@@ -348,7 +363,7 @@ func (b *boards) look(ctx context.Context, v *board) {
 		day = from
 	}
 	if _, _, err := b.check(ctx, v, day, day); err != nil {
-		obs.Log(ctx).Debug("scheduling: the calendar was not compared")
+		b.log.Debug("scheduling: the calendar was not compared")
 		return
 	}
 	v.mu.Lock()
@@ -356,12 +371,21 @@ func (b *boards) look(ctx context.Context, v *board) {
 	v.mu.Unlock()
 }
 
+// Compare compares days of a tenant's calendar with the database, as Run does day by day.
+func (b *Boards) Compare(ctx context.Context, t scheduling.TenantID, from, to clock.Date) (behind, differ int, err error) {
+	v, err := b.of(ctx, t)
+	if err != nil {
+		return 0, 0, err
+	}
+	return b.check(ctx, v, from, to)
+}
+
 // check compares days with the database: what is behind is brought up to date, and a
 // difference at the same version has the whole read anew. It gives the number of both.
-func (b *boards) check(ctx context.Context, v *board, from, to clock.Date) (behind, differ int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, boardReading)
+func (b *Boards) check(ctx context.Context, v *board, from, to clock.Date) (behind, differ int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, reading)
 	defer cancel()
-	found, err := b.reads.seatsOn(ctx, v.tenant, from, to, maxHeld)
+	found, err := b.reads.On(ctx, v.tenant, from, to, maxHeld)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -387,26 +411,23 @@ func (b *boards) check(ctx context.Context, v *board, from, to clock.Date) (behi
 		for range differ {
 			b.met.differences.Inc()
 		}
-		obs.Log(ctx).Warn("scheduling: the calendar differed from the database and is read anew", "sessions", differ)
+		b.log.Warn("scheduling: the calendar differed from the database and is read anew", "sessions", differ)
 		nudge(b.wake)
 	}
 	return behind, differ, nil
 }
 
-// maxReplies is how many answers of a tenant are kept.
-const maxReplies = 64
-
-// calendar answers from memory.
-func (s *Service) calendar(ctx context.Context, t scheduling.TenantID, q seatview.Query) (*seatview.Reply, error) {
-	from, to := s.boards.window()
-	if q.From < from || q.To > to || q.To < q.From || int(q.To-q.From) >= maxQueryDays {
+// Reply answers from memory: at most 31 days, from today to 61 days ahead.
+func (b *Boards) Reply(ctx context.Context, t scheduling.TenantID, q seatview.Query) (*seatview.Reply, error) {
+	from, to := b.window()
+	if q.From < from || q.To > to || q.To < q.From || int(q.To-q.From) >= maxDays {
 		return nil, scheduling.ErrInput.At("to", "from..to within 31 days, from today to 61 days ahead")
 	}
-	v, err := s.boards.of(ctx, t)
+	v, err := b.of(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	now := s.base.Clock.Now()
+	now := b.clock.Now()
 	v.mu.RLock()
 	r := v.replies[q]
 	fresh := v.view.Fresh(r, now)
@@ -414,7 +435,7 @@ func (s *Service) calendar(ctx context.Context, t scheduling.TenantID, q seatvie
 	if fresh {
 		return r, nil
 	}
-	if err := s.boards.name(ctx, v); err != nil {
+	if err := b.name(ctx, v); err != nil {
 		return nil, err
 	}
 	v.mu.Lock()
@@ -431,7 +452,7 @@ func (s *Service) calendar(ctx context.Context, t scheduling.TenantID, q seatvie
 }
 
 // name asks the directory for the names of the rows, once a minute or when there are new ones.
-func (b *boards) name(ctx context.Context, v *board) error {
+func (b *Boards) name(ctx context.Context, v *board) error {
 	v.mu.Lock()
 	rows, missing := v.view.Rows()
 	old := clock.Mono().Sub(v.namedAt) > seatview.NameTime
@@ -443,7 +464,7 @@ func (b *boards) name(ctx context.Context, v *board) error {
 	for _, r := range rows {
 		ids.Add(r.Practitioner, r.Department, r.Campus)
 	}
-	l, err := b.labels(ctx, v.tenant, ids)
+	l, err := b.names(ctx, v.tenant, ids)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type (
 // The accounts of the foundation. Assets and expenses grow with positive amounts.
 const (
 	ChannelReceivable = "asset:channel:wechat" // money that the channel owes us
+	Cash              = "asset:cash"           // 库存现金: in the drawers of the windows
 	AdvanceReceived   = "liability:advance"    // paid by patients, visit not yet made
 	RefundPayable     = "liability:refund"     // promised back, not yet confirmed by the channel
 	RegistrationFee   = "income:registration"  // earned

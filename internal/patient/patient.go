@@ -118,6 +118,9 @@ type Person struct {
 type Service interface {
 	// Booker checks that the principal's account may book for the person.
 	Booker(ctx context.Context, p ID) (Booker, error)
+	// DeskBooker checks that the staff may book for the person at the window, and names the account that the person has
+	// for oneself, the oldest link first; zero without one.
+	DeskBooker(ctx context.Context, p ID) (Booker, id.ID[auth.Account], error)
 	// MaskedNames reads names as lists show them (张*三), at most 200 ids; unknown and shredded ones are left out.
 	MaskedNames(ctx context.Context, tenant TenantID, ids []ID) (map[ID]string, error)
 	// Person is who somebody is, for staff who see persons (patient.not_found for one who is unknown or shredded). The caller

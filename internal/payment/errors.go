@@ -15,5 +15,7 @@ var (
 	ErrReplay        = fault.Register(fault.Conflict, "payment.callback_replayed", "回调已处理过", "The notification was used before")
 	ErrMismatch      = fault.Register(fault.Conflict, "payment.mismatch", "支付结果与订单不符", "The channel's result does not fit the payment")
 	ErrInvalid       = fault.Register(fault.Invalid, "payment.invalid", "支付请求不正确", "The payment request is not correct")
+	ErrCashShort     = fault.Register(fault.Invalid, "payment.cash_short", "收到的现金少于应付金额", "The cash does not cover the amount")
+	ErrRefundState   = fault.Register(fault.Conflict, "payment.refund_state", "这笔退款当前不能这样处理", "The refund's state or channel does not allow this")
 	ErrRefundFailed  = fault.Register(fault.Conflict, "payment.refund_failed", "渠道未能退款，需人工处理", "The channel could not give the money back; a person must act")
 )

@@ -47,6 +47,12 @@ const (
 	RefundFailed     RefundState = "failed" // a person must act; it stays on the operator's list
 )
 
+// The channels, as Payment.Channel names them; it is empty before the first prepay.
+const (
+	WeChat = "wechat"
+	Cash   = "cash" // taken at a window; its refunds wait until they are handed out there
+)
+
 // Purpose is what a payment is for: the caller's noun.
 type Purpose string
 
@@ -56,7 +62,8 @@ const ForAppointment Purpose = "appointment"
 // RegistrationFee is the description of such a payment.
 const RegistrationFee = "挂号费"
 
-// Request opens a payment. ID is the caller's own: the same ID again is the same payment.
+// Request opens a payment. ID is the caller's own, a UUIDv7 of these days (lists go by it): the same ID again is the same
+// payment. Account is zero for who was booked at a window and has none.
 type Request struct {
 	ID          ID
 	Tenant      TenantID

@@ -112,6 +112,21 @@ var Routes = []Route{
 	{Op: "scheduling.cancel", Who: patient, ID: "{cancelled}", Body: `{}`, Match: "{cancelled_version}", Want: 200, Repeat: 200, Stale: 412, Deny: own()},
 
 	// The desk's and the operator's.
+	{Op: "patient.search_at_desk", Who: desk, Body: `{"phone":"{desk_phone}"}`, Want: 200, Repeat: 200, Deny: staffOnly()},
+	{
+		Op: "patient.register_at_desk", Who: desk, Body: `{"name":"测老人","document_type":"passport","document":"E9876543","birth":"1941-01-02"}`, Key: true,
+		Want: 201, Repeat: 201, Deny: staffOnly(),
+	},
+	{
+		Op: "scheduling.book_at_desk", Who: desk, Body: `{"patient_id":"{desk_patient}","schedule_id":"{free_schedule}","any":true}`, Key: true,
+		Want: 201, Repeat: 201, Deny: staffOnly(),
+	},
+	{Op: "scheduling.list_desk_appointments", Who: desk, Query: "?patient_id={desk_patient}", Want: 200, Deny: staffOnly()},
+	{Op: "payment.take_cash", Who: desk, ID: "{cash_payment}", Body: `{"received_fen":3000}`, Key: true, Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "payment.list", Who: desk, Want: 200, Deny: staffOnly()},
+	{Op: "payment.list_all_refunds", Who: operator, Query: "?state=requested&channel=cash", Want: 200, Deny: staffOnly()},
+	{Op: "payment.pay_out", Who: desk, ID: "{cash_refund}", Key: true, Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "payment.retry_refund", Who: operator, Elsewhere: "paymentsvc.TestRetryRefund"},
 	{Op: "payment.refund", Who: operator, ID: "{payment}", Body: `{"amount_fen":100,"reason":"goodwill"}`, Key: true, Want: 201, Repeat: 201, Deny: map[string]int{nobody: 401, patient: 403, stranger: 403, auditor: 403}},
 	{Op: "directory.create_campus", Who: operator, Body: `{"name":"南院区"}`, Want: 201, Repeat: 201, Deny: staffOnly()},
 	{Op: "directory.create_department", Who: operator, Body: `{"campus_id":"{campus}","parent_id":"{department}","name":"新科"}`, Want: 201, Repeat: 201, Deny: staffOnly()},

@@ -96,6 +96,7 @@ func (s *Scene) play(t *testing.T, p *rig.Process) {
 	s.visits(ctx, t)
 	s.claims(ctx, t)
 	s.clinic(ctx, t)
+	s.window(ctx, t)
 	s.versions(ctx, t)
 }
 
@@ -241,6 +242,34 @@ func (s *Scene) claims(ctx context.Context, t *testing.T) {
 		}
 		s.Words[word] = c.ClaimID
 	}
+}
+
+// window is what the desk does: somebody without an account pays a visit in cash, whose refund waits to be handed out, and
+// a hold of the patient's waits for cash.
+func (s *Scene) window(ctx context.Context, t *testing.T) {
+	t.Helper()
+	c := s.Actors[desk]
+	post := func(who, path string, body map[string]any, v any) {
+		t.Helper()
+		_, err := s.Actors[who].Do(ctx, "POST", path, body, v, client.Key(client.NewKey()))
+		must(t, err)
+	}
+	var person, refund named
+	s.Words["desk_phone"] = client.Phone(s.first + 70)
+	post(desk, "/desk/patients", map[string]any{"name": "测窗口", "document_type": "passport", "document": "E1234567", "birth": "1940-01-02", "phone": s.Words["desk_phone"]}, &person)
+	s.Words["desk_patient"] = person.ID
+	var a client.Appointment
+	post(desk, "/desk/appointments", map[string]any{"patient_id": person.ID, "schedule_id": s.Words["schedule"], "any": true}, &a)
+	post(desk, "/payments/"+a.PaymentID+"/cash", map[string]any{"received_fen": 10000}, nil)
+	_, err := c.Wait(ctx, a.ID, client.InState("booked"))
+	must(t, err)
+	post(operator, "/payments/"+a.PaymentID+"/refunds", map[string]any{"amount_fen": 500, "reason": "goodwill"}, &refund)
+	s.Words["cash_refund"] = refund.ID
+	open, _, err := s.rich.Hold(ctx, client.NewKey(), client.Wish{PatientID: s.rich.Patients[0].ID, ScheduleID: s.Words["schedule"], Any: true})
+	must(t, err)
+	_, err = s.rich.Prepay(ctx, open.PaymentID) // opened at the channel, so that the cash closes it there
+	must(t, err)
+	s.Words["cash_payment"] = open.PaymentID
 }
 
 // versions are what the scene's things have now, and what has no other word yet.

@@ -143,7 +143,10 @@ func (s *Service) seal(ctx context.Context, t patient.TenantID, pid patient.ID, 
 	if r.number, err = s.crypt.SealText(ctx, field(t, pid, "number"), n.number); err != nil {
 		return r, err
 	}
-	r.phone, err = s.crypt.SealText(ctx, field(t, pid, "phone"), n.phone)
+	if r.phone, err = s.crypt.SealText(ctx, field(t, pid, "phone"), n.phone); err != nil {
+		return r, err
+	}
+	r.keys, err = s.searchKeys(ctx, t, n)
 	return r, err
 }
 

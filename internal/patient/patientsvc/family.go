@@ -75,6 +75,9 @@ func (s *Service) Update(ctx context.Context, p patient.ID, c Change) (patient.P
 		if u.phone, err = s.crypt.SealText(ctx, field(who.Tenant, p, "phone"), secret.New(phone)); err != nil {
 			return patient.Patient{}, err
 		}
+		if u.keys.phone, err = s.blind(ctx, who.Tenant, indexPhone, phone); err != nil {
+			return patient.Patient{}, err
+		}
 	}
 	if c.Relationship != nil {
 		u.rel = *c.Relationship

@@ -77,6 +77,7 @@ func (s *Service) routes(a *httpx.API) {
 	httpx.Register(a, httpx.Op{ID: "patient.update", Method: http.MethodPatch, Path: "/patients/{id}", Versioned: true, MaxBody: 1 << 10, Summary: "Change phone or relationship"}, s.patchPatient)
 	httpx.Register(a, httpx.Op{ID: "patient.unlink", Method: http.MethodDelete, Path: "/patients/{id}/link", Status: 204, Summary: "Act no longer for the person"}, s.deleteLink)
 	httpx.Register(a, httpx.Op{ID: "patient.verify", Method: http.MethodPost, Path: "/patients/{id}/verification", MaxBody: 1 << 10, Summary: "Check name, document and phone with the real-name service; five a day"}, s.postVerification)
+	s.deskRoutes(a)
 }
 
 func body(p patient.Patient) patientBody {

@@ -216,6 +216,9 @@ func (i *importing) seal(ctx context.Context, d *deed) error {
 			return err
 		}
 	}
+	if err := i.findable(ctx, d); err != nil {
+		return err
+	}
 	for n := range d.fresh {
 		e := &d.fresh[n]
 		e.row = id.New[externalRow](i.s.clock.Now())
@@ -224,6 +227,21 @@ func (i *importing) seal(ctx context.Context, d *deed) error {
 		if e.sealed, err = i.s.crypt.SealText(ctx, f, e.value); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// findable makes the keys of what is new. Name and birth are those of the records, whichever of the two is new.
+func (i *importing) findable(ctx context.Context, d *deed) error {
+	all, err := i.s.searchKeys(ctx, i.tenant, d.person)
+	if err != nil {
+		return err
+	}
+	if d.made || d.has("name") || d.has("birth") {
+		d.row.keys.name = all.name
+	}
+	if d.made || d.has("phone") {
+		d.row.keys.phone = all.phone
 	}
 	return nil
 }

@@ -30,7 +30,8 @@ type index struct{ number, next []byte }
 
 // row is a patient with sealed fields.
 type row struct {
-	index        index // only for writing
+	index        index      // only for writing
+	keys         searchKeys // only for writing
 	id           patient.ID
 	docType      patient.DocumentType
 	name, number []byte

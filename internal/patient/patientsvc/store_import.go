@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"time"
 
 	"xinglin/internal/kernel/event"
 	"xinglin/internal/kernel/id"
@@ -150,15 +151,7 @@ func importOne(ctx context.Context, tx db.Tx, d deed, policy string) error {
 }
 
 func importNew(ctx context.Context, tx db.Tx, d deed) error {
-	r := d.row
-	n, err := tx.Exec(ctx, `INSERT INTO patient (tenant_id, id, document_type, number_index, number_index_next, name, number, phone, birth, sex,
-			verified, verified_reference, version, created_at, origin) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'none', '', 1, $11, 'import')
-		ON CONFLICT DO NOTHING`,
-		tx.Tenant(), r.id, r.docType, r.index.number, bytesOrNull(r.index.next), r.name, r.number, bytesOrNull(r.phone), r.birth, r.sex, tx.Now().UnixMicro())
-	if err == nil && n == 0 {
-		return errLost
-	}
-	return err
+	return insertPatient(ctx, tx, d.row, originImport, time.Time{})
 }
 
 // importChange writes a new version. The phone is a statement of its own, after the
@@ -199,20 +192,27 @@ func importChange(ctx context.Context, tx db.Tx, d deed) error {
 			return err
 		}
 	}
+	keys := d.row.keys
 	if !d.has("phone") {
-		return nil
+		return saveKeys(ctx, tx, d.id, keys)
 	}
 	n, err = tx.Exec(ctx, `UPDATE patient SET phone = $3 WHERE tenant_id = $1 AND id = $2
 		AND NOT EXISTS (SELECT 1 FROM link l WHERE l.tenant_id = $1 AND l.patient_id = $2)`, tx.Tenant(), d.id, bytesOrNull(d.row.phone))
-	if err == nil && n == 0 {
+	if err != nil {
+		return err
+	}
+	if n == 0 {
 		return patient.ErrStale.New()
 	}
-	return err
+	return saveKeys(ctx, tx, d.id, keys)
 }
 
-// forgetImport takes from a person that is shredded what other systems call it, so that
-// nothing finds it again.
-func forgetImport(ctx context.Context, tx db.Tx, p patient.ID) error {
+// forgetKeys takes from a person that is shredded what it is found by and what other
+// systems call it, so that nothing finds it again.
+func forgetKeys(ctx context.Context, tx db.Tx, p patient.ID) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM search_key WHERE tenant_id = $1 AND patient_id = $2`, tx.Tenant(), p); err != nil {
+		return err
+	}
 	if _, err := tx.Exec(ctx, `DELETE FROM identifier WHERE tenant_id = $1 AND patient_id = $2`, tx.Tenant(), p); err != nil {
 		return err
 	}

@@ -23,19 +23,8 @@ func (s store) create(ctx context.Context, t patient.TenantID, a accountID, r ro
 		if err := enterOne(ctx, tx, a, today); err != nil {
 			return err
 		}
-		var next any
-		if r.index.next != nil {
-			next = r.index.next
-		}
-		made, err := tx.Exec(ctx, `INSERT INTO patient (tenant_id, id, document_type, number_index, number_index_next, name, number, phone, birth, sex,
-				verified, verified_reference, version, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'none', '', 1, $11)
-			ON CONFLICT DO NOTHING`,
-			t, r.id, r.docType, r.index.number, next, r.name, r.number, bytesOrNull(r.phone), r.birth, r.sex, tx.Now().UnixMicro())
-		if err != nil {
+		if err := insertPatient(ctx, tx, r, originAccount, time.Time{}); err != nil {
 			return err
-		}
-		if made == 0 {
-			return errLost
 		}
 		act, err := trail.Record(ctx, tx, trail.Entry{
 			Action: "patient.add", Noun: "Patient", ID: r.id.String(), Policy: policy,
@@ -52,6 +41,30 @@ func (s store) create(ctx context.Context, t patient.TenantID, a accountID, r ro
 		}
 		return join(ctx, tx, joining{account: a, patient: r.id, rel: n.rel, consent: n.consent, birth: n.birth, today: today, act: act})
 	})
+}
+
+// How a person came here.
+const (
+	originAccount = "account"
+	originImport  = "import"
+	originDesk    = "desk"
+)
+
+// insertPatient writes a new person with its keys: errLost when the document is there
+// already. consent is a guardian's at the desk, zero for none.
+func insertPatient(ctx context.Context, tx db.Tx, r row, origin string, consent time.Time) error {
+	made, err := tx.Exec(ctx, `INSERT INTO patient (tenant_id, id, document_type, number_index, number_index_next, name, number, phone, birth, sex,
+			verified, verified_reference, version, created_at, origin, consent_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'none', '', 1, $11, $12, $13)
+		ON CONFLICT DO NOTHING`,
+		tx.Tenant(), r.id, r.docType, r.index.number, bytesOrNull(r.index.next), r.name, r.number, bytesOrNull(r.phone), r.birth, r.sex, tx.Now().UnixMicro(),
+		origin, db.Micros(consent))
+	if err != nil {
+		return err
+	}
+	if made == 0 {
+		return errLost
+	}
+	return saveKeys(ctx, tx, r.id, r.keys)
 }
 
 // enterOne locks the holder's row and counts one more person that the account enters today.
@@ -130,6 +143,7 @@ type update struct {
 	account accountID
 	version int64
 	phone   []byte               // sealed; nil stays
+	keys    searchKeys           // of the phone
 	rel     patient.Relationship // empty stays
 	birth   clock.Date
 	policy  string
@@ -159,6 +173,9 @@ func (s store) update(ctx context.Context, t patient.TenantID, u update, today c
 			_, err := tx.Exec(ctx, `UPDATE patient SET phone = $3, verified = 'none', verified_at = NULL, verified_reference = ''
 				WHERE tenant_id = $1 AND id = $2`, t, u.patient, u.phone)
 			if err != nil {
+				return err
+			}
+			if err := saveKeys(ctx, tx, u.patient, u.keys); err != nil {
 				return err
 			}
 		}
@@ -276,7 +293,7 @@ func (s store) shred(ctx context.Context, t patient.TenantID, p patient.ID, poli
 		if err := endLinks(ctx, tx, p, act); err != nil {
 			return err
 		}
-		if err := forgetImport(ctx, tx, p); err != nil {
+		if err := forgetKeys(ctx, tx, p); err != nil {
 			return err
 		}
 		if err := endClaims(ctx, tx, act, `SELECT id FROM claim WHERE tenant_id = $1 AND patient_id = $2 AND state = 'open'`, t, p); err != nil {

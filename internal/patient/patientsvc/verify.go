@@ -24,7 +24,7 @@ func checks() []verify.Check {
 			LEFT JOIN patient p ON p.tenant_id = c.tenant_id AND p.id = c.patient_id
 			LEFT JOIN holder h ON h.tenant_id = c.tenant_id AND h.account_id = c.account_id
 			WHERE p.id IS NULL OR h.account_id IS NULL`},
-		{Name: "patient: nobody without a link, ever, but who was imported", SQL: `-- global: every tenant
+		{Name: "patient: nobody without a link, ever, but who was imported or registered at the desk", SQL: `-- global: every tenant
 			SELECT id_text(p.id) AS what, 0 AS at FROM patient p
 			WHERE p.origin = 'account' AND NOT EXISTS (SELECT 1 FROM link l WHERE l.tenant_id = p.tenant_id AND l.patient_id = p.id)`},
 		{Name: "patient: a child under 14 has a guardian's link, with consent", SQL: `-- global: every tenant
@@ -53,6 +53,15 @@ func checks() []verify.Check {
 			LEFT JOIN patient p ON p.tenant_id = i.tenant_id AND p.id = i.patient_id WHERE p.id IS NULL OR p.shredded_at IS NOT NULL
 			UNION ALL SELECT id_text(f.patient_id), 0 FROM profile f
 			LEFT JOIN patient p ON p.tenant_id = f.tenant_id AND p.id = f.patient_id WHERE p.id IS NULL OR p.shredded_at IS NOT NULL`},
+		{Name: "patient: the desk finds everybody by name, and by phone who has one, and nobody who is shredded", SQL: `-- global: every tenant
+			SELECT id_text(p.id) AS what, 0 AS at FROM patient p WHERE p.shredded_at IS NULL AND (
+				NOT EXISTS (SELECT 1 FROM search_key k WHERE k.tenant_id = p.tenant_id AND k.patient_id = p.id AND k.kind = 'name')
+				OR (p.phone IS NOT NULL) <> EXISTS (SELECT 1 FROM search_key k WHERE k.tenant_id = p.tenant_id AND k.patient_id = p.id AND k.kind = 'phone'))
+			UNION ALL SELECT id_text(k.patient_id), 0 FROM search_key k
+			LEFT JOIN patient p ON p.tenant_id = k.tenant_id AND p.id = k.patient_id WHERE p.id IS NULL OR p.shredded_at IS NOT NULL`},
+		{Name: "patient: a child under 14 was registered at the desk with a guardian's consent", SQL: `-- global: every tenant
+			SELECT id_text(p.id) AS what, 0 AS at FROM patient p
+			WHERE p.origin = 'desk' AND p.birth IS NOT NULL AND (p.created_at` + shanghai + ` - p.birth < ` + surelyChild + ` AND p.consent_at IS NULL`},
 	}
 }
 

@@ -46,6 +46,8 @@ var possible = []plant{
 	{"shredded, not forgotten", 5, nil, `UPDATE patient SET sex = 'male' WHERE tenant_id = $1 AND shredded_at IS NOT NULL`},
 	{"proved without a link", 6, nil, `UPDATE claim SET state = 'proved', closed_at = created_at WHERE tenant_id = $1`},
 	{"links not counted", 4, nil, `UPDATE holder SET active = active + 1 WHERE tenant_id = $1`},
+	{"nobody finds by name", 9, nil, `DELETE FROM search_key WHERE tenant_id = $1 AND kind = 'name'`},
+	{"a registered child without consent", 10, nil, `UPDATE patient SET origin = 'desk', consent_at = NULL WHERE tenant_id = $1 AND birth > 15000`},
 	{"a person of nobody", 2, nil, `DELETE FROM link WHERE tenant_id = $1 AND relationship = 'self'`},
 }
 

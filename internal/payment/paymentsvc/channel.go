@@ -19,8 +19,8 @@ type Orders interface {
 	QueryRefund(ctx context.Context, outRefundNo string) (*wechatpay.Refund, error)
 }
 
-// wechat is the name of the only channel.
-const wechat = "wechat"
+// wechat is the name of the only remote channel.
+const wechat = payment.WeChat
 
 // numberOf is our number of a payment or refund at the channel: the id's 32 hex digits.
 func numberOf[T any](v id.ID[T]) string { return hex.EncodeToString(v[:]) }

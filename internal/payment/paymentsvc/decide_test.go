@@ -148,7 +148,7 @@ func TestOpen(t *testing.T) {
 			"a negative amount":   {fresh(func(r *payment.Request) { r.Amount = -1 }), payment.ErrInvalid},
 			"too much":            {fresh(func(r *payment.Request) { r.Amount = maxFen + 1 }), payment.ErrInvalid},
 			"no id":               {fresh(func(r *payment.Request) { r.ID = payment.ID{} }), payment.ErrInvalid},
-			"no account":          {fresh(func(r *payment.Request) { r.Account = id.ID[auth.Account]{} }), payment.ErrInvalid},
+			"no reference":        {fresh(func(r *payment.Request) { r.Reference = id.ID[id.Any]{} }), payment.ErrInvalid},
 			"no description":      {fresh(func(r *payment.Request) { r.Description = "" }), payment.ErrInvalid},
 			"a long description":  {fresh(func(r *payment.Request) { r.Description = strings.Repeat("长", 128) }), payment.ErrInvalid},
 			"no deadline":         {fresh(func(r *payment.Request) { r.Deadline = time.Time{} }), payment.ErrInvalid},

@@ -24,6 +24,7 @@ type fact struct {
 	Payment payment.ID
 	Refund  payment.RefundID // zero for factPaid
 	Kind    string
+	Channel string // that the money came by, and goes back by
 	Amount  money.Fen
 	Number  string
 	At      time.Time
@@ -43,12 +44,16 @@ func factID[T any](kind string, of id.ID[T]) ledger.TransactionID {
 
 // transaction is the fact in double entry; positive is debit.
 func (f fact) transaction(tenant payment.TenantID) ledger.Transaction {
-	debit, credit := ledger.ChannelReceivable, ledger.AdvanceReceived
+	asset := ledger.ChannelReceivable
+	if f.Channel == payment.Cash {
+		asset = ledger.Cash
+	}
+	debit, credit := asset, ledger.AdvanceReceived
 	switch f.Kind {
 	case factRequested:
 		debit, credit = ledger.AdvanceReceived, ledger.RefundPayable
 	case factDone:
-		debit, credit = ledger.RefundPayable, ledger.ChannelReceivable
+		debit, credit = ledger.RefundPayable, asset
 	case factFailed:
 		debit, credit = ledger.RefundPayable, ledger.AdvanceReceived
 	}

@@ -27,7 +27,7 @@ type (
 		AmountFen   int64           `json:"amount_fen" doc:"Fen (1/100 yuan)" example:"2500"`
 		State       payment.State   `json:"state" enum:"open,paid,closed,refunding,refunded"`
 		ExpiresAt   time.Time       `json:"expires_at" doc:"Nobody can pay after it"`
-		Channel     string          `json:"channel" enum:",wechat" doc:"Empty before the first prepay"`
+		Channel     string          `json:"channel" enum:",wechat,cash" doc:"Empty before the first prepay"`
 		PaidAt      *time.Time      `json:"paid_at,omitempty"`
 		RefundedFen int64           `json:"refunded_fen" doc:"Fen that are back at the payer"`
 		ServerTime  time.Time       `json:"server_time" doc:"For a countdown that does not trust the phone's clock"`
@@ -63,6 +63,7 @@ func (s *Service) routes(a *httpx.API) {
 	httpx.Register(a, httpx.Op{ID: "payment.query", Method: http.MethodPost, Class: httpx.ClassPay, Path: "/payments/{id}/query", Summary: "Ask the channel whether the money has come"}, s.postQuery)
 	httpx.Register(a, httpx.Op{ID: "payment.list_refunds", Method: http.MethodGet, Class: httpx.ClassPay, Path: "/payments/{id}/refunds", Summary: "Refunds of a payment"}, s.getRefunds)
 	httpx.Register(a, httpx.Op{ID: "payment.refund", Method: http.MethodPost, Path: "/payments/{id}/refunds", Idempotent: true, Summary: "Give money back"}, s.postRefund)
+	s.deskRoutes(a)
 	httpx.Handle(a, httpx.Op{
 		ID: "payment.take_callback", Method: http.MethodPost, Path: "/callbacks/wechatpay", Machine: true, MaxBody: wechatpay.MaxCallback,
 		Status: http.StatusNoContent, Summary: "WeChat Pay's signed notifications",
@@ -197,17 +198,26 @@ type refundMade struct {
 
 const keyAge = 24 * time.Hour
 
+// keyOf reads the client's key, which becomes an id of ours.
+func keyOf[T any](s *Service, header string) (id.ID[T], error) {
+	key, err := httpx.Key[T](header)
+	if err != nil {
+		return key, err
+	}
+	if off := s.base.Clock.Now().Sub(key.Time()); off > keyAge || off < -keyAge {
+		return key, payment.ErrInvalid.At("header.Idempotency-Key", "its time is more than a day away")
+	}
+	return key, nil
+}
+
 func (s *Service) postRefund(ctx context.Context, in *refundIn) (*refundMade, error) {
 	pid, err := httpx.ID[payment.Payment](in.ID)
 	if err != nil {
 		return nil, err
 	}
-	key, err := httpx.Key[payment.Refund](in.Key)
+	key, err := keyOf[payment.Refund](s, in.Key)
 	if err != nil {
 		return nil, err
-	}
-	if off := s.base.Clock.Now().Sub(key.Time()); off > keyAge || off < -keyAge {
-		return nil, payment.ErrInvalid.At("header.Idempotency-Key", "its time is more than a day away")
 	}
 	r, hit, err := s.refund(ctx, payment.RefundRequest{
 		ID: key, Tenant: httpx.TenantOf(ctx), Payment: pid, Amount: money.Fen(in.Body.AmountFen), Reason: in.Body.Reason,

@@ -62,8 +62,8 @@ func (s *Service) mayOpen(ctx context.Context, r payment.Request) (opening, erro
 
 func (s *Service) checkRequest(r payment.Request) error {
 	switch n := utf8.RuneCountInString(r.Description); {
-	case r.ID.IsZero(), r.Account.IsZero(), r.Reference.IsZero():
-		return payment.ErrInvalid.Because("id, account and reference are needed")
+	case r.ID.IsZero(), r.Reference.IsZero():
+		return payment.ErrInvalid.Because("id and reference are needed")
 	case r.Amount <= 0 || r.Amount > maxFen:
 		return payment.ErrInvalid.At("amount_fen", "an amount above zero is needed")
 	case !purposeForm.MatchString(string(r.Purpose)):

@@ -13,6 +13,8 @@ const (
 	byAccepted  = "channel.refund_accepted"
 	byRefunded  = "channel.refund_done"
 	byRefundEnd = "channel.refund_failed"
+	byCash      = "payment.take_cash"
+	byPaidOut   = "payment.pay_out"
 )
 
 // paymentLife is the payment's state machine; the columns' CHECKs say the same about amounts.
@@ -20,6 +22,7 @@ var paymentLife = state.Machine[payment.State]{
 	Noun: "Payment", Initial: payment.Open,
 	Steps: []state.Step[payment.State]{
 		{From: payment.Open, To: payment.Paid, By: byPaid},
+		{From: payment.Open, To: payment.Paid, By: byCash, Guard: "at a window, and nobody can pay at the channel any more"},
 		{From: payment.Open, To: payment.Closed, By: byClose, Guard: "the channel holds no payment"},
 		{From: payment.Closed, To: payment.Paid, By: byPaid, Guard: "the money came late"},
 		{From: payment.Paid, To: payment.Refunding, By: byRequest, Guard: "not more than was paid"},
@@ -35,6 +38,7 @@ var refundLife = state.Machine[payment.RefundState]{
 	Steps: []state.Step[payment.RefundState]{
 		{From: payment.RefundRequested, To: payment.RefundProcessing, By: byAccepted},
 		{From: payment.RefundRequested, To: payment.RefundDone, By: byRefunded},
+		{From: payment.RefundRequested, To: payment.RefundDone, By: byPaidOut, Guard: "paid in cash"},
 		{From: payment.RefundProcessing, To: payment.RefundDone, By: byRefunded},
 		{From: payment.RefundRequested, To: payment.RefundFailed, By: byRefundEnd},
 		{From: payment.RefundProcessing, To: payment.RefundFailed, By: byRefundEnd},

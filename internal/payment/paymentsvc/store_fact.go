@@ -11,9 +11,9 @@ import (
 
 // addFact keeps what the ledger must learn, and plans its posting.
 func (store) addFact(ctx context.Context, tx db.Tx, f fact) error {
-	n, err := tx.Exec(ctx, `INSERT INTO fact (tenant_id, id, payment_id, refund_id, kind, amount_fen, number, at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant_id, id) DO NOTHING`,
-		tx.Tenant(), f.ID, f.Payment, id.Null(f.Refund), f.Kind, fen(f.Amount), f.Number, f.At.UnixMicro())
+	n, err := tx.Exec(ctx, `INSERT INTO fact (tenant_id, id, payment_id, refund_id, kind, amount_fen, number, at, channel)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant_id, id) DO NOTHING`,
+		tx.Tenant(), f.ID, f.Payment, id.Null(f.Refund), f.Kind, fen(f.Amount), f.Number, f.At.UnixMicro(), f.Channel)
 	if err != nil || n == 0 {
 		return err
 	}
@@ -22,9 +22,9 @@ func (store) addFact(ctx context.Context, tx db.Tx, f fact) error {
 
 func (store) fact(ctx context.Context, d *db.DB, tenant payment.TenantID, a posting) (f fact, posted bool, err error) {
 	err = d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
-		return tx.QueryRow(ctx, `SELECT id, payment_id, refund_id, kind, amount_fen, number, at, posted_at IS NOT NULL FROM fact
+		return tx.QueryRow(ctx, `SELECT id, payment_id, refund_id, kind, channel, amount_fen, number, at, posted_at IS NOT NULL FROM fact
 			WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), a.Fact).
-			Scan(&f.ID, &f.Payment, &f.Refund, &f.Kind, (*int64)(&f.Amount), &f.Number, db.Instant(&f.At), &posted)
+			Scan(&f.ID, &f.Payment, &f.Refund, &f.Kind, &f.Channel, (*int64)(&f.Amount), &f.Number, db.Instant(&f.At), &posted)
 	})
 	return f, posted, err
 }

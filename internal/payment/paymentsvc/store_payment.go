@@ -160,30 +160,35 @@ func (s store) paidIn(ctx context.Context, tx db.Tx, pid payment.ID, transaction
 		return err
 	}
 	if !paymentLife.Can(p.State, payment.Paid) || !p.PaidAt.IsZero() {
-		if p.Transaction != transaction {
+		if p.Channel != wechat || p.Transaction != transaction {
 			return payment.ErrMismatch.Because("paid by two transactions")
 		}
 		return nil
 	}
+	return s.receive(ctx, tx, p, wechat, transaction, at, c)
+}
+
+// receive takes in the money of a locked payment that was not paid before.
+func (s store) receive(ctx context.Context, tx db.Tx, p record, channel, transaction string, at time.Time, c change) error {
 	ctx = obs.WithNumber(ctx, p.Number)
 	at = at.UTC().Truncate(time.Microsecond)
-	err = one(tx.Exec(ctx, `UPDATE payment SET state = 'paid', channel = $3, channel_transaction = $4, paid_at = $5, pay_url = '',
+	err := one(tx.Exec(ctx, `UPDATE payment SET state = 'paid', channel = $3, channel_transaction = $4, paid_at = $5, pay_url = '',
 			version = version + 1 WHERE tenant_id = $1 AND id = $2 AND state IN ('open', 'closed')`,
-		tx.Tenant(), pid, wechat, transaction, at.UnixMicro()))
+		tx.Tenant(), p.ID, channel, transaction, at.UnixMicro()))
 	if db.IsUnique(err) {
 		return payment.ErrMismatch.Because("the transaction paid for something else")
 	}
 	if err != nil {
 		return err
 	}
-	if err := s.step(ctx, tx, pid, p.State, payment.Paid, c); err != nil {
+	if err := s.step(ctx, tx, p.ID, p.State, payment.Paid, c); err != nil {
 		return err
 	}
-	err = outbox.Add(ctx, tx, payment.PaidEvent{Payment: pid, Purpose: p.Purpose, Reference: p.Reference, Amount: p.Amount, PaidAt: at})
+	err = outbox.Add(ctx, tx, payment.PaidEvent{Payment: p.ID, Purpose: p.Purpose, Reference: p.Reference, Amount: p.Amount, PaidAt: at})
 	if err != nil {
 		return err
 	}
-	return s.addFact(ctx, tx, fact{ID: factID(factPaid, pid), Payment: pid, Kind: factPaid, Amount: p.Amount, Number: p.Number, At: at})
+	return s.addFact(ctx, tx, fact{ID: factID(factPaid, p.ID), Payment: p.ID, Kind: factPaid, Channel: channel, Amount: p.Amount, Number: p.Number, At: at})
 }
 
 // giveUp closes at once what the channel never heard of; else the close job asks the channel first.

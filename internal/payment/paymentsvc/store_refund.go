@@ -21,15 +21,16 @@ const maxRefunds = 100
 // refundRecord is a refund's row.
 type refundRecord struct {
 	payment.Refund
-	Held     bool
-	Attempts int
+	Held       bool
+	Attempts   int
+	ReplacedBy payment.RefundID // the refund that a person asked for instead of a failed one
 }
 
-const refundColumns = `id, payment_id, amount_fen, reason, state, held, attempts, created_at, done_at`
+const refundColumns = `r.id, r.payment_id, r.amount_fen, r.reason, r.state, r.held, r.attempts, r.replaced_by, r.created_at, r.done_at`
 
 func scanRefund(r db.Row) (v refundRecord, err error) {
 	var held int
-	err = r.Scan(&v.ID, &v.Payment, (*int64)(&v.Amount), &v.Reason, (*string)(&v.State), &held, &v.Attempts, db.Instant(&v.At), db.Instant(&v.DoneAt))
+	err = r.Scan(v.fields(&held)...)
 	v.Held = held == 1
 	if errors.Is(err, db.ErrNoRows) {
 		err = payment.ErrNotFound.New()
@@ -37,8 +38,14 @@ func scanRefund(r db.Row) (v refundRecord, err error) {
 	return v, err
 }
 
+func (v *refundRecord) fields(held *int) []any {
+	return []any{
+		&v.ID, &v.Payment, (*int64)(&v.Amount), &v.Reason, (*string)(&v.State), held, &v.Attempts, &v.ReplacedBy, db.Instant(&v.At), db.Instant(&v.DoneAt),
+	}
+}
+
 func (store) readRefund(ctx context.Context, tx db.Tx, rid payment.RefundID) (refundRecord, error) {
-	return scanRefund(tx.QueryRow(ctx, `SELECT `+refundColumns+` FROM refund WHERE tenant_id = $1 AND id = $2`, tx.Tenant(), rid))
+	return scanRefund(tx.QueryRow(ctx, `SELECT `+refundColumns+` FROM refund r WHERE r.tenant_id = $1 AND r.id = $2`, tx.Tenant(), rid))
 }
 
 // refundWith reads a refund and its payment.
@@ -56,7 +63,7 @@ func (s store) refundWith(ctx context.Context, d *db.DB, tenant payment.TenantID
 func (store) refunds(ctx context.Context, d *db.DB, tenant payment.TenantID, pid payment.ID) (out []payment.Refund, err error) {
 	err = d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
 		out = nil
-		rows, err := tx.Query(ctx, `SELECT `+refundColumns+` FROM refund WHERE tenant_id = $1 AND payment_id = $2 ORDER BY created_at, id LIMIT $3`,
+		rows, err := tx.Query(ctx, `SELECT `+refundColumns+` FROM refund r WHERE r.tenant_id = $1 AND r.payment_id = $2 ORDER BY r.created_at, r.id LIMIT $3`,
 			tx.Tenant(), pid, maxRefunds)
 		if err != nil {
 			return err
@@ -78,31 +85,35 @@ func (store) refunds(ctx context.Context, d *db.DB, tenant payment.TenantID, pid
 func (s store) request(ctx context.Context, d *db.DB, q payment.RefundRequest, c change) (r refundRecord, hit bool, err error) {
 	err = d.Write(ctx, q.Tenant, func(ctx context.Context, tx db.Tx) error {
 		p, err := s.lock(ctx, tx, q.Payment)
-		if err != nil {
-			return err
+		if err == nil {
+			r, hit, err = s.requestIn(ctx, tx, p, q, c)
 		}
-		ctx = obs.WithNumber(ctx, p.Number)
-		n, err := tx.Exec(ctx, `INSERT INTO refund (tenant_id, id, payment_id, amount_fen, reason, state, held, version, created_at)
-			VALUES ($1, $2, $3, $4, $5, 'requested', 1, 1, $6) ON CONFLICT (tenant_id, id) DO NOTHING`,
-			tx.Tenant(), q.ID, q.Payment, fen(q.Amount), q.Reason, tx.Now().UnixMicro())
-		if err != nil {
-			return err
-		}
-		if r, err = s.readRefund(ctx, tx, q.ID); err != nil {
-			return err
-		}
-		if hit = n == 0; hit {
-			if r.Payment != q.Payment || r.Amount != q.Amount || r.Reason != q.Reason {
-				return payment.ErrReused.New()
-			}
-			return nil
-		}
-		if p.PaidAt.IsZero() {
-			return payment.ErrNotPaid.New()
-		}
-		return s.reserve(ctx, tx, p, r, c)
+		return err
 	})
 	return r, hit, err
+}
+
+// requestIn is request for a locked payment.
+func (s store) requestIn(ctx context.Context, tx db.Tx, p record, q payment.RefundRequest, c change) (r refundRecord, hit bool, err error) {
+	ctx = obs.WithNumber(ctx, p.Number)
+	n, err := tx.Exec(ctx, `INSERT INTO refund (tenant_id, id, payment_id, amount_fen, reason, state, held, version, created_at)
+		VALUES ($1, $2, $3, $4, $5, 'requested', 1, 1, $6) ON CONFLICT (tenant_id, id) DO NOTHING`,
+		tx.Tenant(), q.ID, q.Payment, fen(q.Amount), q.Reason, tx.Now().UnixMicro())
+	if err != nil {
+		return r, false, err
+	}
+	if r, err = s.readRefund(ctx, tx, q.ID); err != nil {
+		return r, false, err
+	}
+	switch hit = n == 0; {
+	case hit && (r.Payment != q.Payment || r.Amount != q.Amount || r.Reason != q.Reason):
+		return r, hit, payment.ErrReused.New()
+	case hit:
+		return r, hit, nil
+	case p.PaidAt.IsZero():
+		return r, false, payment.ErrNotPaid.New()
+	}
+	return r, false, s.reserve(ctx, tx, p, r, c)
 }
 
 func (s store) reserve(ctx context.Context, tx db.Tx, p record, r refundRecord, c change) error {
@@ -125,9 +136,9 @@ func (s store) reserve(ctx context.Context, tx db.Tx, p record, r refundRecord, 
 		return err
 	}
 	err = s.addFact(ctx, tx, fact{
-		ID: factID(factRequested, r.ID), Payment: p.ID, Refund: r.ID, Kind: factRequested, Amount: r.Amount, Number: p.Number, At: tx.Now(),
+		ID: factID(factRequested, r.ID), Payment: p.ID, Refund: r.ID, Kind: factRequested, Channel: p.Channel, Amount: r.Amount, Number: p.Number, At: tx.Now(),
 	})
-	if err != nil {
+	if err != nil || p.Channel == payment.Cash { // cash is handed out by a person
 		return err
 	}
 	return job.Enqueue(ctx, tx, job.Spec{Kind: jobRefund, Key: r.ID.String(), Payload: about{Payment: p.ID, Refund: r.ID}, Max: refundTries})
@@ -177,25 +188,25 @@ func (s store) movedIn(ctx context.Context, tx db.Tx, w *wechatpay.Refund, a abo
 		}
 		return s.refundStep(ctx, tx, r.ID, r.State, payment.RefundProcessing, c)
 	case wechatpay.RefundDone:
-		return s.refunded(ctx, tx, p, r, w, c)
+		if r.State == payment.RefundDone {
+			return nil
+		}
+		if !r.Held {
+			return payment.ErrMismatch.Because("a refund that the channel had closed is done")
+		}
+		at := w.DoneAt
+		if at.IsZero() {
+			at = tx.Now()
+		}
+		return s.refunded(ctx, tx, p, r, w.RefundID, at, c)
 	}
 	return s.failed(ctx, tx, p, r, w, c)
 }
 
-// refunded ends a refund whose money is back.
-func (s store) refunded(ctx context.Context, tx db.Tx, p record, r refundRecord, w *wechatpay.Refund, c change) error {
-	if r.State == payment.RefundDone {
-		return nil
-	}
-	if !r.Held {
-		return payment.ErrMismatch.Because("a refund that the channel had closed is done")
-	}
-	at := w.DoneAt
-	if at.IsZero() {
-		at = tx.Now()
-	}
+// refunded ends a held refund whose money is back; number is the channel's.
+func (s store) refunded(ctx context.Context, tx db.Tx, p record, r refundRecord, number string, at time.Time, c change) error {
 	err := one(tx.Exec(ctx, `UPDATE refund SET state = 'done', held = 0, channel_refund = $3, done_at = $4, version = version + 1
-		WHERE tenant_id = $1 AND id = $2 AND held = 1`, tx.Tenant(), r.ID, w.RefundID, at.UnixMicro()))
+		WHERE tenant_id = $1 AND id = $2 AND held = 1`, tx.Tenant(), r.ID, number, at.UnixMicro()))
 	if err != nil {
 		return err
 	}
@@ -215,7 +226,7 @@ func (s store) refunded(ctx context.Context, tx db.Tx, p record, r refundRecord,
 	if err != nil {
 		return err
 	}
-	return s.addFact(ctx, tx, fact{ID: factID(factDone, r.ID), Payment: p.ID, Refund: r.ID, Kind: factDone, Amount: r.Amount, Number: p.Number, At: at})
+	return s.addFact(ctx, tx, fact{ID: factID(factDone, r.ID), Payment: p.ID, Refund: r.ID, Kind: factDone, Channel: p.Channel, Amount: r.Amount, Number: p.Number, At: at})
 }
 
 // failed ends a refund that the channel gave up. What it closed may be asked for again under a new id; what its bank
@@ -241,7 +252,7 @@ func (s store) failed(ctx context.Context, tx db.Tx, p record, r refundRecord, w
 		if err != nil {
 			return err
 		}
-		err = s.addFact(ctx, tx, fact{ID: factID(factFailed, r.ID), Payment: p.ID, Refund: r.ID, Kind: factFailed, Amount: r.Amount, Number: p.Number, At: tx.Now()})
+		err = s.addFact(ctx, tx, fact{ID: factID(factFailed, r.ID), Payment: p.ID, Refund: r.ID, Kind: factFailed, Channel: p.Channel, Amount: r.Amount, Number: p.Number, At: tx.Now()})
 		if err != nil {
 			return err
 		}

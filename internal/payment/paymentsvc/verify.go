@@ -26,8 +26,9 @@ func checks() []verify.Check {
 		{Name: "payment: each open payment has its closing timer", SQL: `-- global: every tenant
 			SELECT id_text(p.id) AS what, 0 AS at FROM payment p WHERE p.state = 'open' AND NOT EXISTS (SELECT 1 FROM job j
 				WHERE j.tenant_id = p.tenant_id AND j.kind = 'payment.close' AND j.key = id_text(p.id) AND j.state IN ('ready', 'running', 'dead'))`},
-		{Name: "payment: each refund under way has its job", SQL: `-- global: every tenant
-			SELECT id_text(r.id) AS what, 0 AS at FROM refund r WHERE r.state IN ('requested', 'processing') AND NOT EXISTS (SELECT 1 FROM job j
+		{Name: "payment: each refund under way has its job, or waits at a window", SQL: `-- global: every tenant
+			SELECT id_text(r.id) AS what, 0 AS at FROM refund r JOIN payment p ON p.tenant_id = r.tenant_id AND p.id = r.payment_id
+			WHERE r.state IN ('requested', 'processing') AND p.channel <> 'cash' AND NOT EXISTS (SELECT 1 FROM job j
 				WHERE j.tenant_id = r.tenant_id AND j.kind = 'payment.refund' AND j.key = id_text(r.id) AND j.state IN ('ready', 'running', 'dead'))`},
 		{Name: "payment: each money fact is kept and known to the ledger", SQL: `-- global: every tenant
 			SELECT id_text(p.id) AS what, p.paid_at AS at FROM payment p WHERE p.paid_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM fact f
@@ -51,6 +52,17 @@ func checks() []verify.Check {
 				WHERE n.outcome <> 'mismatch' AND p.id IS NULL
 			UNION ALL SELECT c.notification_id, 0 FROM callback c
 				LEFT JOIN notification n ON n.tenant_id = c.tenant_id AND n.channel = c.channel AND n.id = c.notification_id WHERE n.id IS NULL`},
+		{Name: "payment: cash came and went at a window, once and as much", SQL: `-- global: every tenant
+			SELECT id_text(p.id) AS what, p.paid_at AS at FROM payment p WHERE p.channel = 'cash' AND p.paid_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM cash_movement m
+				WHERE m.tenant_id = p.tenant_id AND m.payment_id = p.id AND m.refund_id IS NULL AND m.amount_fen = p.amount_fen)
+			UNION ALL SELECT id_text(r.id), r.done_at FROM refund r JOIN payment p ON p.tenant_id = r.tenant_id AND p.id = r.payment_id
+				WHERE r.state = 'done' AND p.channel = 'cash' AND NOT EXISTS (SELECT 1 FROM cash_movement m
+				WHERE m.tenant_id = r.tenant_id AND m.payment_id = p.id AND m.refund_id = r.id AND m.amount_fen = r.amount_fen)
+			UNION ALL SELECT id_text(m.id), m.at FROM cash_movement m
+				LEFT JOIN payment p ON p.tenant_id = m.tenant_id AND p.id = m.payment_id
+				LEFT JOIN refund r ON r.tenant_id = m.tenant_id AND r.id = m.refund_id
+				WHERE p.id IS NULL OR p.channel <> 'cash' OR p.paid_at IS NULL OR m.refund_id IS NOT NULL AND (r.id IS NULL OR r.state <> 'done')
+			UNION ALL SELECT id_text(m.payment_id), MAX(m.at) FROM cash_movement m GROUP BY m.tenant_id, m.payment_id, m.refund_id HAVING COUNT(*) > 1`},
 		{Name: "payment: each notification had its effect", SQL: `-- global: every tenant
 			SELECT n.id AS what, n.received_at AS at FROM notification n WHERE n.outcome = 'new'`},
 	}

@@ -299,3 +299,28 @@ func TestCheckRules(t *testing.T) {
 		t.Errorf("a release within a pause: %+v", f)
 	}
 }
+
+// AtDesk leaves what protects the session and takes away what is for phones.
+func TestAtDesk(t *testing.T) {
+	for _, p := range Presets {
+		r := p.Rules
+		r.NoShow = scheduling.AbuseRule{Count: 1, Months: 1, Block: 1}
+		r.Pauses = []scheduling.Span{{From: 0, To: 60}}
+		r.Limit.Per = scheduling.PerAccount
+		r.Age = scheduling.AgeRule{Kind: scheduling.AgeRefuse, Border: 14}
+		d := AtDesk(r)
+		if d.Limit.Per != scheduling.PerPatient || d.Pauses != nil || d.FirstDay != 0 || d.NoShow.Count != 0 || d.Returns != nil || d.Age.Kind != scheduling.AgeAny {
+			t.Errorf("%s: %+v", p.Name, d)
+		}
+		if d.Release != r.Release || d.LastDay != r.LastDay || d.HoldMinutes != r.HoldMinutes || d.Limit.Doctor != r.Limit.Doctor || len(d.Caps) != len(r.Caps) || d.Cancel != r.Cancel {
+			t.Errorf("%s: what holds for everybody changed", p.Name)
+		}
+		if r.Limit.Per != scheduling.PerAccount || len(r.Pauses) != 1 {
+			t.Errorf("%s: the hospital's own rules were changed", p.Name)
+		}
+		r.Age.Kind = scheduling.AgePaediatric
+		if AtDesk(r).Age.Kind != scheduling.AgePaediatric {
+			t.Errorf("%s: paediatrics take adults", p.Name)
+		}
+	}
+}

@@ -33,6 +33,7 @@ type holding struct {
 	Origin  string
 	Trace   string
 	Rules   *scheduling.BookingRules
+	Desk    bool // booked at the window: the account is not the one that asks
 	Session *session
 }
 
@@ -63,14 +64,19 @@ func (s *Service) hold(ctx context.Context, r scheduling.HoldRequest) (out held,
 	if err != nil {
 		return out, err
 	}
-	now := s.base.Clock.Now()
-	if err := checkRequest(r, now); err != nil {
+	if err := checkRequest(r, s.base.Clock.Now()); err != nil {
 		return out, err
 	}
 	booker, policy, err := s.mayHold(ctx, who, r.Patient)
 	if err != nil {
 		return out, err
 	}
+	return s.take(ctx, who, booker, &holding{Request: r, Account: who.Account, Policy: policy})
+}
+
+// take takes a seat for a request whose right was checked.
+func (s *Service) take(ctx context.Context, who auth.Principal, booker patient.Booker, h *holding) (out held, err error) {
+	r, now := h.Request, s.base.Clock.Now()
 	sess, err := s.sessionOf(ctx, who.Tenant, r)
 	if err != nil {
 		return out, err
@@ -83,11 +89,13 @@ func (s *Service) hold(ctx context.Context, r scheduling.HoldRequest) (out held,
 		return out, err
 	}
 	defer func() { leave(err) }()
-	h := &holding{
-		Request: r, Account: who.Account, Actor: who.Actor(), Policy: policy, Origin: obs.Origin(ctx), Trace: obs.Trace(ctx), Session: sess,
-	}
+	h.Actor, h.Origin, h.Trace, h.Session = who.Actor(), obs.Origin(ctx), obs.Trace(ctx), sess
 	if h.Rules, err = s.rulesOf(ctx, who.Tenant); err != nil {
 		return out, err
+	}
+	if h.Desk {
+		desk := bookingrules.AtDesk(*h.Rules)
+		h.Rules = &desk
 	}
 	if err = allowed(h, booker, now); err != nil {
 		return s.knownOr(ctx, who.Tenant, h, err)
@@ -120,7 +128,7 @@ func (s *Service) knownOr(ctx context.Context, t scheduling.TenantID, h *holding
 
 // same reports whether a known appointment came of the same request.
 func (h *holding) same(v appointmentRow) bool {
-	if v.Account != h.Account || v.Patient != h.Request.Patient || v.AnySlot != h.Request.Any {
+	if v.Account != h.Account && !h.Desk || v.Patient != h.Request.Patient || v.AnySlot != h.Request.Any {
 		return false
 	}
 	if v.AnySlot {

@@ -40,6 +40,7 @@ func (s *Service) routes(a *httpx.API) {
 	httpx.Register(a, httpx.Op{ID: "scheduling.read_appointment", Method: http.MethodGet, Path: "/appointments/{id}", Summary: "One appointment with its history"}, s.getAppointment)
 	httpx.Register(a, httpx.Op{ID: "scheduling.cancel", Method: http.MethodPost, Path: "/appointments/{id}/cancel", Status: http.StatusOK, Versioned: true, Summary: "Give up a hold or a booking; a repeat answers the same"}, s.postCancel)
 	s.sessionRoutes(a)
+	s.deskRoutes(a)
 	s.lotteryRoutes(a)
 	httpx.Register(a, httpx.Op{ID: "scheduling.list_rotas", Method: http.MethodGet, Path: "/rotas", Summary: "Rota rules"},
 		func(ctx context.Context, in *listRotasIn) (*out[list[rotaBody]], error) {

@@ -289,8 +289,12 @@ func limited(ctx context.Context, tx db.Tx, uses []limit) (bool, error) {
 	return false, nil
 }
 
-// fileVisit keeps a visit that will not be found among those to come, for its account's list.
+// fileVisit keeps a visit that will not be found among those to come, for its account's list; nobody's (booked at the
+// window) is in no list.
 func fileVisit(ctx context.Context, tx db.Tx, v appointmentRow) error {
+	if v.Account.IsZero() {
+		return nil
+	}
 	_, err := tx.Exec(ctx, `INSERT INTO filed_visit (tenant_id, account_id, day, appointment_id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
 		tx.Tenant(), v.Account, v.Date, v.ID)
 	return err

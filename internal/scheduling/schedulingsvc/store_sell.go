@@ -200,8 +200,7 @@ func (v *sale) incident(r db.Rows) error {
 
 // asksPast reports whether the rules ask for the person's missed and returned visits.
 func (v *sale) asksPast() bool {
-	r := v.bids[0].h.Rules
-	return r.NoShow.Count > 0 || len(r.Returns) > 0
+	return slices.ContainsFunc(v.bids, func(b *bid) bool { return b.h.Rules.NoShow.Count > 0 || len(b.h.Rules.Returns) > 0 })
 }
 
 // pastDays is how far back incidents count: the longest rule has 24 months and 24 of block.

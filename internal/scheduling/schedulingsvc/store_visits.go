@@ -70,8 +70,8 @@ func (s store) filePast(ctx context.Context, t scheduling.TenantID, today clock.
 	for day := today.Add(-visitsBack - 1); day < today; day++ {
 		err := s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
 			_, err := tx.Exec(ctx, `INSERT INTO filed_visit (tenant_id, account_id, day, appointment_id)
-				SELECT a.tenant_id, a.account_id, a.day, a.id FROM appointment a WHERE a.tenant_id = $1 AND a.day = $2 AND a.state <> 'cancelled'
-				ORDER BY a.account_id ON CONFLICT DO NOTHING`, t, day)
+				SELECT a.tenant_id, a.account_id, a.day, a.id FROM appointment a WHERE a.tenant_id = $1 AND a.day = $2 AND a.account_id <> $3 AND a.state <> 'cancelled'
+				ORDER BY a.account_id ON CONFLICT DO NOTHING`, t, day, scheduling.AccountID{})
 			return err
 		})
 		if err != nil {

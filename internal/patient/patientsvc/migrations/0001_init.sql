@@ -31,6 +31,21 @@ CREATE TABLE patient (
 CREATE UNIQUE INDEX patient_number ON patient (tenant_id, document_type, number_index);
 CREATE UNIQUE INDEX patient_number_next ON patient (tenant_id, document_type, number_index_next) WHERE number_index_next IS NOT NULL;
 
+-- What the desk finds a person by beside the document: the phone, or name and birth together, as blind indexes. Several
+-- persons may share one. While the index key rolls there are two. A shredded person has none.
+CREATE TABLE search_key (
+    tenant_id  {{uuid}} NOT NULL,
+    patient_id {{uuid}} NOT NULL,
+    kind       {{text}} NOT NULL CHECK (kind IN ('phone', 'name')),
+    value      {{bytes}} NOT NULL CHECK (length(value) = 32),
+    value_next {{bytes}} CHECK (length(value_next) = 32),
+    PRIMARY KEY (tenant_id, patient_id, kind),
+    FOREIGN KEY (tenant_id, patient_id) REFERENCES patient (tenant_id, id)
+){{strict}};
+{{rls "search_key"}}
+CREATE INDEX search_key_value ON search_key (tenant_id, value);
+CREATE INDEX search_key_value_next ON search_key (tenant_id, value_next) WHERE value_next IS NOT NULL;
+
 -- What an account has: its row is the lock under which its links and claims change. entries counts the persons entered
 -- on entries_day.
 CREATE TABLE holder (

@@ -1,7 +1,9 @@
 -- +goose Up
 
--- How the person came here: entered by an account, or from a hospital's records.
-ALTER TABLE patient ADD COLUMN origin {{text}} NOT NULL DEFAULT 'account' CHECK (origin IN ('account', 'import'));
+-- How the person came here: entered by an account, from a hospital's records, or registered at the desk. consent_at: when a
+-- guardian consented at the desk; with an account the link has it (R55).
+ALTER TABLE patient ADD COLUMN origin {{text}} NOT NULL DEFAULT 'account' CHECK (origin IN ('account', 'import', 'desk'));
+ALTER TABLE patient ADD COLUMN consent_at {{bigint}};
 
 -- What other systems call a person (FHIR Identifier): the value is sealed under the person's key and found by its blind index,
 -- of system and value together. While the index key rolls there are two. A shredded person has none.

@@ -52,7 +52,8 @@ CREATE TABLE payment_history (
 {{rls "payment_history"}}
 
 -- Money on its way back, under the caller's own id. held: its amount is part of the payment's pending_fen; a failed refund is
--- held while the channel may still pay it out after a person has acted there.
+-- held while the channel may still pay it out after a person has acted there. replaced_by: the refund that was asked for instead of
+-- a failed one.
 CREATE TABLE refund (
     tenant_id      {{uuid}} NOT NULL,
     id             {{uuid}} NOT NULL,
@@ -63,16 +64,20 @@ CREATE TABLE refund (
     held           {{int}} NOT NULL CHECK (held IN (0, 1)),
     attempts       {{int}} NOT NULL DEFAULT 0,
     channel_refund {{text}} NOT NULL DEFAULT '',
+    replaced_by    {{uuid}},
     version        {{bigint}} NOT NULL,
     created_at     {{bigint}} NOT NULL,
     done_at        {{bigint}},
     PRIMARY KEY (tenant_id, id),
     CHECK ((state = 'done') = (done_at IS NOT NULL)),
+    CHECK (replaced_by IS NULL OR (state = 'failed' AND held = 0)),
     CHECK (state = 'failed' OR held = CASE WHEN state = 'done' THEN 0 ELSE 1 END),
     FOREIGN KEY (tenant_id, payment_id) REFERENCES payment (tenant_id, id)
 ){{strict}};
 {{rls "refund"}}
 CREATE INDEX refund_payment ON refund (tenant_id, payment_id);
+CREATE INDEX refund_at ON refund (tenant_id, created_at, id);
+CREATE INDEX refund_state ON refund (tenant_id, state, created_at, id);
 
 CREATE TABLE refund_history (
     tenant_id  {{uuid}} NOT NULL,
@@ -124,6 +129,7 @@ CREATE TABLE fact (
     payment_id {{uuid}} NOT NULL,
     refund_id  {{uuid}},
     kind       {{text}} NOT NULL CHECK (kind IN ('payment.paid', 'payment.refund_requested', 'payment.refund_done', 'payment.refund_failed')),
+    channel    {{text}} NOT NULL CHECK (channel IN ('wechat', 'cash')),
     amount_fen {{bigint}} NOT NULL CHECK (amount_fen > 0),
     number     {{text}} NOT NULL,
     at         {{bigint}} NOT NULL,
@@ -135,3 +141,23 @@ CREATE TABLE fact (
 ){{strict}};
 {{rls "fact"}}
 CREATE INDEX fact_payment ON fact (tenant_id, payment_id);
+
+-- Cash that came (refund_id is null) or went at a window. The id is the client's key. received_fen is what the payer laid
+-- down; what is above amount_fen went back as change at once. account_id is the staff's, whose drawer it is.
+CREATE TABLE cash_movement (
+    tenant_id    {{uuid}} NOT NULL,
+    id           {{uuid}} NOT NULL,
+    payment_id   {{uuid}} NOT NULL,
+    refund_id    {{uuid}},
+    account_id   {{uuid}} NOT NULL,
+    amount_fen   {{bigint}} NOT NULL CHECK (amount_fen > 0),
+    received_fen {{bigint}} NOT NULL,
+    at           {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, id),
+    CHECK (CASE WHEN refund_id IS NULL THEN received_fen >= amount_fen ELSE received_fen = 0 END),
+    FOREIGN KEY (tenant_id, payment_id) REFERENCES payment (tenant_id, id),
+    FOREIGN KEY (tenant_id, refund_id) REFERENCES refund (tenant_id, id)
+){{strict}};
+{{rls "cash_movement"}}
+CREATE UNIQUE INDEX cash_taken ON cash_movement (tenant_id, payment_id) WHERE refund_id IS NULL;
+CREATE UNIQUE INDEX cash_paid_out ON cash_movement (tenant_id, refund_id) WHERE refund_id IS NOT NULL;

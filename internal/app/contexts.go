@@ -14,7 +14,7 @@ var Contexts = []Context{
 	{Name: "directory"},
 	{Name: "audit"},
 	{Name: "ledger"},
-	{Name: "notify", Calls: []string{"directory"}, Hears: []string{"payment", "scheduling"}},
+	{Name: "notify", Calls: []string{"directory"}, Hears: []string{"clinic", "payment", "scheduling"}},
 	{Name: "identity", Calls: []string{"notify", "tenant"}},
 	{Name: "patient", Calls: []string{"identity"}},
 	{Name: "interop", Calls: []string{"directory", "patient"}},

@@ -60,7 +60,7 @@ func describe(ctx context.Context) (in reference.Input, err error) {
 	metrics := prometheus.NewRegistry()
 	h, err := Wire(ctx, Machines{
 		DB: srv, Clock: clock.System{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: metrics, Signals: silent{}, Demo: true,
-		Outside: Outside{Inbox: func(int) []notifysvc.Shown { return nil }},
+		Outside: Outside{Notices: notifysvc.Ways{Inbox: func(int) []notifysvc.Shown { return nil }}},
 	})
 	if err != nil {
 		return in, err

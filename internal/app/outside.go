@@ -4,25 +4,32 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/secret"
+	"xinglin/internal/mailsim"
+	"xinglin/internal/notify"
 	"xinglin/internal/notify/notifysvc"
 	"xinglin/internal/patient/patientsvc"
 	"xinglin/internal/payment/paymentsvc"
 	"xinglin/internal/paysim"
 	"xinglin/internal/platform/config"
 	"xinglin/internal/platform/httpx"
+	"xinglin/internal/platform/mail"
 	"xinglin/internal/platform/realname"
 	"xinglin/internal/platform/sms"
+	"xinglin/internal/platform/webpush"
 	"xinglin/internal/platform/wechatpay"
 	"xinglin/internal/platform/witness"
+	"xinglin/internal/pushsim"
 	"xinglin/internal/realnamesim"
 	"xinglin/internal/scheduling/schedulingsvc"
 	"xinglin/internal/smssim"
@@ -31,8 +38,7 @@ import (
 
 // Outside are the clients of services beyond the hospital; nil where not configured.
 type Outside struct {
-	SMS      notifysvc.Gateway
-	Inbox    notifysvc.Inbox // demo only
+	Notices  notifysvc.Ways
 	RealName patientsvc.Verifier
 	Pay      paymentsvc.Channel
 	Witness  schedulingsvc.Witness // of lotteries
@@ -63,7 +69,26 @@ func outside(c config.Serve, clk clock.Clock, metrics prometheus.Registerer) (o 
 		if err != nil {
 			return o, err
 		}
-		o.SMS = client
+		o.Notices.SMS = client
+	}
+	o.Notices.PublicURL = publicURL(c)
+	if !c.NoPush {
+		o.Notices.Push = webpush.New(webpush.Options{Subject: pushSubject(c)})
+	}
+	if c.Mail.URL != "" {
+		var password secret.Text
+		if c.Mail.Password != "" {
+			b, err := config.Secret(c.Mail.Password)
+			if err != nil {
+				return o, err
+			}
+			password = trimmed(b)
+		}
+		client, err := mail.New(mail.Options{URL: c.Mail.URL, Password: password, From: c.Mail.From, Clock: clk})
+		if err != nil {
+			return o, ErrFlags.At("mail-url", err.Error())
+		}
+		o.Notices.Mail = client
 	}
 	if c.RealName.URL != "" {
 		key, err := config.Secret(c.RealName.Key)
@@ -97,6 +122,15 @@ func outside(c config.Serve, clk clock.Clock, metrics prometheus.Registerer) (o 
 	return o, err
 }
 
+// pushSubject is whom a push service may ask about our messages (RFC 8292).
+func pushSubject(c config.Serve) string {
+	u := publicURL(c)
+	if strings.HasPrefix(u, "https://") {
+		return u
+	}
+	return "push@xinglin.invalid" // a development server
+}
+
 // lotteryWitness is the client of the configured witness; nil for none.
 func lotteryWitness(c config.Lottery) (schedulingsvc.Witness, error) {
 	if c.Witness == "" {
@@ -115,6 +149,8 @@ func trimmed(b []byte) secret.Text { return secret.New(strings.TrimSpace(string(
 type simulators struct {
 	pay  *paysim.Server
 	sms  *smssim.Server
+	mail *mailsim.Server
+	push *pushsim.Server
 	name *realnamesim.Server
 }
 
@@ -153,7 +189,15 @@ func simulate(c config.Serve, clk clock.Clock, log *slog.Logger, metrics prometh
 	if err != nil {
 		return o, s, err
 	}
-	o.SMS, o.RealName, o.Inbox = text, who, s.inbox
+	o.Notices, o.RealName = notifysvc.Ways{SMS: text, Inbox: s.inbox, PublicURL: publicURL(c)}, who
+	if o.Notices.Mail, err = s.mails(key, clk, log); err != nil {
+		return o, s, err
+	}
+	if s.push, err = pushsim.New(pushsim.Options{Listen: "127.0.0.1:0", Clock: clk, Log: log}); err != nil {
+		return o, s, err
+	}
+	log.Info("push simulator", "url", s.push.URL())
+	o.Notices.Push = webpush.New(webpush.Options{Subject: pushSubject(c), Private: true})
 	o.Pay, err = s.payments(c, filepath.Join(dir, "paysim"), clk, log, metrics)
 	return o, s, err
 }
@@ -171,16 +215,37 @@ func (s *simulators) payments(c config.Serve, dir string, clk clock.Clock, log *
 	return wechatpay.New(account)
 }
 
+func (s *simulators) mails(key secret.Text, clk clock.Clock, log *slog.Logger) (_ notifysvc.Mailer, err error) {
+	if s.mail, err = mailsim.New(mailsim.Options{Listen: "127.0.0.1:0", Password: key, Clock: clk, Log: log}); err != nil {
+		return nil, err
+	}
+	return mail.New(mail.Options{URL: s.mail.URL(), Password: key, From: "杏林医院 <no-reply@xinglin.example>", Clock: clk, TLS: s.mail.TLS()})
+}
+
+// inbox shows what was sent last, over all channels, the newest first.
 func (s *simulators) inbox(limit int) []notifysvc.Shown {
 	var out []notifysvc.Shown
 	for _, m := range s.sms.Messages(limit) {
-		out = append(out, notifysvc.Shown{Phone: m.Phone, Text: m.Text, At: m.At})
+		out = append(out, notifysvc.Shown{Channel: notify.SMS, Phone: m.Phone, Text: m.Text, At: m.At})
 	}
-	return out
+	for _, m := range s.mail.Mails(limit) {
+		out = append(out, notifysvc.Shown{Channel: notify.Mail, Mail: m.To, Title: m.Subject, Text: m.Text, At: m.At})
+	}
+	for _, m := range s.push.Messages(limit) {
+		var p struct {
+			Title string `json:"title"`
+			Link  string `json:"link"`
+		}
+		if json.Unmarshal(m.Payload, &p) == nil {
+			out = append(out, notifysvc.Shown{Channel: notify.Push, Title: p.Title, Text: p.Link, At: m.At})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b notifysvc.Shown) int { return b.At.Compare(a.At) })
+	return out[:min(limit, len(out))]
 }
 
 func (s *simulators) serve(ctx context.Context, fail func(error)) {
-	for name, f := range map[string]func(context.Context) error{"payment simulator": s.pay.Serve, "SMS simulator": s.sms.Serve, "real-name simulator": s.name.Serve} {
+	for name, f := range map[string]func(context.Context) error{"payment simulator": s.pay.Serve, "SMS simulator": s.sms.Serve, "mail simulator": s.mail.Serve, "push simulator": s.push.Serve, "real-name simulator": s.name.Serve} {
 		go func() {
 			if err := f(ctx); err != nil && ctx.Err() == nil {
 				fail(fmt.Errorf("%s: %w", name, err))
@@ -192,6 +257,12 @@ func (s *simulators) serve(ctx context.Context, fail func(error)) {
 func (s *simulators) close() {
 	if s.sms != nil {
 		s.sms.Close()
+	}
+	if s.mail != nil {
+		s.mail.Close()
+	}
+	if s.push != nil {
+		s.push.Close()
 	}
 	if s.name != nil {
 		s.name.Close()

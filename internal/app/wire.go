@@ -131,7 +131,7 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 	dir, dirMod := directorysvc.New(base("directory"))
 	trails, auditMod := auditsvc.New(base("audit"))
 	books, ledgerMod := ledgersvc.New(base("ledger"))
-	notices, notifyMod := notifysvc.New(base("notify"), dir, m.Outside.SMS, m.Outside.Inbox)
+	notices, notifyMod := notifysvc.New(base("notify"), dir, m.Outside.Notices)
 	accounts, identityMod := identitysvc.New(base("identity"), tenants, notices)
 	patients, patientMod := patientsvc.New(base("patient"), accounts, m.Outside.RealName)
 	exchange, interopMod := interopsvc.New(base("interop"), dir, patients)

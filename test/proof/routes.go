@@ -52,6 +52,15 @@ func own() map[string]int { return map[string]int{nobody: 401, stranger: 404} }
 const ruleBody = `{"campus_id":"{campus}","department_id":"{department}","practitioner_id":"{practitioner}","session":"%s","class":"ordinary",` +
 	`"seats":10,"slot_minutes":6,"fee_fen":2500,"start":"%s","end":"%s","recurrence":"FREQ=WEEKLY;BYDAY=MO","from":"{far}"}`
 
+const wishes = `{"topics":{"visit":` + everyWay + `,"queue":` + everyWay + `,"payment":` + everyWay + `,"service":` + everyWay + `},` +
+	`"quiet":true,"quiet_from":"22:00","quiet_to":"07:00"}`
+
+// browser is a push subscription that nothing is ever sent to: the key is the base point of P-256.
+const browser = `{"endpoint":"https://push.example.com/x","auth":"AAAAAAAAAAAAAAAAAAAAAA","label":"测试",` +
+	`"p256dh":"BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"}`
+
+const everyWay = `{"sms":true,"mail":true,"push":true}`
+
 // Routes is the table.
 var Routes = []Route{
 	// Everybody's.
@@ -87,6 +96,16 @@ var Routes = []Route{
 	{Op: "patient.unlink", Who: patient, ID: "{unlinked}", Want: 204, Repeat: 404, Deny: own()},
 	{Op: "notify.list_notices", Who: patient, Want: 200, Deny: loggedIn()},
 	{Op: "notify.read_notice", Who: patient, ID: "{notice}", Want: 204, Repeat: 204, Deny: own()},
+	{Op: "notify.read_all_notices", Who: patient, Want: 204, Repeat: 204, Deny: loggedIn()},
+	{Op: "notify.read_preferences", Who: patient, Want: 200, Deny: loggedIn()},
+	{Op: "notify.update_preferences", Who: patient, Body: wishes, Match: "0", Want: 200, Repeat: 412, Stale: 412, Deny: loggedIn()},
+	{Op: "notify.prove_mail", Who: patient, Elsewhere: "notifysvc.TestMailAddress"}, // the rig has no mail server
+	{Op: "notify.confirm_mail", Who: patient, Elsewhere: "notifysvc.TestMailAddress"},
+	{Op: "notify.remove_mail", Who: patient, Want: 204, Repeat: 204, Deny: loggedIn()},
+	{Op: "notify.read_push_key", Who: patient, Want: 200, Deny: loggedIn()},
+	{Op: "notify.add_device", Who: patient, Body: browser, Want: 201, Repeat: 201, Deny: loggedIn()},
+	{Op: "notify.list_devices", Who: patient, Want: 200, Deny: loggedIn()},
+	{Op: "notify.remove_device", Who: patient, ID: "{device}", Want: 204, Repeat: 404, Deny: own()},
 	{Op: "scheduling.list_appointments", Who: patient, Want: 200, Deny: map[string]int{nobody: 401, system: 403}},
 	{
 		Op: "scheduling.hold", Who: patient, Body: `{"patient_id":"{patient}","schedule_id":"{free_schedule}","any":true}`, Key: true, Want: 201, Repeat: 201,
@@ -169,6 +188,8 @@ var Routes = []Route{
 	{Op: "identity.put_grants", Who: security, ID: "{staff}", Body: `{"grants":[{"role":"nurse"}]}`, Match: "{staff_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
 	{Op: "identity.disable_staff", Who: security, ID: "{staff}", Want: 200, Repeat: 200, Deny: staffOnly()},
 	{Op: "audit.list_events", Who: auditor, Want: 200, Deny: map[string]int{nobody: 401, patient: 403, security: 403}},
+	{Op: "notify.list_deliveries", Who: operator, Query: "?state=failed", Want: 200, Deny: staffOnly()},
+	{Op: "notify.retry_delivery", Who: operator, ID: "{failed_delivery}", Want: 204, Repeat: 409, Deny: staffOnly()},
 	{Op: "ops.list_processes", Who: system, Want: 200, Deny: staffOnly()},
 	{Op: "ops.list_jobs", Who: system, Query: "?state=dead", Want: 200, Deny: staffOnly()},
 	{Op: "ops.list_dead_letters", Who: system, Want: 200, Deny: staffOnly()},

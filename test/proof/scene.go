@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -284,15 +285,39 @@ func (s *Scene) versions(ctx context.Context, t *testing.T) {
 			s.Words["staff"], s.Words["staff_version"] = a.ID, fmt.Sprint(a.Version)
 		}
 	}
-	var doctor, rules, made named
+	s.failedDelivery(ctx, t)
+	var doctor, rules, made, device named
+	_, err := s.Actors[patient].Do(ctx, "POST", "/push/subscriptions", strings.Replace(browser, "/x", "/"+s.Code, 1), &device)
+	must(t, err)
+	s.Words["device"] = device.ID
 	s.get(ctx, t, nobody, "/practitioners/"+s.Words["practitioner"], &doctor)
 	s.Words["practitioner_version"] = fmt.Sprint(doctor.Version)
 	s.get(ctx, t, operator, "/booking-rules", &rules)
 	s.Words["rules_version"] = fmt.Sprint(rules.Version)
 	body, _ := s.fill(rule("evening", "18:00", "19:00"), nil)
-	_, err := s.Actors[operator].Do(ctx, "POST", "/rotas", body, &made)
+	_, err = s.Actors[operator].Do(ctx, "POST", "/rotas", body, &made)
 	must(t, err)
 	s.Words["rota"], s.Words["rota_version"] = made.ID, fmt.Sprint(made.Version)
+}
+
+// failedDelivery makes one of the tenant's text messages a failure. Sent again it is
+// done: the gateway knows its id.
+func (s *Scene) failedDelivery(ctx context.Context, t *testing.T) {
+	t.Helper()
+	must(t, client.Until(ctx, "a text message", func(ctx context.Context) (bool, error) {
+		var list struct {
+			Items []struct{ ID, Template string }
+		}
+		_, err := s.Actors[operator].Do(ctx, "GET", "/ops/deliveries?channel=sms&state=sent&limit=100", nil, &list)
+		for _, d := range list.Items {
+			if d.Template == "scheduling.booked" {
+				s.Words["failed_delivery"] = d.ID
+			}
+		}
+		return s.Words["failed_delivery"] != "", err
+	}))
+	s.w.Change(t, "notify", s.tenant, `UPDATE delivery SET state = 'failed', why = 'refused', sent_at = NULL WHERE tenant_id = $1 AND id = $2`,
+		s.tenant, id.Must[id.Any](s.Words["failed_delivery"]))
 }
 
 var (

@@ -63,7 +63,7 @@ func TestFromEventsToMessages(t *testing.T) {
 			"Booked":             {"3月9日 08:30，东院区心血管内科，林知夏 主任医师，就诊号 A01", "9 Mar 08:30, 东院区, Cardiology, 林知夏, number A01", "/m/visits/"},
 			"Cancelled":          {"3月9日 08:30 心血管内科 林知夏 主任医师 的预约已取消。挂号费 ¥50.50 将原路退回。", "Your appointment 9 Mar 08:30, Cardiology, 林知夏 is cancelled. The fee of ¥50.50 goes back to where it came from.", link},
 			"The hold has ended": {"3月9日 08:30 心血管内科 林知夏 主任医师 的号源未在规定时间内支付，已释放。", "The seat 9 Mar 08:30, Cardiology, 林知夏 was not paid in time and is free again.", "/m/visits/" + w.Appointment.String()},
-			"Refunded":           {"¥50.50 已原路退回，到账时间以支付渠道为准。", "¥50.50 went back to where it came from; the channel decides when it shows.", link},
+			"Refunded":           {"¥50.50 已按您付款的方式退给您。", "¥50.50 was paid back the way you paid.", link},
 		} {
 			n := got[title]
 			if n == nil || !strings.HasPrefix(n["body"].(string), want[0]) || !strings.HasPrefix(n["body_en"].(string), want[1]) || !strings.HasPrefix(n["link"].(string), want[2]) {
@@ -145,8 +145,12 @@ func TestEveryTemplateIsFilled(t *testing.T) {
 	desk.Practitioner = scheduling.PractitionerID{} // an ordinary clinic
 	sent := map[string][]composeJob{
 		"scheduling.booked":    {{Visit: v, Number: "A018"}, {Visit: desk, Number: "A018"}},
-		"scheduling.cancelled": {{Visit: v, Fen: 100}, {Visit: v}},
+		"scheduling.cancelled": {{Visit: v, Fen: 100}, {Visit: v}, {Visit: v, ByStaff: true}},
 		"scheduling.expired":   {{Visit: v}},
+		"scheduling.reminder":  {{Visit: v, Number: "A018"}, {Visit: desk, Number: "A018"}},
+		"scheduling.stopped":   {{Visit: v, Fen: 100}, {Visit: desk}},
+		"clinic.called":        {{Visit: scheduling.Visit{Account: v.Account, Appointment: v.Appointment}, Number: "18", Calls: 1}},
+		"clinic.missed":        {{Visit: scheduling.Visit{Account: v.Account, Appointment: v.Appointment}, Number: "18"}},
 		"scheduling.lottery_won": {
 			{Visit: v, Fen: 2500, Rank: 1, Of: 9, Until: testkit.Start, Minutes: 30}, {Visit: v, Rank: 1, Of: 9}, {Visit: desk, Fen: 2500, Rank: 1, Of: 9},
 		},
@@ -154,7 +158,8 @@ func TestEveryTemplateIsFilled(t *testing.T) {
 		"scheduling.lottery_refused": {{Visit: v, Rank: 2, Of: 9, Reason: "scheduling.limit_reached"}, {Visit: desk, Rank: 2, Of: 9, Reason: "of another version"}},
 		"payment.refunded":           {{Visit: scheduling.Visit{Account: v.Account, Appointment: v.Appointment}, Fen: 1}},
 	}
-	plain := map[string]map[string]string{"identity.code": {"code": "123456"}, "patient.claim_code": {"code": "123456"}} // identity's code.go
+	plain := map[string]map[string]string{"identity.code": {"code": "123456"}, "patient.claim_code": {"code": "123456"}, // identity's code.go
+		codeTemplate: {"code": "123456"}, confirmedTemplate: {"mail": "l***@example.com"}} // mailbox.go
 	for name, tpl := range templates {
 		var params []map[string]string
 		for _, c := range sent[name] {

@@ -14,12 +14,16 @@ import (
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/secret"
+	"xinglin/internal/mailsim"
 	"xinglin/internal/notify"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/job"
+	"xinglin/internal/platform/mail"
 	"xinglin/internal/platform/module"
 	"xinglin/internal/platform/sms"
 	"xinglin/internal/platform/verify"
+	"xinglin/internal/platform/webpush"
+	"xinglin/internal/pushsim"
 	"xinglin/internal/smssim"
 	"xinglin/internal/smssim/simserver"
 	"xinglin/internal/testkit"
@@ -41,6 +45,8 @@ type house struct {
 	srv  *db.Server
 	clk  *clock.Manual
 	sim  *smssim.Server
+	post *mailsim.Server
+	air  *pushsim.Server
 	jobs *job.Runner
 	who  auth.Principal
 }
@@ -70,7 +76,7 @@ func each(t *testing.T, f func(t *testing.T, h *house)) {
 	t.Helper()
 	clk := testkit.Clock()
 	sets := testkit.Sets(Describe())
-	for _, n := range []string{"payment", "scheduling"} {
+	for _, n := range []string{"clinic", "payment", "scheduling"} {
 		sets = append(sets, db.Set{Name: n, FS: db.NoMigrations})
 	}
 	dbtest.Each(t, sets, func(t *testing.T, srv *db.Server) {
@@ -104,12 +110,58 @@ func newHouse(t *testing.T, srv *db.Server, clk *clock.Manual, opts ...testkit.O
 	})
 	base := testkit.Base(t, srv, Describe(), append(opts, testkit.WithClock(clk))...)
 	h := &house{t: t, base: base, srv: srv, clk: clk, sim: sim, who: apitest.Patient(apitest.Main)}
-	h.s, h.mod = New(base, dir, client, nil)
+	h.s, h.mod = New(base, dir, Ways{SMS: client, Mail: h.mailer(), Push: h.pusher(), PublicURL: "https://hospital.example"})
 	h.Harness = apitest.New(t, h.mod.Routes)
 	if h.jobs, err = job.NewRunner(job.Options{DB: base.DB, Handlers: h.mod.Jobs, Clock: clk, Log: quiet}); err != nil {
 		t.Fatal(err)
 	}
 	return h
+}
+
+// mailer is a client of the mail server's simulator on a socket.
+func (h *house) mailer() Mailer {
+	h.t.Helper()
+	password := secret.New("a password")
+	var err error
+	if h.post, err = mailsim.New(mailsim.Options{Listen: "127.0.0.1:0", Password: password, Clock: h.clk, Log: quiet}); err != nil {
+		h.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = h.post.Serve(context.Background())
+	}()
+	h.t.Cleanup(func() {
+		h.post.Close()
+		<-done
+	})
+	c, err := mail.New(mail.Options{URL: h.post.URL(), Password: password, From: "no-reply@hospital.example", Clock: h.clk, TLS: h.post.TLS(), Timeout: 5 * time.Second})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return c
+}
+
+// pusher is a client of the push service's simulator on a socket.
+func (h *house) pusher() Pusher {
+	h.t.Helper()
+	var err error
+	if h.air, err = pushsim.New(pushsim.Options{Listen: "127.0.0.1:0", Clock: h.clk, Log: quiet}); err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = h.air.Serve(ctx)
+	}()
+	c := webpush.New(webpush.Options{Subject: "https://hospital.example", Private: true, Timeout: 5 * time.Second})
+	h.t.Cleanup(func() {
+		c.Close()
+		cancel()
+		<-done
+	})
+	return c
 }
 
 // code is the message of a login code.
@@ -172,8 +224,14 @@ func (h *house) bytesOf() []byte {
 	var all bytes.Buffer
 	err := h.base.DB.Read(context.Background(), apitest.Main, func(ctx context.Context, tx db.Tx) error {
 		for _, q := range []string{
-			`SELECT params, COALESCE(phone, params), template, why FROM delivery WHERE tenant_id = $1`,
+			`SELECT params, COALESCE(address, params), template, why FROM delivery WHERE tenant_id = $1`,
 			`SELECT phone, phone, '', '' FROM contact WHERE tenant_id = $1`,
+			`SELECT mail, mail, '', '' FROM mailbox WHERE tenant_id = $1`,
+			`SELECT mail, code_hash, '', '' FROM mail_proof WHERE tenant_id = $1`,
+			`SELECT sealed, sealed, '', '' FROM device WHERE tenant_id = $1`,
+			`SELECT private, private, '', '' FROM push_key WHERE tenant_id = $1`,
+			`SELECT subject, subject, kind, '' FROM mail_budget WHERE tenant_id = $1`,
+			`SELECT CAST(changed AS TEXT), actor, action, why FROM trail WHERE tenant_id = $1`,
 			`SELECT CAST(payload AS TEXT), key, kind, error FROM job WHERE tenant_id = $1`,
 		} {
 			rows, err := tx.Query(ctx, q, apitest.Main)
@@ -208,8 +266,12 @@ func (h *house) bytesOf() []byte {
 func (h *house) broken() map[string]int {
 	h.t.Helper()
 	var text strings.Builder
+	actions := []string{}
+	for _, p := range h.base.Authz.Permissions() {
+		actions = append(actions, p.Action)
+	}
 	rep, err := verify.Run(context.Background(), []verify.Unit{{
-		Context: "notify", DB: h.base.DB, Checks: h.mod.Checks, Events: []string{}, Actions: []string{}, Jobs: []string{composeKind, smsKind},
+		Context: "notify", DB: h.base.DB, Checks: h.mod.Checks, Events: []string{}, Actions: actions, Jobs: []string{composeKind, smsKind, mailKind, pushKind, sweepKind, remindKind},
 	}}, nil, &text)
 	if err != nil {
 		h.t.Fatalf("%v\n%s", err, text.String())

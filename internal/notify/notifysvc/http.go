@@ -28,8 +28,9 @@ type listIn struct {
 
 type listOut struct {
 	Body struct {
-		Items []noticeBody `json:"items"`
-		Next  string       `json:"next"`
+		Items  []noticeBody `json:"items"`
+		Next   string       `json:"next"`
+		Unread int          `json:"unread" maximum:"100" doc:"Notices that were not read yet; 100 stands for more, too"`
 	}
 }
 
@@ -54,11 +55,17 @@ func (s *Service) routes(a *httpx.API) {
 			}
 			return nil, s.markRead(ctx, did)
 		})
-	if s.base.Demo && s.inbox != nil {
-		httpx.Register(a, httpx.Op{ID: "notify.demo_inbox", Method: http.MethodGet, Path: "/demo/inbox", Public: true, Summary: "Demo only: the last messages that the SMS simulator took"},
+	httpx.Register(a, httpx.Op{ID: "notify.read_all_notices", Method: http.MethodPost, Path: "/notices/read-all", Status: 204, Summary: "Mark all my notices as read"},
+		func(ctx context.Context, _ *struct{}) (*struct{}, error) { return nil, s.markAllRead(ctx) })
+	s.preferenceRoutes(a)
+	s.mailRoutes(a)
+	s.pushRoutes(a)
+	s.operatorRoutes(a)
+	if s.base.Demo && s.ways.Inbox != nil {
+		httpx.Register(a, httpx.Op{ID: "notify.demo_inbox", Method: http.MethodGet, Path: "/demo/inbox", Public: true, Summary: "Demo only: the last messages that the simulators took"},
 			func(context.Context, *struct{}) (*inboxOut, error) {
 				out := &inboxOut{}
-				out.Body.Items = append([]Shown{}, s.inbox(50)...)
+				out.Body.Items = append([]Shown{}, s.ways.Inbox(50)...)
 				return out, nil
 			})
 	}
@@ -69,12 +76,13 @@ func (s *Service) getNotices(ctx context.Context, a *httpx.API, in *listIn) (*li
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.notices(ctx, page.Request{Cursor: cursor, Limit: in.Limit})
+	found, unread, err := s.notices(ctx, page.Request{Cursor: cursor, Limit: in.Limit})
 	if err != nil {
 		return nil, err
 	}
 	out := &listOut{}
 	out.Body.Items, out.Body.Next = []noticeBody{}, a.Seal(ctx, found.Next)
+	out.Body.Unread = unread
 	for _, n := range found.Items {
 		b := noticeBody{ID: n.id, Title: n.titleZH, TitleEN: n.titleEN, Body: n.bodyZH, BodyEN: n.bodyEN, CreatedAt: n.created, Link: n.link}
 		if !n.read.IsZero() {

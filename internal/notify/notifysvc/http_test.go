@@ -110,7 +110,7 @@ func TestDemoInbox(t *testing.T) {
 		if tc.demo {
 			opts = append(opts, testkit.Demo())
 		}
-		_, mod := New(testkit.Base(t, srv, Describe(), opts...), dir, nil, tc.inbox)
+		_, mod := New(testkit.Base(t, srv, Describe(), opts...), dir, Ways{Inbox: tc.inbox})
 		h := apitest.New(t, mod.Routes)
 		for _, who := range []auth.Principal{apitest.Nobody(apitest.Main), apitest.Staff(apitest.Main, auth.SystemAdmin)} {
 			r := h.Do(who, "GET", "/demo/inbox", nil).Want(t, tc.want)

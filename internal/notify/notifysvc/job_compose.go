@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,23 +17,36 @@ import (
 	"xinglin/internal/kernel/money"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/notify"
+	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/job"
 	"xinglin/internal/scheduling"
 )
 
+// How long before a visit a message about it is told even in quiet hours; that there is
+// none, so early that nobody sets out from another town.
+const (
+	wakeBefore  = 3 * time.Hour
+	wakeStopped = 8 * time.Hour
+)
+
 func (s *Service) jobs() []job.Handler {
+	send := func(ctx context.Context, j sendJob) error { return s.deliver(ctx, j.Tenant, j.Delivery) }
 	return []job.Handler{
 		job.Call(composeKind, s.compose),
-		job.Call(smsKind, func(ctx context.Context, j smsJob) error { return s.deliver(ctx, j.Tenant, j.Delivery) }),
+		job.Call(smsKind, send),
+		job.Call(mailKind, send),
+		job.Call(pushKind, send),
+		job.Call(remindKind, s.remind),
+		job.InTx(sweepKind, func(ctx context.Context, tx db.Tx, _ sweepJob) error { return s.store.sweep(ctx, tx) }),
 	}
 }
 
 // compose looks up the names that an event does not carry and queues the message. The
 // message id is derived from the event's row and the appointment, so a repeat is the same message.
 func (s *Service) compose(ctx context.Context, c composeJob) error {
-	tenant, err := id.Parse[auth.Tenant](c.Tenant)
+	tenant, err := parseTenant(c)
 	if err != nil {
-		return fmt.Errorf("notify: compose: %w", err)
+		return err
 	}
 	message, err := id.Parse[id.Any](c.Message)
 	if err != nil {
@@ -48,16 +62,14 @@ func (s *Service) compose(ctx context.Context, c composeJob) error {
 	if err != nil {
 		return err
 	}
-	m := notify.Message{
+	m := dispatch{Message: notify.Message{
 		ID: message, Tenant: tenant, Account: c.Visit.Account, Template: c.Template, Params: params,
-		Channels: []notify.Channel{notify.InApp, notify.SMS}, Expires: c.Until,
-	}
-	if templates[c.Template].quiet {
-		m.Channels = m.Channels[:1]
-	}
+		Channels: waysOf(c), Expires: c.Until,
+	}}
 	if m.Expires.IsZero() {
 		m.Expires = s.base.Clock.Now().Add(24 * time.Hour)
 	}
+	m.before = wakeAt(c, s.base.Clock.Now())
 	phoneless, err := s.send(ctx, m)
 	if err == nil && phoneless {
 		// A new account's phone comes by a job of identity's: later tries queue the text message too.
@@ -66,11 +78,44 @@ func (s *Service) compose(ctx context.Context, c composeJob) error {
 	return err
 }
 
+func parseTenant(c composeJob) (notify.TenantID, error) {
+	tenant, err := id.Parse[auth.Tenant](c.Tenant)
+	if err != nil {
+		return tenant, fmt.Errorf("notify: compose: %w", err)
+	}
+	return tenant, nil
+}
+
+// waysOf are the channels of a message. A first call into the room comes to who sits
+// there; the second and third are for who has wandered off, by text message too; whoever
+// is called more often gets no more of them.
+func waysOf(c composeJob) []notify.Channel {
+	ways := templates[c.Template].ways
+	if c.Calls == 2 || c.Calls == 3 {
+		ways = append(slices.Clone(ways), notify.SMS)
+	}
+	return ways
+}
+
+// wakeAt is until when quiet hours may hold a message about a visit; zero when it has no
+// time. A closed clinic is told to who would be on the way: on its day at once.
+func wakeAt(c composeJob, now time.Time) time.Time {
+	switch {
+	case c.Visit.StartsAt.IsZero():
+		return time.Time{}
+	case c.Template != "scheduling.stopped":
+		return c.Visit.StartsAt.Add(-wakeBefore)
+	case c.Visit.Date <= clock.DateOf(now):
+		return now
+	}
+	return c.Visit.StartsAt.Add(-wakeStopped)
+}
+
 func (s *Service) facts(ctx context.Context, tenant notify.TenantID, c composeJob) (map[string]secret.Text, error) {
 	v := c.Visit
 	p := map[string]string{
 		"appointment": v.Appointment.String(), "schedule": v.Schedule.String(), "number": c.Number, "amount": money.Fen(c.Fen).String(),
-		"rank": strconv.Itoa(c.Rank), "of": strconv.Itoa(c.Of),
+		"rank": strconv.Itoa(c.Rank), "of": strconv.Itoa(c.Of), "dept": v.Department.String(), "by": "", "by_en": "",
 	}
 	if !v.Department.IsZero() {
 		if err := s.place(ctx, tenant, v, p); err != nil {
@@ -78,7 +123,10 @@ func (s *Service) facts(ctx context.Context, tenant notify.TenantID, c composeJo
 		}
 	}
 	switch c.Template {
-	case "scheduling.cancelled":
+	case "scheduling.cancelled", "scheduling.stopped":
+		if c.ByStaff {
+			p["by"], p["by_en"] = "由医院", " by the hospital"
+		}
 		p["refund"], p["refund_en"] = "未产生费用。", "Nothing was charged."
 		if c.Fen > 0 {
 			p["refund"] = "挂号费 ¥" + money.Fen(c.Fen).String() + " 将原路退回。"
@@ -124,6 +172,8 @@ var sessionWords = map[scheduling.Session][2]string{
 	scheduling.Morning: {"上午", "morning"}, scheduling.Afternoon: {"下午", "afternoon"}, scheduling.Evening: {"晚间", "evening"},
 }
 
+var weekdays = [...]string{"周日", "周一", "周二", "周三", "周四", "周五", "周六"}
+
 // place adds where, when and who of a visit in both languages.
 func (s *Service) place(ctx context.Context, tenant notify.TenantID, v scheduling.Visit, p map[string]string) error {
 	person, department, campus := directory.PractitionerID(v.Practitioner), directory.DepartmentID(v.Department), directory.CampusID(v.Campus)
@@ -141,6 +191,7 @@ func (s *Service) place(ctx context.Context, tenant notify.TenantID, v schedulin
 	p["doctor_en"] = cmp.Or(doctor.NameEN, doctor.Name, "the doctor on duty")
 	_, m, d := v.Date.Parts()
 	p["date"], p["date_en"] = fmt.Sprintf("%d月%d日", int(m), d), fmt.Sprintf("%d %s", d, m.String()[:3])
+	p["weekday"], p["weekday_en"] = weekdays[v.Date.Weekday()], v.Date.Weekday().String()
 	p["session"], p["session_en"] = sessionWords[v.Session][0], sessionWords[v.Session][1]
 	p["time"] = v.StartsAt.In(clock.Shanghai).Format("15:04")
 	return nil

@@ -8,8 +8,10 @@ import (
 
 	"xinglin/internal/directory"
 	"xinglin/internal/notify"
+	"xinglin/internal/platform/mail"
 	"xinglin/internal/platform/module"
 	"xinglin/internal/platform/sms"
+	"xinglin/internal/platform/webpush"
 )
 
 //go:embed migrations/*.sql
@@ -23,8 +25,29 @@ type Gateway interface {
 	Send(ctx context.Context, m sms.Message) (reference string, err error)
 }
 
-// Inbox shows what a simulator took, in the demo only.
+// Mailer sends mails; a repeat of an ID is the same mail to those who look.
+type Mailer interface {
+	Send(ctx context.Context, m mail.Message) error
+}
+
+// Pusher hands messages to the push services of browsers.
+type Pusher interface {
+	// Check refuses what cannot be a subscription: webpush.invalid.
+	Check(s webpush.Subscription) error
+	Send(ctx context.Context, k webpush.Keys, s webpush.Subscription, m webpush.Message) error
+}
+
+// Inbox shows what the simulators took, in the demo only.
 type Inbox func(limit int) []Shown
+
+// Ways lead out of the house; nil is a channel that nobody has configured.
+type Ways struct {
+	SMS       Gateway
+	Mail      Mailer
+	Push      Pusher
+	Inbox     Inbox  // demo only
+	PublicURL string // of links in mails: https://hospital.example
+}
 
 // Describe is the context without running it.
 func Describe() module.Description {
@@ -35,10 +58,10 @@ func Describe() module.Description {
 	return module.Description{Name: "notify", Migrations: sub, Policies: policy}
 }
 
-// New builds the context. Without a gateway SMS deliveries wait and are visible as
-// failed jobs; inbox is nil outside the demo.
-func New(base module.Base, dir directory.Service, gateway Gateway, inbox Inbox) (*Service, *module.Module) {
-	s := &Service{base: base, directory: dir, gateway: gateway, inbox: inbox}
+// New builds the context. Text messages without a gateway fail after their attempts,
+// where operators see them; mail and push without one are not offered.
+func New(base module.Base, dir directory.Service, ways Ways) (*Service, *module.Module) {
+	s := &Service{base: base, directory: dir, ways: ways, counts: newCounts(base.Metrics)}
 	return s, &module.Module{
 		Name:   "notify",
 		Routes: s.routes,

@@ -2,8 +2,10 @@ package notifysvc
 
 import (
 	"context"
+	"strconv"
 	"time"
 
+	"xinglin/internal/clinic"
 	"xinglin/internal/kernel/event"
 	"xinglin/internal/payment"
 	"xinglin/internal/platform/db"
@@ -25,6 +27,8 @@ type composeJob struct {
 	Reason   string           `json:"reason,omitempty"` // code of a refusal
 	Until    time.Time        `json:"until,omitzero"`   // to be paid by
 	Minutes  int              `json:"minutes,omitempty"`
+	Calls    int              `json:"calls,omitempty"` // into the room, from 1
+	ByStaff  bool             `json:"by_staff,omitempty"`
 }
 
 const composeKind = "notify.compose"
@@ -32,12 +36,8 @@ const composeKind = "notify.compose"
 // hears are the events that become messages.
 func (s *Service) hears() []inbox.Handler {
 	return []inbox.Handler{
-		inbox.On(func(ctx context.Context, tx db.Tx, m event.Meta, e scheduling.AppointmentBooked) error {
-			return compose(ctx, tx, m, composeJob{Template: "scheduling.booked", Visit: e.Visit, Number: scheduling.Ticket{Session: e.Session, Number: e.Number}.Text()})
-		}),
-		inbox.On(func(ctx context.Context, tx db.Tx, m event.Meta, e scheduling.AppointmentCancelled) error {
-			return compose(ctx, tx, m, composeJob{Template: "scheduling.cancelled", Visit: e.Visit, Fen: int64(e.Refund)})
-		}),
+		inbox.On(s.booked),
+		inbox.On(s.cancelled),
 		inbox.On(func(ctx context.Context, tx db.Tx, m event.Meta, e scheduling.AppointmentExpired) error {
 			return compose(ctx, tx, m, composeJob{Template: "scheduling.expired", Visit: e.Visit})
 		}),
@@ -53,7 +53,51 @@ func (s *Service) hears() []inbox.Handler {
 			copy(v.Appointment[:], e.Reference[:])
 			return compose(ctx, tx, m, composeJob{Template: "payment.refunded", Visit: v, Fen: int64(e.Amount)})
 		}),
+		inbox.On(func(ctx context.Context, tx db.Tx, m event.Meta, e clinic.TurnCalled) error {
+			c := ofTurn("clinic.called", e.Step, callTime)
+			c.Calls = e.Calls
+			return compose(ctx, tx, m, c)
+		}),
+		inbox.On(func(ctx context.Context, tx db.Tx, m event.Meta, e clinic.TurnMissed) error {
+			return compose(ctx, tx, m, ofTurn("clinic.missed", e.Step, missTime))
+		}),
 	}
+}
+
+// After these times a message about a turn is pointless: the person is seen, or has gone.
+const (
+	callTime = 15 * time.Minute
+	missTime = 3 * time.Hour
+)
+
+// ofTurn is a message about a place in the queue.
+func ofTurn(template string, e clinic.Step, worth time.Duration) composeJob {
+	return composeJob{
+		Template: template, Number: strconv.Itoa(e.Number), Until: e.At.Add(worth),
+		Visit: scheduling.Visit{Appointment: e.Appointment, Account: e.Account, Patient: e.Patient, Schedule: e.Schedule},
+	}
+}
+
+// booked tells of the booking, and plans the reminder of the evening before.
+func (s *Service) booked(ctx context.Context, tx db.Tx, m event.Meta, e scheduling.AppointmentBooked) error {
+	c := composeJob{Template: "scheduling.booked", Visit: e.Visit, Number: scheduling.Ticket{Session: e.Session, Number: e.Number}.Text()}
+	specs := specsOf(m, c)
+	if at := remindAt(e.Visit, tx.Now()); !at.IsZero() && !e.Account.IsZero() {
+		specs = append(specs, reminderOf(m, c, at))
+	}
+	return job.Enqueue(ctx, tx, specs...)
+}
+
+// cancelled tells who did it and what goes back, and calls the reminder off.
+func (s *Service) cancelled(ctx context.Context, tx db.Tx, m event.Meta, e scheduling.AppointmentCancelled) error {
+	c := composeJob{Template: "scheduling.cancelled", Visit: e.Visit, Fen: int64(e.Refund), ByStaff: e.Reason == scheduling.ByStaff}
+	if e.Reason == scheduling.ByStop {
+		c.Template = "scheduling.stopped"
+	}
+	if err := s.store.callOff(ctx, tx, e.Visit); err != nil {
+		return err
+	}
+	return compose(ctx, tx, m, c)
 }
 
 // ofLottery is the message about an entry of a lottery that has ended.
@@ -72,10 +116,14 @@ func ofLottery(m event.Meta, e scheduling.LotteryDecided) composeJob {
 }
 
 func compose(ctx context.Context, tx db.Tx, m event.Meta, cs ...composeJob) error {
+	return job.Enqueue(ctx, tx, specsOf(m, cs...)...)
+}
+
+func specsOf(m event.Meta, cs ...composeJob) []job.Spec {
 	specs := make([]job.Spec, len(cs))
 	for i, c := range cs {
 		c.Tenant, c.Message = m.Tenant.String(), m.ID.String()
 		specs[i] = job.Spec{Kind: composeKind, Key: c.Message + " " + c.Visit.Appointment.String(), Payload: c}
 	}
-	return job.Enqueue(ctx, tx, specs...)
+	return specs
 }

@@ -189,13 +189,13 @@ func (d dying) Send(ctx context.Context, m sms.Message) (string, error) {
 func TestCrashBetweenAnswerAndMark(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		h.send(h.code())
-		real := h.s.gateway
-		h.s.gateway = dying{real}
+		real := h.s.ways.SMS
+		h.s.ways.SMS = dying{real}
 		h.run()
 		if got := h.states(); got != "sms queued" || len(h.sim.Messages(0)) != 1 {
 			t.Fatalf("%s, %d messages", got, len(h.sim.Messages(0)))
 		}
-		h.s.gateway = real
+		h.s.ways.SMS = real
 		h.clk.Add(time.Minute)
 		h.run()
 		if got := h.states(); got != "sms sent" || len(h.sim.Messages(0)) != 1 {
@@ -217,16 +217,26 @@ func TestExpiredIsNeverSent(t *testing.T) {
 	})
 }
 
+// Without a gateway a message is tried as often as any other, and then an operator sees it.
 func TestWithoutGateway(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
-		h.s.gateway = nil
-		h.send(h.code())
+		h.s.ways.SMS = nil
+		m := h.code()
+		m.Expires = time.Time{}
+		h.send(m)
 		h.run()
 		if got := h.states(); got != "sms queued" {
 			t.Errorf("%s", got)
 		}
 		if br := h.broken(); len(br) != 0 { // it waits for its job
 			t.Errorf("verify: %v", br)
+		}
+		for range tries {
+			h.clk.Add(11 * time.Minute)
+			h.run()
+		}
+		if got := h.states(); got != "sms failed no_gateway" {
+			t.Errorf("%s", got)
 		}
 	})
 }
@@ -241,7 +251,23 @@ func TestVerifyFindsAMessageWithoutAJob(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := h.broken(); len(got) != 1 || got["notify: no text message waits without a job"] != 1 {
+		if got := h.broken(); len(got) != 1 || got["notify: no message waits without a job"] != 1 {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+func TestVerifyFindsStatesWithoutReason(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.send(h.code())
+		err := h.base.DB.Write(t.Context(), apitest.Main, func(ctx context.Context, tx db.Tx) error {
+			_, err := tx.Exec(ctx, `UPDATE delivery SET state = 'failed' WHERE tenant_id = $1`, apitest.Main)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := h.broken(); len(got) != 1 || got["notify: what is sent says when, and what failed says why"] != 1 {
 			t.Errorf("%v", got)
 		}
 	})

@@ -3,35 +3,33 @@ package notifysvc
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"xinglin/internal/directory"
-	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/id"
-	"xinglin/internal/kernel/page"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/notify"
-	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/module"
-	"xinglin/internal/platform/sms"
 )
 
 // Service implements notify.Service.
 type Service struct {
 	base      module.Base
 	directory directory.Service
-	gateway   Gateway
-	inbox     Inbox
+	ways      Ways
+	counts    *counts
 	store     store
 }
 
-// Shown is a text message as the demo's inbox page shows it.
+// Shown is a message as the demo's inbox page shows it.
 type Shown struct {
-	Phone string    `json:"phone"`
-	Text  string    `json:"text"`
-	At    time.Time `json:"at"`
+	Channel notify.Channel `json:"channel" enum:"sms,mail,push"`
+	Phone   string         `json:"phone,omitempty" doc:"Of a text message"`
+	Mail    string         `json:"mail,omitempty" doc:"Of a mail"`
+	Title   string         `json:"title,omitempty" doc:"Of a mail or push message"`
+	Text    string         `json:"text"`
+	At      time.Time      `json:"at"`
 }
 
 // notice is one in-app message, rendered.
@@ -50,22 +48,41 @@ type delivery struct {
 	channel   notify.Channel
 	template  string
 	params    []byte // sealed
-	phone     []byte // sealed
+	address   []byte // sealed: a phone or a mail address
 	state     notify.State
+	attempts  int
 	expires   time.Time
+	due       time.Time
 	created   time.Time
 	read      time.Time
 	reference string
+}
+
+// reach is how an account can be reached and what it wants.
+type reach struct {
+	phone, mail []byte // sealed; nil: not known
+	devices     int
+	preferences
+}
+
+// dispatch is a message and what only this house knows of it.
+type dispatch struct {
+	notify.Message
+	before time.Time   // quiet hours hold it no longer than to here; zero: to their end
+	mail   secret.Text // an address that is not the account's (yet)
 }
 
 func (s *Service) field(tenant notify.TenantID, column, row string) crypt.Field {
 	return crypt.Field{Tenant: tenant, Table: "notify.delivery", Column: column, Row: row}
 }
 
+func contactField(tenant notify.TenantID, a notify.AccountID) crypt.Field {
+	return crypt.Field{Tenant: tenant, Table: "notify.contact", Column: "phone", Row: a.String()}
+}
+
 // SetContact keeps the account's phone.
 func (s *Service) SetContact(ctx context.Context, tenant notify.TenantID, a notify.AccountID, phone secret.Text) error {
-	f := crypt.Field{Tenant: tenant, Table: "notify.contact", Column: "phone", Row: a.String()}
-	sealed, err := s.base.Crypt.SealText(ctx, f, phone)
+	sealed, err := s.base.Crypt.SealText(ctx, contactField(tenant, a), phone)
 	if err != nil {
 		return err
 	}
@@ -74,160 +91,117 @@ func (s *Service) SetContact(ctx context.Context, tenant notify.TenantID, a noti
 
 // Send queues the deliveries of a message: sealed first, then one transaction.
 func (s *Service) Send(ctx context.Context, m notify.Message) error {
-	_, err := s.send(ctx, m)
+	_, err := s.send(ctx, dispatch{Message: m})
 	return err
 }
 
 // send is Send, and tells whether a text message was left out because the account's
 // phone is not known (yet) and another channel reaches the person.
-func (s *Service) send(ctx context.Context, m notify.Message) (phoneless bool, err error) {
+func (s *Service) send(ctx context.Context, m dispatch) (phoneless bool, err error) {
+	rows, phoneless, err := s.prepare(ctx, m)
+	if err != nil {
+		return false, err
+	}
+	written, err := s.store.queue(ctx, s.base.DB, m.Tenant, rows)
+	s.counts.all(written)
+	return phoneless, err
+}
+
+// prepare makes the rows of a message: one for each channel that the account wants and
+// that reaches it.
+func (s *Service) prepare(ctx context.Context, m dispatch) (rows []delivery, phoneless bool, err error) {
 	t, ok := templates[m.Template]
 	if !ok {
-		return false, notify.ErrTemplate.Because("%s", m.Template)
+		return nil, false, notify.ErrTemplate.Because("%s", m.Template)
 	}
 	plain := map[string]string{}
 	for _, p := range t.params {
 		v, ok := m.Params[p]
 		if !ok {
-			return false, notify.ErrTemplate.Because("%s: no parameter %s", m.Template, p)
+			return nil, false, notify.ErrTemplate.Because("%s: no parameter %s", m.Template, p)
 		}
 		plain[p] = v.Reveal()
 	}
-	b, err := json.Marshal(plain)
+	facts, err := json.Marshal(plain)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
-	if len(m.Channels) == 0 {
-		return false, notify.ErrRecipient.New()
+	to := reach{preferences: usual()}
+	if !m.Account.IsZero() {
+		if to, err = s.store.reach(ctx, s.base.DB, m.Tenant, m.Account); err != nil {
+			return nil, false, err
+		}
 	}
-	var rows []delivery
+	nowhere := len(m.Channels) == 0
 	for _, c := range m.Channels {
-		d := delivery{
-			id: id.New[notify.Delivery](s.base.Clock.Now()), message: m.ID, account: m.Account, channel: c,
-			template: m.Template, state: notify.Queued, expires: m.Expires,
+		if t.topic != "" && !to.wants(t.topic, c) {
+			continue
 		}
-		if c == notify.InApp {
-			if m.Account.IsZero() {
-				return false, notify.ErrRecipient.New()
-			}
-			d.state = notify.Sent // it is there as soon as it is written
+		address, ok, err := s.address(ctx, m, to, c)
+		if err != nil {
+			return nil, false, err
 		}
-		if d.params, err = s.base.Crypt.Seal(ctx, s.field(m.Tenant, "params", d.id.String()), b); err != nil {
-			return false, err
+		if !ok {
+			phoneless = phoneless || c == notify.SMS
+			nowhere = true
+			continue
 		}
-		if c == notify.SMS {
-			phone, err := s.phone(ctx, m)
-			if errors.Is(err, notify.ErrRecipient) && len(m.Channels) > 1 {
-				phoneless = true
-				continue
-			}
-			if err != nil {
-				return false, err
-			}
-			if d.phone, err = s.base.Crypt.SealText(ctx, s.field(m.Tenant, "phone", d.id.String()), phone); err != nil {
-				return false, err
-			}
+		d, err := s.seal(ctx, m, c, facts, address)
+		if err != nil {
+			return nil, false, err
+		}
+		if c != notify.InApp && t.topic != "" && !t.urgent {
+			d.due = to.due(s.base.Clock.Now(), m.before)
 		}
 		rows = append(rows, d)
 	}
-	return phoneless, s.store.queue(ctx, s.base.DB, m.Tenant, rows)
+	if nowhere && len(rows) == 0 {
+		return nil, false, notify.ErrRecipient.New()
+	}
+	return rows, phoneless, nil
 }
 
-func (s *Service) phone(ctx context.Context, m notify.Message) (secret.Text, error) {
-	if !m.Phone.Empty() {
-		return m.Phone, nil
-	}
-	sealed, err := s.store.contact(ctx, s.base.DB, m.Tenant, m.Account)
-	if err != nil {
-		return secret.Text{}, err
-	}
-	return s.base.Crypt.OpenText(ctx, crypt.Field{Tenant: m.Tenant, Table: "notify.contact", Column: "phone", Row: m.Account.String()}, sealed)
-}
-
-// deliver sends one text message. The gateway drops a repeated id, so a crash between
-// its answer and ours sends nothing twice.
-func (s *Service) deliver(ctx context.Context, tenant notify.TenantID, did notify.DeliveryID) error {
-	d, err := s.store.delivery(ctx, s.base.DB, tenant, did)
-	if err != nil || d.state != notify.Queued {
-		return err
-	}
-	if !d.expires.IsZero() && s.base.Clock.Now().After(d.expires) {
-		return s.store.finish(ctx, s.base.DB, tenant, did, notify.Failed, "", "expired")
-	}
-	if s.gateway == nil {
-		return notify.ErrRecipient.Because("no SMS gateway is configured (--sms-url)")
-	}
-	phone, err := s.base.Crypt.OpenText(ctx, s.field(tenant, "phone", did.String()), d.phone)
-	if err != nil {
-		return err
-	}
-	params, err := s.params(ctx, tenant, d)
-	if err != nil {
-		return err
-	}
-	ref, err := s.gateway.Send(ctx, sms.Message{
-		ID: did.String(), Phone: phone, Template: d.template, Params: params, Text: fill(templates[d.template].bodyZH, params),
-	})
-	if errors.Is(err, sms.ErrRefused) {
-		return s.store.finish(ctx, s.base.DB, tenant, did, notify.Failed, "", "refused")
-	}
-	if err != nil {
-		return err
-	}
-	return s.store.finish(ctx, s.base.DB, tenant, did, notify.Sent, ref, "")
-}
-
-func (s *Service) params(ctx context.Context, tenant notify.TenantID, d delivery) (map[string]string, error) {
-	b, err := s.base.Crypt.Open(ctx, s.field(tenant, "params", d.id.String()), d.params)
-	if err != nil {
-		return nil, err
-	}
-	p := map[string]string{}
-	return p, json.Unmarshal(b, &p)
-}
-
-// notices lists the principal's in-app messages, newest first.
-func (s *Service) notices(ctx context.Context, r page.Request) (page.Page[notice], error) {
-	who, err := s.own(ctx, "notify.list_notices")
-	if err != nil {
-		return page.Page[notice]{}, err
-	}
-	found, err := s.store.notices(ctx, s.base.DB, who.Tenant, who.Account, r)
-	if err != nil {
-		return page.Page[notice]{}, err
-	}
-	out := page.Page[notice]{Next: found.Next, Items: []notice{}}
-	for _, d := range found.Items {
-		t, ok := templates[d.template]
-		if !ok {
-			continue
+// address is where a channel reaches the person; false: nowhere.
+func (s *Service) address(ctx context.Context, m dispatch, to reach, c notify.Channel) (secret.Text, bool, error) {
+	switch c {
+	case notify.InApp:
+		return secret.Text{}, !m.Account.IsZero(), nil
+	case notify.SMS:
+		if !m.Phone.Empty() || to.phone == nil {
+			return m.Phone, !m.Phone.Empty(), nil
 		}
-		p, err := s.params(ctx, who.Tenant, d)
-		if err != nil {
-			return page.Page[notice]{}, err
+		phone, err := s.base.Crypt.OpenText(ctx, contactField(m.Tenant, m.Account), to.phone)
+		return phone, err == nil, err
+	case notify.Push:
+		return secret.Text{}, s.ways.Push != nil && to.devices > 0, nil
+	case notify.Mail:
+		switch {
+		case s.ways.Mail == nil:
+			return secret.Text{}, false, nil
+		case !m.mail.Empty() || to.mail == nil:
+			return m.mail, !m.mail.Empty(), nil
 		}
-		out.Items = append(out.Items, notice{
-			id: d.id, titleZH: t.titleZH, titleEN: t.titleEN, bodyZH: fill(t.bodyZH, p), bodyEN: fill(t.bodyEN, p),
-			link: fill(t.link, p), created: d.created, read: d.read,
-		})
+		address, err := s.base.Crypt.OpenText(ctx, mailField(m.Tenant, m.Account), to.mail)
+		return address, err == nil, err
 	}
-	return out, nil
+	return secret.Text{}, false, nil
 }
 
-// markRead marks one of the principal's own notices.
-func (s *Service) markRead(ctx context.Context, did notify.DeliveryID) error {
-	who, err := s.own(ctx, "notify.read_notice")
-	if err != nil {
-		return err
+// seal makes one delivery's row.
+func (s *Service) seal(ctx context.Context, m dispatch, c notify.Channel, facts []byte, address secret.Text) (delivery, error) {
+	d := delivery{
+		id: id.New[notify.Delivery](s.base.Clock.Now()), message: m.ID, account: m.Account, channel: c,
+		template: m.Template, state: notify.Queued, expires: m.Expires,
 	}
-	return s.store.markRead(ctx, s.base.DB, who.Tenant, who.Account, did)
-}
-
-func (s *Service) own(ctx context.Context, action string) (auth.Principal, error) {
-	who, err := auth.From(ctx)
-	if err != nil {
-		return who, err
+	if c == notify.InApp {
+		d.state = notify.Sent // it is there as soon as it is written
 	}
-	_, err = s.base.Authz.Check(ctx, authz.Request{Action: action, Noun: "Notice", Attrs: map[string]any{"account": who.Account.String()}})
-	return who, err
+	var err error
+	if d.params, err = s.base.Crypt.Seal(ctx, s.field(m.Tenant, "params", d.id.String()), facts); err != nil {
+		return d, err
+	}
+	if !address.Empty() {
+		d.address, err = s.base.Crypt.SealText(ctx, s.field(m.Tenant, "address", d.id.String()), address)
+	}
+	return d, err
 }

@@ -51,6 +51,8 @@ type Serve struct {
 	Lottery   Lottery   `embed:"" prefix:"lottery-"`
 	WeChatPay WeChatPay `embed:"" prefix:"wechat-"`
 	SMS       SMS       `embed:"" prefix:"sms-"`
+	Mail      Mail      `embed:"" prefix:"mail-"`
+	NoPush    bool      `help:"Offer no push messages: this server reaches no push services of browsers." env:"XINGLIN_NO_PUSH"`
 	RealName  RealName  `embed:"" prefix:"realname-"`
 }
 
@@ -71,6 +73,13 @@ type SMS struct {
 	URL   string `help:"Gateway URL." env:"XINGLIN_SMS_URL"`
 	KeyID string `help:"Gateway key id." env:"XINGLIN_SMS_KEY_ID"`
 	Key   string `help:"Reference of the gateway's key." env:"XINGLIN_SMS_KEY"`
+}
+
+// Mail is the hospital's SMTP server; without it no mails are offered.
+type Mail struct {
+	URL      string `help:"SMTP server: smtp://[user@]host[:587] with STARTTLS, or smtps://[user@]host[:465]. Never in the clear." env:"XINGLIN_MAIL_URL"`
+	Password string `help:"Reference of the user's password." env:"XINGLIN_MAIL_PASSWORD"`
+	From     string `help:"Sender: 医院 <no-reply@example.com>." env:"XINGLIN_MAIL_FROM"`
 }
 
 // RealName is the service that compares name, document and phone.

@@ -57,9 +57,25 @@ function places(ids) {
   }
 }
 
-export async function walkStaffStates({ page, base, look, expected }) {
-  const set = (query) => page.request.get(`${base}/__mock/set?${query}`).then((r) => r.json())
-  const at = (path, query = '') => page.goto(`${base}/console${path}${query ? `?${query}` : ''}`)
+/** Switches of the stand-in, and the way to a page. */
+function tools({ page, base }) {
+  return {
+    set: (query) => page.request.get(`${base}/__mock/set?${query}`).then((r) => r.json()),
+    at: (path, query = '') => page.goto(`${base}/console${path}${query ? `?${query}` : ''}`),
+  }
+}
+
+/** What the paths have to know of the stand-in's data. */
+async function idsOf({ page, base, set }) {
+  const ids = await set('')
+  const known = await page.request.get(`${base}/api/v1/schedules`).then((r) => r.json())
+  const open = known.items.find((s) => s.id === ids.open)
+  return { ...ids, sessionQuery: `date=${open.date}&doctor=${open.practitioner_id}` }
+}
+
+/** Every route: as it is, loading, failed, empty. */
+export async function walkStaffRoutes({ page, base, look, expected }) {
+  const { set, at } = tools({ page, base })
   await page.request.post(`${base}/__mock/reset`)
 
   // Login: refused, then by hand.
@@ -81,11 +97,7 @@ export async function walkStaffStates({ page, base, look, expected }) {
   await page.keyboard.press('Enter')
   await page.waitForURL(/\/console\/clinic$/)
 
-  const ids = await set('')
-  const known = await page.request.get(`${base}/api/v1/schedules`).then((r) => r.json())
-  const open = known.items.find((s) => s.id === ids.open)
-  ids.sessionQuery = `date=${open.date}&doctor=${open.practitioner_id}`
-  const where = places(ids)
+  const where = places(await idsOf({ page, base, set }))
   for (const name of routeNames()) assert.ok(name === 'login' || where[name], `the route ${name} has no place in staff-states.mjs`)
 
   expected.push(/500/, /Internal/)
@@ -111,12 +123,15 @@ export async function walkStaffStates({ page, base, look, expected }) {
     await look(`${name}-empty`)
     await set('empty=false')
   }
-  await hands({ page, base, look, expected, set, at, ids })
 }
 
 /** What is done with the hand: each dialog, each refusal. */
-async function hands({ page, base, look, expected, set, at, ids }) {
+export async function walkStaffHands({ page, base, look, expected }) {
+  const { set, at } = tools({ page, base })
   await page.request.post(`${base}/__mock/reset`)
+  expected.push(/401/)
+  await page.request.post(`${base}/api/v1/auth/staff/sessions`, { data: { username: 'chief', password: 'demo', totp: '123456' } })
+  const ids = await idsOf({ page, base, set })
 
   // The doctor's line: one key calls the next.
   await at(`/clinic/${ids.first}`)
@@ -163,13 +178,16 @@ async function hands({ page, base, look, expected, set, at, ids }) {
   await page.click('.el-dialog .btn')
 
   // The line breaks: the numbers say how old they are, ten seconds after.
-  expected.push(/ERR_INTERNET_DISCONNECTED/, /Failed to load/)
+  expected.push(/ERR_INTERNET_DISCONNECTED/, /ERR_INCOMPLETE_CHUNKED_ENCODING/, /Failed to load/, /503/)
+  await set('silent=true')
+  await page.waitForSelector('[data-stale]', { timeout: 40_000 })
+  await look('queue-old')
+  await set('silent=false')
+  await page.waitForSelector('[data-stale]', { state: 'detached', timeout: 60_000 })
   await page.context().setOffline(true)
   await page.waitForSelector('.offbar')
-  await page.waitForSelector('[data-stale]', { timeout: 40_000 })
   await look('queue-offline')
   await page.context().setOffline(false)
-  await page.waitForSelector('[data-stale]', { state: 'detached', timeout: 40_000 })
 
   // Stopping a session: who is affected comes first.
   await at(`/schedule/sessions/${ids.open}`, ids.sessionQuery)

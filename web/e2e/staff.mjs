@@ -1,14 +1,14 @@
 // Looks at every screen of the console in a headless Chromium.
-//   npm run e2e:staff                    the stand-in for every state, then the real program (XINGLIN_BIN or ../bin/xinglin)
+//   npm run e2e:staff                    the stand-in for every route, state and act, then the real program (XINGLIN_BIN or ../bin/xinglin)
 //   npm run e2e:staff -- --all           both sizes in both languages
 //   npm run e2e:staff -- --base URL      against a server that runs already with --demo
-// Also: --shots DIR, --only small-en, --paths states,walk. A route of the router without a visited state fails. The last line counts.
+// Also: --shots DIR, --only small-en, --paths routes,hands,walk. A route of the router without a visited state fails. The last line counts.
 import { mkdirSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import { findBrowser, flags } from './browser.mjs'
 import { checkScreen } from './checks.mjs'
 import { startStaffMock, startXinglin, useServer } from './server.mjs'
-import { routeNames, walkStaffStates } from './staff-states.mjs'
+import { routeNames, walkStaffHands, walkStaffRoutes } from './staff-states.mjs'
 import { walkStaff } from './staff-walk.mjs'
 
 const arg = (name, fallback) => {
@@ -64,7 +64,7 @@ async function variant(browser, base, v, path) {
   const started = performance.now()
   let timer
   const tooLong = new Promise((_, no) => {
-    timer = setTimeout(() => no(new Error('not done after 300 s')), 300_000)
+    timer = setTimeout(() => no(new Error('not done after 600 s')), 600_000)
   })
   try {
     await Promise.race([path({ page, base, look, expected, lang: v.lang, visited }), tooLong])
@@ -93,10 +93,12 @@ async function against(start, browser, variants, path, whole) {
 }
 
 const base = arg('base', '').replace(/\/$/, '')
-const paths = arg('paths', 'states,walk').split(',')
+const paths = arg('paths', 'routes,hands,walk').split(',')
 const browser = await chromium.launch({ executablePath: findBrowser(), args: flags, headless: true })
 try {
-  if (paths.includes('states')) await against(startStaffMock, browser, wanted(few).map((v) => ({ ...v, name: `states-${v.name}` })), walkStaffStates, true)
+  const named = (path) => wanted(few).map((v) => ({ ...v, name: `${path}-${v.name}` }))
+  if (paths.includes('routes')) await against(startStaffMock, browser, named('routes'), walkStaffRoutes, true)
+  if (paths.includes('hands')) await against(startStaffMock, browser, named('hands'), walkStaffHands, false)
   if (paths.includes('walk')) await against(base ? () => useServer(base) : () => startXinglin(), browser, wanted(['desk-zh']), walkStaff, false)
 } catch (e) {
   fail(e.message)

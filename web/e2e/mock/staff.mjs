@@ -1,6 +1,6 @@
 // A stand-in for the server as the console sees it, for looking at screens and their states while developing: everything in memory,
 // nothing real. The product never uses it. `--port N`; switches under /__mock/set make states: delay (ms), fail (path prefix), empty,
-// ended (the session is over), stale, silent (streams say nothing).
+// ended (the session is over), stale, silent (streams break and do not come back).
 import { createServer } from 'node:http'
 import { existsSync, readFileSync } from 'node:fs'
 import { randomUUID } from 'node:crypto'
@@ -138,6 +138,7 @@ const queue = (c) => {
   return { session: view({ ...c, turns: list }), items: mode.empty ? [] : list, server_time: new Date().toISOString() }
 }
 const listeners = new Set()
+const streams = new Set()
 function changed(c) {
   c.version++
   for (const l of listeners) l(c)
@@ -290,13 +291,14 @@ const cookie = (req) => /xinglin_session=([^;]+)/.exec(req.headers.cookie ?? '')
 
 /** Tells of each change of a session's line. */
 function stream(req, res, id) {
+  if (mode.silent) return problem(res, 503, 'platform.busy', '系统繁忙', 'Busy')
   res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
   res.write(': hello\n\n')
-  if (mode.silent) return
+  streams.add(res)
   const tell = (c) => c.schedule.id === id && res.write(`id: ${c.version}\nevent: queue\ndata: {"version":${c.version}}\n\n`)
   listeners.add(tell)
   const beat = setInterval(() => res.write(': beat\n\n'), 5000)
-  req.on('close', () => { clearInterval(beat); listeners.delete(tell) })
+  req.on('close', () => { clearInterval(beat); listeners.delete(tell); streams.delete(res) })
 }
 
 const types = { html: 'text/html; charset=utf-8', js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml' }
@@ -315,6 +317,7 @@ createServer((req, res) => {
   const url = new URL(req.url, 'http://x')
   if (url.pathname.startsWith('/__mock/')) {
     for (const [k, v] of url.searchParams) mode[k] = v === 'true' ? true : v === 'false' ? false : k === 'delay' ? Number(v) : v
+    if (mode.silent) for (const s of streams) s.destroy()
     if (url.pathname === '/__mock/reset') { Object.assign(mode, calm); data = fresh() }
     return send(res, 200, { ...mode, first: data.first, payment: data.payments[0].id, person: data.people[0].id, staff: data.staff[0].id, import: data.imports[0].id, rota: data.rotas[0].id, practitioner: data.practitioners[0].id, open: data.schedules.find((s) => s.state === 'open' && s.date > day(0)).id })
   }

@@ -37,16 +37,22 @@ describe('the search of the window', () => {
 })
 
 describe('reports of imports', () => {
-  it('are counts, and what was refused with its place', () => {
-    const r = readReport({ rows: 2000, taken: { Patient: 12, Location: 0 }, refused: [{ row: 17, reason: 'x' }, { file: 'a.json', path: 'entry[1]', message: 'y' }, 'z'] })
-    expect(r.counts).toEqual([{ set: '', key: 'rows', n: 2000 }, { set: 'taken', key: 'Patient', n: 12 }])
-    expect(r.faults).toEqual([{ row: 17, reason: 'x' }, { file: 'a.json', path: 'entry[1]', reason: 'y' }, { reason: 'z' }])
-    expect(r.refused).toBe(3)
+  it('of FHIR are counts by type, and what was refused with its place', () => {
+    const r = readReport({ fhir: { resources: 20, types: [{ type: 'Patient', taken: 12, updated: 0, refused: 1 }], skipped: [{ type: 'Observation', reason: 'not_used', count: 7 }], refused: [{ file: 'a.json', path: 'entry[1]', code: 'x.y', reason_zh: '日期不对', reason_en: 'bad date' }], refused_count: 9 } }, 'en')
+    expect(r.counts).toEqual([{ set: '', key: 'resources', n: 20 }, { set: 'taken', key: 'Patient', n: 12 }, { set: 'refused', key: 'Patient', n: 1 }, { set: 'skipped', key: 'Observation', n: 7 }])
+    expect(r.faults).toEqual([{ file: 'a.json', path: 'entry[1]', code: 'x.y', reason: 'bad date' }])
+    expect(r.refused).toBe(9)
   })
-  it('may be missing, and are never longer than 500 lines', () => {
-    expect(readReport(undefined)).toEqual({ counts: [], faults: [], refused: 0 })
-    expect(readReport({ refused_rows: 9000, refused: Array.from({ length: 9000 }, (_, row) => ({ row, reason: 'x' })) })).toMatchObject({ refused: 9000 })
-    expect(readReport({ refused: Array.from({ length: 9000 }, () => 'x') }).faults).toHaveLength(500)
+  it('of a rota are changes, and errors by sheet and line', () => {
+    const r = readReport({ rota: { rows: 2000, rules: { new: 5, changed: 0, same: 1 }, errors: [{ sheet: '12 月', line: 17, column: 'doctor', reason_zh: '没有这位医生', reason_en: 'no such doctor' }], error_count: 1 } }, 'zh')
+    expect(r.counts).toEqual([{ set: '', key: 'rows', n: 2000 }, { set: 'rules', key: 'new', n: 5 }, { set: 'rules', key: 'same', n: 1 }])
+    expect(r.faults).toEqual([{ file: '12 月', row: 17, path: 'doctor', reason: '没有这位医生' }])
+  })
+  it('say what made an import fail, may be missing, and are never longer than 500 lines', () => {
+    expect(readReport({ problem: { code: 'a.b', title: '坏了', title_en: 'broken' } }, 'zh').faults).toEqual([{ code: 'a.b', reason: '坏了' }])
+    expect(readReport(undefined, 'zh')).toEqual({ counts: [], faults: [], refused: 0 })
+    const long = readReport({ icd10: { refused: Array.from({ length: 9000 }, (_, line) => ({ line: line + 1, reason_zh: 'x' })) } }, 'zh')
+    expect([long.faults.length, long.refused]).toEqual([500, 9000])
   })
 })
 

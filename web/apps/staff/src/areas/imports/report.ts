@@ -1,4 +1,5 @@
 import type { ImportFault } from '@xinglin/api'
+import type { Lang } from '@xinglin/ui'
 
 /** A report as it is shown: how many of what, and what was refused with its place in the file. */
 export interface Shown {
@@ -8,35 +9,44 @@ export interface Shown {
   refused: number
 }
 
-const text = (v: unknown) => (typeof v === 'string' ? v : typeof v === 'number' ? String(v) : '')
-const num = (v: unknown) => (typeof v === 'number' ? v : undefined)
+type Bag = Record<string, unknown>
+const text = (v: unknown) => (typeof v === 'string' ? v : '')
+const num = (v: unknown) => (typeof v === 'number' ? v : 0)
+const bag = (v: unknown): Bag => (typeof v === 'object' && v !== null && !Array.isArray(v) ? (v as Bag) : {})
+const bags = (v: unknown): Bag[] => (Array.isArray(v) ? v.map(bag) : [])
+/** At most so many lines of faults are drawn. */
+const most = 500
 
-function faultOf(x: unknown): ImportFault {
-  if (typeof x === 'string') return { reason: x }
-  const o = (x ?? {}) as Record<string, unknown>
-  const row = num(o.row) ?? num(o.line)
-  const sheet = text(o.sheet)
-  const path = text(o.path) || text(o.column) || text(o.field)
-  return {
-    ...(text(o.file) || sheet ? { file: [text(o.file), sheet].filter(Boolean).join(' · ') } : {}),
-    ...(row !== undefined ? { row } : {}),
-    ...(path ? { path } : {}),
-    ...(text(o.code) ? { code: text(o.code) } : {}),
-    reason: text(o.reason) || text(o.message) || text(o.why) || text(o.error) || text(o.code),
-  }
+function faultOf(o: Bag, lang: Lang): ImportFault {
+  const line = num(o.line)
+  const place = [text(o.file), text(o.sheet)].filter(Boolean).join(' · ')
+  const path = text(o.path) || text(o.column)
+  const reason = (lang === 'en' ? text(o.reason_en) : text(o.reason_zh)) || text(o.message) || text(o.code)
+  return { ...(place ? { file: place } : {}), ...(line > 0 ? { row: line } : {}), ...(path ? { path } : {}), ...(text(o.code) ? { code: text(o.code) } : {}), reason }
 }
 
-/** Reads a report of any kind of import: numbers are counts, objects of numbers are counts by type, lists of objects are refusals. */
-export function readReport(report: unknown): Shown {
+/** Reads the report of any kind of import; parts that this page does not know are left out. */
+export function readReport(report: unknown, lang: Lang): Shown {
   const out: Shown = { counts: [], faults: [], refused: 0 }
-  if (typeof report !== 'object' || report === null) return out
-  for (const [key, value] of Object.entries(report)) {
-    if (typeof value === 'number') out.counts.push({ set: '', key, n: value })
-    else if (Array.isArray(value)) out.faults.push(...value.slice(0, 500).map(faultOf))
-    else if (typeof value === 'object' && value !== null) {
-      for (const [k, v] of Object.entries(value)) if (typeof v === 'number' && v > 0) out.counts.push({ set: key, key: k, n: v })
-    }
+  const outer = bag(report)
+  const count = (set: string, key: string, v: unknown) => num(v) > 0 && out.counts.push({ set, key, n: num(v) })
+  const problem = bag(outer.problem)
+  if (text(problem.code)) {
+    out.faults.push({ code: text(problem.code), reason: (lang === 'en' && text(problem.title_en)) || text(problem.title) || text(problem.code) })
+    out.faults.push(...bags(problem.details).map((d) => faultOf(d, lang)))
   }
-  out.refused = Math.max(out.faults.length, out.counts.filter((c) => c.set === '' && /refused/.test(c.key)).reduce((n, c) => n + c.n, 0))
+  for (const kind of ['rota', 'fhir', 'icd10']) {
+    const r = bag(outer[kind])
+    count('', 'rows', r.rows)
+    count('', 'resources', r.resources)
+    for (const key of ['new', 'changed', 'same']) count('', key, r[key])
+    for (const set of ['campuses', 'departments', 'doctors', 'rules', 'exceptions', 'schedules']) for (const key of ['new', 'changed', 'same']) count(set, key, bag(r[set])[key])
+    for (const c of bags(r.types)) for (const key of ['taken', 'updated', 'unchanged', 'refused']) count(key, text(c.type), c[key])
+    for (const s of bags(r.skipped)) count('skipped', text(s.type), s.count)
+    const refused = [...bags(r.refused), ...bags(r.errors)]
+    out.faults.push(...refused.slice(0, most).map((f) => faultOf(f, lang)))
+    out.refused += Math.max(refused.length, num(r.refused_count), num(r.error_count))
+  }
+  out.refused = Math.max(out.refused, out.faults.length)
   return out
 }

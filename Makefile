@@ -7,7 +7,7 @@ GO_DIRS   := $(wildcard cmd internal test)
 PKGS      := $(GO_DIRS:%=./%/...) ./web
 NPM       := npm --prefix web
 NPM_DONE  := web/node_modules/.package-lock.json
-WEB_APPS  := m wall
+WEB_APPS  := m console wall
 WEB_INDEX := $(WEB_APPS:%=web/dist/%/index.html)
 WEB_SRC   := $(shell find web \( -name node_modules -o -path web/dist -o -path web/e2e \) -prune -o -type f ! -name '*.go' -print)
 
@@ -78,7 +78,8 @@ test: packages check runners
 		'go=CGO_ENABLED=1 go test -race -count=1 -timeout 20m -json $(PKGS)' \
 		'vitest=$(NPM) test --silent -- --reporter=json' \
 		'plain=$(NPM) run --silent budget' \
-		'plain=$(NPM) run --silent e2e'
+		'plain=$(NPM) run --silent e2e' \
+		'plain=$(NPM) run --silent e2e:staff'
 
 # Proof of the 8:00: twenty seeds of it on three processes that are killed. SEEDS="3 4" plays those.
 SEEDS := 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19

@@ -10,7 +10,8 @@ import (
 //go:embed all:dist
 var dist embed.FS
 
-// FS returns the built files, rooted so that the patient's application is at "m/" and each other at its own name. It never fails: the folder is embedded.
+// FS returns the built files, rooted so that the patient's application is at "m/", the staff's at "console/" and the wall at "wall/". It never
+// fails: the folder is embedded.
 func FS() fs.FS {
 	sub, err := fs.Sub(dist, "dist")
 	if err != nil {

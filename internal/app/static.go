@@ -30,6 +30,10 @@ func pages(mux *http.ServeMux) {
 	}
 }
 
+// apps are the built applications by their folder, which is their path too: the
+// patient's and the staff's.
+var apps = []string{"m", "console"}
+
 type app struct {
 	dir string
 	fs  fs.FS

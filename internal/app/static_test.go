@@ -78,10 +78,10 @@ func TestQueuePageNeedsNothing(t *testing.T) {
 func TestRootLeadsToTheApp(t *testing.T) {
 	mux := http.NewServeMux()
 	pages(mux)
-	for path, want := range map[string]int{"/": 302, "/else": 404} {
+	for path, want := range map[string]int{"/": 302, "/else": 404, "/console": 307} {
 		rec := httptest.NewRecorder()
 		mux.ServeHTTP(rec, httptest.NewRequest("GET", path, nil))
-		if rec.Code != want || want == 302 && rec.Header().Get("Location") != "/m/" {
+		if rec.Code != want || want == 302 && rec.Header().Get("Location") != "/m/" || want == 307 && rec.Header().Get("Location") != "/console/" {
 			t.Errorf("%s: %d %v", path, rec.Code, rec.Header())
 		}
 	}

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 /** Runs in the page: texts under the limit, targets under the limit, sideways scroll. */
-function measure({ minText, minTarget }) {
+function measure({ minText, minTarget, minWide }) {
   const shown = (e) => {
     const s = getComputedStyle(e)
     const r = e.getBoundingClientRect()
@@ -24,7 +24,7 @@ function measure({ minText, minTarget }) {
     const box = e.matches('input[type=checkbox], input[type=radio]') ? (e.closest('label') ?? e) : e
     if (!shown(box)) continue
     const r = box.getBoundingClientRect()
-    if (r.height < minTarget - 0.5 || r.width < minTarget - 0.5) tight.push(`${Math.round(r.width)}x${Math.round(r.height)} ${e.tagName} "${(e.innerText || e.getAttribute('aria-label') || '').trim().slice(0, 20)}"`)
+    if (r.height < minTarget - 0.5 || r.width < minWide - 0.5) tight.push(`${Math.round(r.width)}x${Math.round(r.height)} ${e.tagName} "${(e.innerText || e.getAttribute('aria-label') || '').trim().slice(0, 20)}"`)
   }
   const filled = [...document.querySelectorAll('.btn--primary, .btn--onbrand')].filter(shown).length
   const wide = document.documentElement.scrollWidth - innerWidth
@@ -32,12 +32,14 @@ function measure({ minText, minTarget }) {
 }
 
 /** Throws with all that is wrong on the screen. */
-export async function checkScreen(page, name, { large, wall }) {
+export async function checkScreen(page, name, { large, wall, dense }) {
   const problems = []
-  const m = await page.evaluate(measure, large ? { minText: 18, minTarget: 60 } : wall ? { minText: 18, minTarget: 44 } : { minText: 14, minTarget: 44 })
+  const side = dense ? 32 : 44
+  const limits = large ? { minText: 18, minTarget: 60, minWide: 60 } : { minText: wall ? 18 : 14, minTarget: side, minWide: side }
+  const m = await page.evaluate(measure, limits)
   if (m.small.length) problems.push(`small text: ${[...new Set(m.small)].slice(0, 5).join(', ')}`)
   if (m.tight.length) problems.push(`small targets: ${[...new Set(m.tight)].slice(0, 6).join(', ')}`)
-  if (m.filled > 1) problems.push(`${m.filled} filled buttons`)
+  if (m.filled > 1 && !dense) problems.push(`${m.filled} filled buttons`)
   if (m.wide > 1) problems.push(`sideways scroll by ${m.wide}px`)
   await page.evaluate(axeSource)
   const axe = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }))

@@ -116,6 +116,21 @@ export async function startMock() {
   }
 }
 
+/** The stand-in for the console. */
+export async function startStaffMock() {
+  const folder = mkdtempSync(join(tmpdir(), 'xinglin-staff-mock-'))
+  const [main] = await freePorts(1)
+  const base = `http://127.0.0.1:${main}`
+  const program = await run(process.execPath, [here('./mock/staff.mjs'), '--port', String(main)], { ready: `${base}/console/`, log: join(folder, 'log'), seconds: 15 })
+  return {
+    base,
+    stop: async () => {
+      await program.stop()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
 /** For a server that somebody else runs. */
 export async function useServer(base) {
   await sameBuild(base)

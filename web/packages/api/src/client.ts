@@ -31,7 +31,7 @@ type List<I> = { items: I[] | null; next?: string }
 const bookName = (wish: Wish) => `book:${JSON.stringify(wish)}`
 
 /** fetch with a time limit; the caller's own signal keeps working. */
-function withTimeout(base: typeof fetch, timeoutMs: number): (request: Request) => Promise<Response> {
+export function withTimeout(base: typeof fetch, timeoutMs: number): (request: Request) => Promise<Response> {
   return async (request) => {
     const stop = new AbortController()
     const timer = setTimeout(() => stop.abort(new DOMException('', 'TimeoutError')), timeoutMs)

@@ -16,7 +16,8 @@ export type Organization = S['DirectoryOrganizationBody']
 export type Patient = S['PatientPatientBody']
 export type NewPatient = S['PatientPostPatientInBody']
 export type PatientClaim = S['PatientPatientClaimBody']
-export type Schedule = S['SchedulingScheduleBody']
+/** Its version is for If-Match where a session is stopped. */
+export type Schedule = S['SchedulingScheduleBody'] & { version?: number }
 export type Slot = S['SchedulingSlotBody']
 export type Lottery = S['SchedulingLotteryBody']
 export type LotteryEntry = S['SchedulingEntryBody']

@@ -1,0 +1,11 @@
+import type { Area } from '../area'
+
+export const people: Area = {
+  name: 'people',
+  icon: 'users',
+  roles: ['security_admin'],
+  routes: [
+    { path: '/people', name: 'people', component: () => import('./PeopleScreen.vue'), meta: { title: 'title.people' } },
+    { path: '/people/:id', name: 'person', component: () => import('./PersonScreen.vue'), meta: { title: 'title.person' } },
+  ],
+}

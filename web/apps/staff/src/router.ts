@@ -1,0 +1,47 @@
+import { createRouter, createWebHistory } from 'vue-router'
+import { areas } from './areas'
+import { i18n } from './i18n'
+import { onUnauthorized } from './lib/api'
+import { useSession } from './lib/session'
+
+export const router = createRouter({
+  history: createWebHistory(import.meta.env.BASE_URL),
+  scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+  routes: [
+    { path: '/', redirect: { name: 'today' } },
+    { path: '/login', name: 'login', component: () => import('./areas/login/LoginScreen.vue'), meta: { title: 'title.login', bare: true } },
+    ...areas.flatMap((a) => a.routes.map((r) => ({ ...r, meta: { ...r.meta!, area: a.name, ...(a.roles.length && !r.meta?.roles ? { roles: a.roles } : {}) } }))),
+    { path: '/:rest(.*)*', name: 'lost', component: () => import('./shell/LostScreen.vue'), meta: { title: 'title.lost' } },
+  ],
+})
+
+router.beforeEach(async (to) => {
+  const session = useSession()
+  await session.ensure()
+  if (to.name === 'login') return session.me ? { name: 'today' } : true
+  if (!session.me) return { name: 'login', query: to.fullPath === '/' || to.path === '/today' ? {} : { next: to.fullPath } }
+  return true
+})
+
+router.afterEach((to, from, failure) => {
+  if (failure) return
+  document.documentElement.dataset.route = String(to.name)
+  document.title = `${i18n.global.t(to.meta.title)} · ${i18n.global.t('app.name')}`
+  // A new page begins at its heading, for those who hear it.
+  if (from.matched.length > 0 && to.path !== from.path)
+    requestAnimationFrame(() => document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true }))
+})
+
+// A page of an older build may be gone after an update: load the whole application again, once.
+router.onError((error, to) => {
+  if (!/dynamically imported module|Importing a module script/i.test(String(error))) return
+  try {
+    if (sessionStorage.getItem('reloaded') === to.fullPath) return
+    sessionStorage.setItem('reloaded', to.fullPath)
+  } catch {
+    return
+  }
+  location.assign(router.resolve(to.fullPath).href)
+})
+
+onUnauthorized(() => useSession().expired())

@@ -1,0 +1,215 @@
+// The API as the staff's console uses it. Every function returns the body or throws an ApiError.
+import type * as T from './types'
+import type * as W from './staff-types'
+import { withTimeout } from './client'
+import { learnServerTime } from './clock'
+import { fromResponse, fromThrown } from './errors'
+import { Intents, memoryStore } from './intent'
+
+export interface StaffApiOptions {
+  /** Milliseconds until a call is given up. */
+  timeoutMs?: number
+  /** Told on every 401 except those of logging in itself. */
+  onUnauthorized?: () => void
+  fetch?: typeof fetch
+  /** Keys of open wishes. In memory: what the desk asks for names people, and must not outlive the tab. */
+  intents?: Intents
+}
+
+type Query = Record<string, string | number | boolean | undefined | null>
+interface Call {
+  query?: Query
+  body?: unknown
+  key?: string
+  version?: number
+  signal?: AbortSignal
+  /** Part of logging in: a 401 is an answer and not the end of a session. */
+  login?: boolean
+}
+
+/** A page as the contract writes it: a list without items may be null. */
+type Raw<I> = { items: I[] | null; next?: string }
+
+export function createStaffApi(options: StaffApiOptions = {}) {
+  const intents = options.intents ?? new Intents(memoryStore())
+  const base = options.fetch ?? ((...a: Parameters<typeof fetch>) => globalThis.fetch(...a))
+  const send = withTimeout(base, options.timeoutMs ?? 20_000)
+
+  function address(path: string, query: Query = {}): string {
+    const q = new URLSearchParams()
+    for (const [k, v] of Object.entries(query)) if (v !== undefined && v !== null && v !== '') q.set(k, String(v))
+    const text = q.toString()
+    return `${location.origin}/api/v1${path}${text ? `?${text}` : ''}`
+  }
+
+  /** Reads an answer as JSON, whatever its status; an empty or unreadable one is undefined. */
+  async function read(response: Response): Promise<unknown> {
+    const text = await response.text()
+    try {
+      return text ? JSON.parse(text) : undefined
+    } catch {
+      return undefined
+    }
+  }
+
+  async function call<D>(method: string, path: string, c: Call = {}): Promise<D> {
+    const headers: Record<string, string> = { Accept: 'application/json' }
+    if (c.body !== undefined) headers['Content-Type'] = 'application/json'
+    if (c.key) headers['Idempotency-Key'] = c.key
+    if (c.version !== undefined) headers['If-Match'] = `"${c.version}"`
+    let response: Response
+    try {
+      response = await send(
+        new Request(address(path, c.query), { method, headers, credentials: 'same-origin', signal: c.signal ?? null, body: c.body === undefined ? null : JSON.stringify(c.body) }),
+      )
+    } catch (e) {
+      throw fromThrown(e, typeof navigator === 'undefined' || navigator.onLine !== false)
+    }
+    learnServerTime(response.headers.get('Date'))
+    const body = await read(response)
+    if (!response.ok) {
+      if (response.status === 401 && !c.login) options.onUnauthorized?.()
+      throw fromResponse(response, body, Date.now())
+    }
+    return body as D
+  }
+
+  const get = <D>(path: string, query?: Query, signal?: AbortSignal): Promise<D> => call<D>('GET', path, { ...(query ? { query } : {}), ...(signal ? { signal } : {}) })
+  const list = async <I>(path: string, query?: Query, signal?: AbortSignal): Promise<T.Page<I>> => {
+    const page = await get<Raw<I>>(path, query, signal)
+    return { ...page, items: page.items ?? [] }
+  }
+  /** A write that takes effect once: the same wish after a lost answer goes out under the same key. */
+  const once = <D>(path: string, body: unknown = {}, more: Call = {}): Promise<D> =>
+    intents.run(`${path}:${more.version ?? ''}:${JSON.stringify(body)}`, (key) => call<D>('POST', path, { ...more, body, key }))
+  const id = encodeURIComponent
+
+  return {
+    // who is at the desk
+    me: (): Promise<T.Me> => call('GET', '/auth/me', { login: true }),
+    login: (username: string, password: string, totp: string): Promise<T.Me> => call('POST', '/auth/staff/sessions', { body: { username, password, totp }, login: true }),
+    closeSession: (): Promise<void> => call('DELETE', '/auth/sessions/current', { login: true }),
+    sessions: (signal?: AbortSignal) => list<T.Session>('/auth/sessions', {}, signal),
+    revokeSession: (session: string): Promise<void> => call('DELETE', `/auth/sessions/${id(session)}`),
+    /** Only where the server runs with --demo; elsewhere 404. */
+    demoAccounts: async (): Promise<T.DemoAccount[]> => ((await call<Raw<T.DemoAccount>>('GET', '/demo/accounts', { login: true })).items ?? []).filter((a) => a.kind === 'staff'),
+
+    // the house
+    organization: (signal?: AbortSignal) => get<T.Organization>('/organization', {}, signal),
+    campuses: (signal?: AbortSignal) => list<T.Campus>('/campuses', {}, signal),
+    createCampus: (body: W.NewCampus) => call<T.Campus>('POST', '/campuses', { body }),
+    departments: (campus_id?: string, signal?: AbortSignal) => list<T.Department>('/departments', { campus_id }, signal),
+    createDepartment: (body: W.NewDepartment) => call<T.Department>('POST', '/departments', { body }),
+    practitioners: (query: { q?: string; department_id?: string; campus_id?: string; cursor?: string }, signal?: AbortSignal) => list<T.Practitioner>('/practitioners', { ...query, limit: 50 }, signal),
+    practitioner: (who: string, signal?: AbortSignal) => get<T.Practitioner>(`/practitioners/${id(who)}`, {}, signal),
+    createPractitioner: (body: W.NewPractitioner) => call<T.Practitioner>('POST', '/practitioners', { body }),
+    updatePractitioner: (who: string, version: number, body: W.PractitionerChange) => call<T.Practitioner>('PUT', `/practitioners/${id(who)}`, { body, version }),
+
+    // schedule
+    schedules: (query: { department_id?: string; practitioner_id?: string; from?: string; to?: string }, signal?: AbortSignal) => list<T.Schedule>('/schedules', query, signal),
+    slots: (schedule: string, signal?: AbortSignal) => list<T.Slot>(`/schedules/${id(schedule)}/slots`, {}, signal),
+    sessionAppointments: (schedule: string, cursor?: string, signal?: AbortSignal) => list<T.Appointment>(`/schedules/${id(schedule)}/appointments`, { cursor, limit: 100 }, signal),
+    readStop: (schedule: string, signal?: AbortSignal) => get<W.StopState>(`/schedules/${id(schedule)}/stop`, {}, signal),
+    stopSession: (schedule: string, version: number, reason: string) =>
+      once<{ schedule: T.Schedule; affected: number; refund_fen: number }>(`/schedules/${id(schedule)}/stop`, { reason }, { version }),
+    resumeSession: (schedule: string, version: number) => once<T.Schedule>(`/schedules/${id(schedule)}/resume`, {}, { version }),
+    rotas: (query: { department_id?: string; practitioner_id?: string; cursor?: string }, signal?: AbortSignal) => list<W.Rota>('/rotas', { ...query, limit: 50 }, signal),
+    previewRota: (rule: W.RotaRule, ofRule?: string) => call<W.RotaPreview>('POST', '/rotas/preview', { body: { rule, ...(ofRule ? { id: ofRule } : {}) } }),
+    createRota: (rule: W.RotaRule) => call<W.Rota>('POST', '/rotas', { body: rule }),
+    updateRota: (rota: string, version: number, rule: W.RotaRule) => call<W.Rota>('PUT', `/rotas/${id(rota)}`, { body: rule, version }),
+    bookingRules: (signal?: AbortSignal) => get<W.BookingRules>('/booking-rules', {}, signal),
+    setBookingRules: (version: number, preset: string, values?: W.RuleValues) => call<W.BookingRules>('PUT', '/booking-rules', { version, body: { preset, ...(values ? { values } : {}) } }),
+    appointment: (appointment: string, signal?: AbortSignal) => get<T.Appointment>(`/appointments/${id(appointment)}`, {}, signal),
+    cancelAppointment: (appointment: string, version: number, reason: string) => call<T.Appointment>('POST', `/appointments/${id(appointment)}/cancel`, { version, body: { reason } }),
+
+    // the clinic's line
+    clinicSessions: (query: { date: string; campus_id?: string; department_id?: string }, signal?: AbortSignal) => list<W.ClinicSession>('/clinic/sessions', query, signal),
+    queue: (schedule: string, signal?: AbortSignal) => get<W.ClinicQueue>(`/clinic/sessions/${id(schedule)}/queue`, {}, signal),
+    queueEvents: (schedule: string): string => `/api/v1/clinic/sessions/${id(schedule)}/events`,
+    callNext: (schedule: string, version: number) => once<W.ClinicQueue>(`/clinic/sessions/${id(schedule)}/call-next`, { version }),
+    pauseSession: (schedule: string, minutes: number, reason: W.PauseReason) => once<unknown>(`/clinic/sessions/${id(schedule)}/pause`, { minutes, reason }),
+    resumeClinic: (schedule: string) => once<unknown>(`/clinic/sessions/${id(schedule)}/resume`),
+    turn: (appointment: string, act: 'check-in' | 'recall' | 'skip' | 'done') => once<unknown>(`/clinic/turns/${id(appointment)}/${act}`),
+    reveal: (appointment: string) => call<W.Revealed>('POST', `/clinic/turns/${id(appointment)}/reveal`, { body: {} }),
+    displays: (signal?: AbortSignal) => list<W.Display>('/clinic/displays', {}, signal),
+    createDisplay: (body: { name: string; campus_id: string; department_ids: string[] }) => call<W.Display & { token: string }>('POST', '/clinic/displays', { body }),
+    deleteDisplay: (display: string): Promise<void> => call('DELETE', `/clinic/displays/${id(display)}`),
+
+    // the window
+    searchPatients: (search: W.DeskSearch) => call<{ items: W.DeskPatient[] | null }>('POST', '/desk/patients/search', { body: search }),
+    registerPatient: (person: W.DeskRegistration) => once<W.DeskPatient>('/desk/patients', person),
+    bookAtDesk: (wish: { patient_id: string; slot_id: string } | { patient_id: string; schedule_id: string; any: true }) => once<T.Appointment>('/desk/appointments', wish),
+    deskAppointments: (patient_id: string, signal?: AbortSignal) => list<T.Appointment>('/desk/appointments', { patient_id }, signal),
+    proveClaim: (claim: string): Promise<void> => call('POST', `/patients/claims/${id(claim)}/desk-proof`),
+
+    // money
+    payment: (payment: string, signal?: AbortSignal) => get<T.Payment>(`/payments/${id(payment)}`, {}, signal),
+    queryPayment: (payment: string) => call<T.Payment>('POST', `/payments/${id(payment)}/query`),
+    takeCash: (payment: string, received_fen: number) => once<{ payment: T.Payment; change_fen: number }>(`/payments/${id(payment)}/cash`, { received_fen }),
+    payments: (query: { state?: string; from?: string; to?: string; cursor?: string }, signal?: AbortSignal) => list<W.PaymentRow>('/payments', query, signal),
+    refundsOf: (payment: string, signal?: AbortSignal) => list<T.Refund>(`/payments/${id(payment)}/refunds`, {}, signal),
+    refund: (payment: string, amount_fen: number, reason: string) => once<T.Refund>(`/payments/${id(payment)}/refunds`, { amount_fen, reason }),
+    refunds: (query: { state?: string; cursor?: string }, signal?: AbortSignal) => list<W.RefundRow>('/refunds', query, signal),
+    payOut: (refund: string) => once<unknown>(`/refunds/${id(refund)}/pay-out`),
+    retryRefund: (refund: string) => once<unknown>(`/refunds/${id(refund)}/retry`),
+
+    // imports
+    imports: (cursor?: string, signal?: AbortSignal) => list<W.ImportRun>('/imports', { cursor }, signal),
+    importRun: (run: string, signal?: AbortSignal) => get<W.ImportRun>(`/imports/${id(run)}`, {}, signal),
+    /** Sends a file. XMLHttpRequest, because fetch tells nothing about what has left. */
+    startImport: (file: File, kind: W.ImportKind, dry_run: boolean, onSent: (bytes: number) => void, signal?: AbortSignal): Promise<W.ImportRun> =>
+      intents.run(`import:${kind}:${dry_run}:${file.name}:${file.size}:${file.lastModified}`, (key) => upload(address('/imports', { kind, dry_run, name: file.name }), file, key, onSent, options.onUnauthorized, signal)),
+
+    // notices
+    deliveries: (query: { state?: string; channel?: string; cursor?: string }, signal?: AbortSignal) => list<W.Delivery>('/ops/deliveries', query, signal),
+    retryDelivery: (delivery: string) => call<unknown>('POST', `/ops/deliveries/${id(delivery)}/retry`),
+
+    // people and the machine
+    staff: (cursor?: string, signal?: AbortSignal) => list<W.StaffAccount>('/staff/accounts', { cursor, limit: 50 }, signal),
+    staffAccount: (account: string, signal?: AbortSignal) => get<W.StaffAccount>(`/staff/accounts/${id(account)}`, {}, signal),
+    createStaff: (body: W.NewStaff) => call<W.CreatedStaff>('POST', '/staff/accounts', { body }),
+    putGrants: (account: string, version: number, grants: W.Grant[]) => call<W.StaffAccount>('PUT', `/staff/accounts/${id(account)}/grants`, { version, body: { grants } }),
+    disableStaff: (account: string) => call<unknown>('POST', `/staff/accounts/${id(account)}/disable`),
+    auditEvents: (query: { actor?: string; noun?: string; id?: string; cursor?: string }, signal?: AbortSignal) => list<W.AuditEvent>('/audit/events', { ...query, limit: 50 }, signal),
+    jobs: (state: string, signal?: AbortSignal) => list<W.Job>('/ops/jobs', { state }, signal),
+    retryJob: (job: string): Promise<void> => call('POST', `/ops/jobs/${id(job)}/retry`),
+    deadLetters: (signal?: AbortSignal) => list<W.DeadLetter>('/ops/dead-letters', {}, signal),
+    replay: (letter: string): Promise<void> => call('POST', `/ops/dead-letters/${id(letter)}/replay`),
+    processes: (signal?: AbortSignal) => list<W.ServeProcess>('/ops/processes', {}, signal),
+  }
+}
+
+/** Ten minutes for the largest file over a slow line. */
+const uploadMs = 600_000
+
+function upload(url: string, file: File, key: string, onSent: (bytes: number) => void, onUnauthorized?: () => void, signal?: AbortSignal): Promise<W.ImportRun> {
+  return new Promise((resolve, reject) => {
+    const x = new XMLHttpRequest()
+    x.open('POST', url)
+    x.timeout = uploadMs
+    x.setRequestHeader('Accept', 'application/json')
+    x.setRequestHeader('Content-Type', 'application/octet-stream')
+    x.setRequestHeader('Idempotency-Key', key)
+    x.upload.onprogress = (e) => onSent(e.loaded)
+    const failed = (name: string) => () => reject(fromThrown(new DOMException('', name), navigator.onLine !== false))
+    x.onerror = failed('NetworkError')
+    x.ontimeout = failed('TimeoutError')
+    x.onabort = failed('AbortError')
+    x.onload = () => {
+      let body: unknown
+      try {
+        body = JSON.parse(x.responseText)
+      } catch {
+        body = undefined
+      }
+      if (x.status >= 200 && x.status < 300) return resolve(body as W.ImportRun)
+      if (x.status === 401) onUnauthorized?.()
+      const retry = x.getResponseHeader('Retry-After')
+      reject(fromResponse(new Response(null, { status: x.status, headers: retry ? { 'Retry-After': retry } : {} }), body, Date.now()))
+    }
+    signal?.addEventListener('abort', () => x.abort(), { once: true })
+    x.send(file)
+  })
+}
+
+export type StaffApi = ReturnType<typeof createStaffApi>

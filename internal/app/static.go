@@ -13,8 +13,9 @@ import (
 
 // apps are the built applications, each below the path of its name.
 var apps = []string{
-	"m",    // patients
-	"wall", // a corridor's screen
+	"m",       // patients
+	"console", // staff
+	"wall",    // a corridor's screen
 }
 
 // pages serves the built web apps. Assets carry their hash and are cached for ever,
@@ -29,10 +30,6 @@ func pages(mux *http.ServeMux) {
 		mux.Handle("GET /"+dir+"/", app{dir: dir, fs: web.FS()})
 	}
 }
-
-// apps are the built applications by their folder, which is their path too: the
-// patient's and the staff's.
-var apps = []string{"m", "console"}
 
 type app struct {
 	dir string

@@ -147,6 +147,7 @@ func TestEveryTemplateIsFilled(t *testing.T) {
 		"scheduling.booked":    {{Visit: v, Number: "A018"}, {Visit: desk, Number: "A018"}},
 		"scheduling.cancelled": {{Visit: v, Fen: 100}, {Visit: v}, {Visit: v, ByStaff: true}},
 		"scheduling.expired":   {{Visit: v}},
+		"scheduling.missed":    {{Visit: v}},
 		"scheduling.reminder":  {{Visit: v, Number: "A018"}, {Visit: desk, Number: "A018"}},
 		"scheduling.stopped":   {{Visit: v, Fen: 100}, {Visit: desk}},
 		"clinic.called":        {{Visit: scheduling.Visit{Account: v.Account, Appointment: v.Appointment}, Number: "18", Calls: 1}},

@@ -41,6 +41,9 @@ func (s *Service) hears() []inbox.Handler {
 		inbox.On(func(ctx context.Context, tx db.Tx, m event.Meta, e scheduling.AppointmentExpired) error {
 			return compose(ctx, tx, m, composeJob{Template: "scheduling.expired", Visit: e.Visit})
 		}),
+		inbox.On(func(ctx context.Context, tx db.Tx, m event.Meta, e scheduling.AppointmentMissed) error {
+			return compose(ctx, tx, m, composeJob{Template: "scheduling.missed", Visit: e.Visit})
+		}),
 		inbox.OnAll(func(ctx context.Context, tx db.Tx, m event.Meta, events []scheduling.LotteryDecided) error {
 			jobs := make([]composeJob, len(events))
 			for i, e := range events {

@@ -98,6 +98,13 @@ var templates = map[string]text{
 		bodyEN: "Your number {number} was called and you did not come. It is still valid today: please go to the nurses' desk to queue again, you need not book anew.",
 		link:   "/m/visits/{appointment}", params: []string{"number", "appointment"},
 	},
+	"scheduling.missed": {
+		topic: notify.AboutVisit, ways: everyWay,
+		titleZH: "未按时就诊", titleEN: "A visit was missed",
+		bodyZH: "{date} {time} {department} {doctor} 的预约没有签到，已记为爽约。来不了请提前取消，把号让给别人。如果您当天到过医院，请联系窗口更正。",
+		bodyEN: "Nobody checked in for {date_en} {time}, {department_en}, {doctor_en}: it counts as missed. If you cannot come, please cancel in time. If you were there, please ask the desk to put it right.",
+		link:   "/m/visits/{appointment}", params: []string{"date", "date_en", "time", "department", "department_en", "doctor", "doctor_en", "appointment"},
+	},
 	"scheduling.expired": {
 		topic: notify.AboutVisit, ways: everyWay,
 		titleZH: "占号已超时", titleEN: "The hold has ended",

@@ -296,7 +296,7 @@ func (s *Scene) versions(ctx context.Context, t *testing.T) {
 	s.get(ctx, t, operator, "/booking-rules", &rules)
 	s.Words["rules_version"] = fmt.Sprint(rules.Version)
 	sent := named{}
-	_, err := s.Actors[operator].Do(ctx, "POST", "/imports?kind=rota&dry_run=true&name=rota.csv", rig.Rota(rig.Clinic{Doctor: 3, Day: rig.InDays(6), Seats: 5, Fee: "0"}), &sent, client.Key(client.NewKey()))
+	_, err = s.Actors[operator].Do(ctx, "POST", "/imports?kind=rota&dry_run=true&name=rota.csv", rig.Rota(rig.Clinic{Doctor: 3, Day: rig.InDays(6), Seats: 5, Fee: "0"}), &sent, client.Key(client.NewKey()))
 	must(t, err)
 	s.Words["import"] = sent.ID
 	must(t, client.Until(ctx, "the end of an import", func(ctx context.Context) (bool, error) {

@@ -37,10 +37,6 @@ export const icons = {
   stomach: '<path d="M8 3v4.5c0 2.5 2.6 2.6 5 1.6 3.6-1.6 7 .6 7 4.4 0 4.5-3.6 7-7.5 7-3 0-4.4-1.6-6-1.6-1.2 0-2 .8-2 2.1M12 3v2.5"/>',
   scalpel: '<path d="M3.5 20.5l8-8M11 12l7-8c2.4 2 2.6 5 .7 7.2L14.5 16z"/>',
   gear: '<circle cx="12" cy="12" r="3"/><path d="M12 3v3M12 18v3M3 12h3M18 12h3M5.6 5.6l2.2 2.2M16.2 16.2l2.2 2.2M5.6 18.4l2.2-2.2M16.2 7.8l2.2-2.2"/>',
-  money: '<circle cx="12" cy="12" r="9"/><path d="M8.5 7L12 11.5 15.5 7M12 11.5v6M9 12.5h6M9 15h6"/>',
-  upload: '<path d="M12 15V4M7.5 8.5L12 4l4.5 4.5M4.5 15v4.5h15V15"/>',
-  server: '<rect x="4" y="4" width="16" height="7" rx="1.5"/><rect x="4" y="13" width="16" height="7" rx="1.5"/><path d="M7.5 7.5h.1M7.5 16.5h.1M11 7.5h5M11 16.5h5"/>',
-  house: '<path d="M4 20V8.5L12 4l8 4.5V20M2.5 20h19M12 8.5v4M10 10.5h4M9.5 20v-4.5h5V20"/>',
   grid: '<rect x="4" y="4" width="6.5" height="6.5" rx="1.5"/><rect x="13.5" y="4" width="6.5" height="6.5" rx="1.5"/><rect x="4" y="13.5" width="6.5" height="6.5" rx="1.5"/><rect x="13.5" y="13.5" width="6.5" height="6.5" rx="1.5"/>',
 } as const
 

@@ -1,5 +1,5 @@
 import type { Role } from '@xinglin/api'
-import type { IconName } from '@xinglin/ui'
+import type { AreaIconName } from '../shell/AreaIcon'
 import type { RouteRecordRaw } from 'vue-router'
 
 declare module 'vue-router' {
@@ -18,7 +18,7 @@ declare module 'vue-router' {
 /** A field of work: an entry of the rail and its screens. */
 export interface Area {
   name: string
-  icon: IconName
+  icon: AreaIconName
   /** Who sees it in the rail; everybody when empty. */
   roles: Role[]
   routes: RouteRecordRaw[]

@@ -6,7 +6,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   plugins: [
     vue(),
-    i18n({ runtimeOnly: true, dropMessageCompiler: true, include: fileURLToPath(new URL('./apps/*/src/locales/*.json', import.meta.url)) }),
+    i18n({ runtimeOnly: true, dropMessageCompiler: true, include: ['patient', 'staff'].map((app) => fileURLToPath(new URL(`./apps/${app}/src/locales/*.json`, import.meta.url))) }),
   ],
   define: { __BUILD__: JSON.stringify('test') },
   test: {

@@ -51,7 +51,7 @@ $(NPM_DONE): web/package.json web/package-lock.json $(wildcard web/packages/*/pa
 	@touch $@
 
 run: build
-	$(BIN) serve --data .data --listen 127.0.0.1:8080 --private 127.0.0.1:8081 --demo
+	$(BIN) serve --data .data --listen 127.0.0.1:8080 --private 127.0.0.1:8081 --demo --demo-people 240 --demo-traffic 20
 
 ## The proof
 

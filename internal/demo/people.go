@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"xinglin/internal/directory"
 	"xinglin/internal/identity"
@@ -109,7 +110,7 @@ func (h Hospital) staff(ctx context.Context) error {
 			grant.Organization = directory.OrganizationID{} // they look after the tenant as a whole
 		}
 		a, err := h.Identity.EnsureStaff(ctx, identity.StaffSpec{
-			Username: m.username, Name: m.label, Password: secret.New(Password),
+			Username: m.username, Name: m.label[strings.LastIndexByte(m.label, ' ')+1:], Password: secret.New(Password),
 			Grants: []auth.Grant{grant}, Practitioner: practitioner,
 		})
 		if err != nil {

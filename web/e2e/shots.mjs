@@ -1,4 +1,5 @@
-// Makes the pictures of the READMEs from the real demo: docs/images/{home,doctor,pay,done,visit}.png.
+// Makes the pictures of the READMEs and guides from the real demo, with simulated patients in it:
+// docs/images/{home,doctor,pay,done,visit}.png of the phone, {queue,week,desk,today}.png of the console, wall.png.
 //   npm run shots [-- --base URL] [-- --out DIR]
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -59,8 +60,69 @@ async function path(page, base, phone, save) {
   await page.waitForURL(/\/refund$/)
 }
 
+/** Logs a member of staff of the demo in; the code of the moment is used once, so a second try waits for the next one. */
+async function staff(context, base, username) {
+  for (let n = 0; n < 40; n++) {
+    const a = (await api(base, '/demo/accounts')).find((x) => x.username === username)
+    const r = await context.request.post(`${base}/api/v1/auth/staff/sessions`, { data: { username, password: a.password, totp: a.totp }, headers: { Origin: base } })
+    if (r.ok()) return
+    await new Promise((done) => setTimeout(done, 1_000))
+  }
+  throw new Error(`${username} cannot log in`)
+}
+
+/** The doctor's line with people in it, the week, the window, an operator's day, and the wall. */
+async function rooms(browser, base) {
+  const desk = { viewport: { width: 1440, height: 900 }, locale: 'zh-CN', timezoneId: 'Asia/Shanghai', reducedMotion: 'reduce' }
+  const at = async (username, go) => {
+    const context = await browser.newContext(desk)
+    await staff(context, base, username)
+    const page = await context.newPage()
+    await go(page, async (name) => {
+      const png = await page.screenshot()
+      if (png.length > most) throw new Error(`${name}.png has ${png.length} bytes`)
+      writeFileSync(`${out}/${name}.png`, png)
+      console.log(`${name}.png ${Math.round(png.length / 1000)} KB`)
+    })
+    await context.close()
+  }
+  await at('linzhixia', async (page, save) => {
+    await page.goto(`${base}/console/clinic`)
+    await page.getByRole('link', { name: '进入队列' }).first().click()
+    await page.waitForFunction(() => document.querySelectorAll('tbody tr').length >= 3, null, { timeout: 60_000 })
+    await page.keyboard.press('n')
+    await page.waitForFunction(() => /A\d{3}|B\d{3}|C\d{3}/.test(document.querySelector('.now, .big')?.textContent ?? document.body.innerText))
+    await page.waitForTimeout(500)
+    await save('queue')
+  })
+  await at('guahao', async (page, save) => {
+    await page.goto(`${base}/console/desk`)
+    await page.waitForSelector('input')
+    await save('desk')
+  })
+  await at('yunying', async (page, save) => {
+    await page.goto(`${base}/console/schedule`)
+    await page.waitForSelector('td a, td button')
+    await save('week')
+    await page.goto(`${base}/console/`)
+    await page.waitForSelector('h1')
+    await page.waitForTimeout(500)
+    await save('today')
+    const campuses = await page.request.get(`${base}/api/v1/campuses`).then((r) => r.json())
+    const campus = campuses.items[0].id
+    const departments = await page.request.get(`${base}/api/v1/departments?campus_id=${campus}`).then((r) => r.json())
+    const made = await page.request.post(`${base}/api/v1/clinic/displays`, {
+      data: { name: `门诊楼 ${Date.now() % 1000}`, campus_id: campus, department_ids: departments.items.map((d) => d.id) }, headers: { Origin: base },
+    }).then((r) => r.json())
+    await page.setViewportSize({ width: 1366, height: 768 })
+    await page.goto(`${base}/wall/#${made.token}`)
+    await page.waitForTimeout(3_000)
+    await save('wall')
+  })
+}
+
 const base = arg('base', '').replace(/\/$/, '')
-const server = await (base ? useServer(base) : startXinglin())
+const server = await (base ? useServer(base) : startXinglin(() => ['--demo-people', '60', '--demo-traffic', '20']))
 const browser = await chromium.launch({ executablePath: findBrowser(), args: flags, headless: true })
 try {
   const phone = (await api(server.base, '/demo/accounts')).find((a) => a.phone).phone
@@ -85,6 +147,7 @@ try {
     writeFileSync(`${out}/${name}.png`, png)
     console.log(`${name}.png ${Math.round(png.length / 1000)} KB, scale ${scale}`)
   })
+  await rooms(browser, server.base)
 } finally {
   await browser.close()
   await server.stop()

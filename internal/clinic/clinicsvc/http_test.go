@@ -169,9 +169,9 @@ func TestLists(t *testing.T) {
 		if current, ok := own["current"].(map[string]any); !ok || current["number_text"] != "A001" || own["state"] != "running" || own["location"] != "301 诊室" {
 			t.Errorf("%v", own)
 		}
-		asked := w.bookings.asked
+		asked := w.bookings.asked.Load()
 		w.Do(w.nurse, "GET", "/clinic/sessions", nil).Want(t, 200)
-		if w.bookings.asked != asked {
+		if w.bookings.asked.Load() != asked {
 			t.Error("the plan is asked again within a minute")
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,11 +81,11 @@ type fakeBookings struct {
 	sessions map[scheduleID]scheduling.Schedule
 	slots    map[scheduleID][]scheduling.Slot
 	visits   map[appointmentID]scheduling.Appointment
-	asked    int
+	asked    atomic.Int64
 }
 
 func (f *fakeBookings) Schedules(_ context.Context, t scheduling.TenantID, q scheduling.ScheduleQuery) (out []scheduling.Schedule, err error) {
-	f.asked++
+	f.asked.Add(1)
 	for _, v := range f.sessions {
 		if t == f.w.tenant && v.Department == q.Department && v.Date >= q.From && v.Date <= q.To {
 			out = append(out, v)

@@ -9,6 +9,7 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"reflect"
@@ -164,6 +165,8 @@ func New(opt Options) (*API, error) {
 	cfg := document()
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", a.schemaName)
 	a.huma = humago.New(door{a}, cfg)
+	a.publish("/openapi.json", "application/openapi+json", func() ([]byte, error) { return json.Marshal(a.huma.OpenAPI()) })
+	a.publish("/openapi.yaml", "application/openapi+yaml", a.OpenAPI)
 	a.mux.HandleFunc("/api/", a.outer(&Op{ID: "http.unknown", Public: true, Machine: true, Class: ClassRead}, a.unknown))
 	return a, nil
 }
@@ -173,8 +176,8 @@ var ourErrors sync.Once // huma keeps the maker of errors and this default in gl
 // document is the frame of the OpenAPI document.
 func document() huma.Config {
 	cfg := huma.DefaultConfig("Xinglin", "1")
-	cfg.CreateHooks = nil // no $schema links in answers
-	cfg.DocsPath, cfg.SchemasPath, cfg.OpenAPIPath = "", "", "/openapi"
+	cfg.CreateHooks = nil                                       // no $schema links in answers
+	cfg.DocsPath, cfg.SchemasPath, cfg.OpenAPIPath = "", "", "" // the document: publish
 	cfg.Info.Description = "Internet hospital API. Errors are RFC 9457 problems with stable codes (docs/reference/errors.md)."
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"session": {Type: "apiKey", In: "cookie", Name: CookieName, Description: "Of browsers; unsafe methods need a same-origin Origin header"},
@@ -227,9 +230,6 @@ type door struct{ a *API }
 // HandleFunc implements humago.Mux.
 func (d door) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Request)) {
 	op := d.a.ops[pattern]
-	if op == nil { // openapi.json and the like
-		op = &Op{ID: "http.openapi", Public: true, Class: ClassRead}
-	}
 	if quick := op.quick; quick != nil {
 		typed := h
 		h = func(w http.ResponseWriter, r *http.Request) {
@@ -258,6 +258,20 @@ func (a *API) Ops() []Op {
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Path+" "+out[i].Method < out[j].Path+" "+out[j].Method })
 	return out
+}
+
+// publish serves a form of the document, which is written once, when somebody asks first: it is large, and many may ask at once.
+func (a *API) publish(path, media string, write func() ([]byte, error)) {
+	text := sync.OnceValues(write)
+	a.mux.HandleFunc("GET "+path, a.outer(&Op{ID: "http.openapi", Public: true, Class: ClassRead}, func(w http.ResponseWriter, r *http.Request) {
+		b, err := text()
+		if err != nil {
+			writeProblem(w, r, err)
+			return
+		}
+		w.Header().Set("Content-Type", media)
+		_, _ = w.Write(b)
+	}))
 }
 
 // OpenAPI is the document, 3.1, YAML.

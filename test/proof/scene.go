@@ -48,6 +48,7 @@ func newScene(t *testing.T, w *rig.World, code string, first int) *Scene {
 		rig.Clinic{Doctor: 1, Day: rig.InDays(3), Seats: 20, Fee: "25"},
 		rig.Clinic{Doctor: 2, Day: rig.InDays(4), Seats: 20, Fee: "0"},
 		rig.Clinic{Doctor: 2, Day: rig.InDays(5), Seats: 20, Fee: "0"},
+		rig.Clinic{Doctor: 2, Day: rig.InDays(6), Seats: 20, Fee: "0"},
 	), "--tenant", code)
 	s.letters(t)
 	return s

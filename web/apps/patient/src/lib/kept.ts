@@ -105,7 +105,7 @@ export async function showKept(own: boolean): Promise<void> {
   if (!kept || queryClient.getQueryData(['appointments', 'coming'])) return
   const today = dayOf(Date.now())
   const tickets = kept.value.filter((a) => a.date >= today).sort((a, b) => a.starts_at.localeCompare(b.starts_at))
-  const updatedAt = kept.at
+  const updatedAt = 1 // a copy is never fresh, however young: the network's own is asked for as soon as there is one
   queryClient.setQueryData(['appointments', 'coming'], tickets, { updatedAt })
   queryClient.setQueryData(['appointments', 'list', ''], { pages: [{ items: tickets }], pageParams: [''] }, { updatedAt })
   for (const a of tickets) queryClient.setQueryData(['appointment', a.id], a, { updatedAt })

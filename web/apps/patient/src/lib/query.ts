@@ -12,3 +12,7 @@ export const queryClient = new QueryClient({
     mutations: { retry: false, networkMode: 'always' },
   },
 })
+
+// The library hears that the network is back only when it heard it go: a page that was opened without one asks here.
+if (typeof addEventListener === 'function')
+  addEventListener('online', () => void queryClient.refetchQueries({ type: 'active', stale: true }, { cancelRefetch: false }))

@@ -16,7 +16,10 @@ createApp(App).use(createPinia()).use(i18n).use(VueQueryPlugin, { queryClient })
 void import('./lib/kept').then((k) => k.keepAll())
 
 if (import.meta.env.PROD && 'serviceWorker' in navigator) {
-  addEventListener('load', () => {
+  const watch = () => {
     import('./lib/update').then((u) => u.watchBuilds((path) => void router.push(path))).catch(() => undefined) // without it only what works offline is missing
-  })
+  }
+  // The page's load does not wait for a language that was fetched above: it may be over.
+  if (document.readyState === 'complete') watch()
+  else addEventListener('load', watch)
 }

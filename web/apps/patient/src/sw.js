@@ -10,7 +10,7 @@ self.addEventListener('install', (event) => {
 })
 
 self.addEventListener('message', (event) => {
-  if (event.data === 'take over') self.skipWaiting()
+  if (event.data === 'take over') event.waitUntil(self.skipWaiting())
 })
 
 self.addEventListener('activate', (event) => {

@@ -21,7 +21,7 @@ func (c *docsCmd) Run(ctx context.Context) error {
 		{Name: "broker", Help: "Run the message broker as a process of its own.", Flags: &brokerCmd{}},
 		{Name: "migrate", Help: "Bring a PostgreSQL database to this version's schema.", Flags: &migrateCmd{}},
 		{Name: "import fhir", Help: "Load institutions, people of care and patients from FHIR R4 files.", Flags: &importFHIRCmd{}},
-		{Name: "import rota", Help: "Load a hospital's rota from a CSV file, all or nothing.", Flags: &importRotaCmd{}},
+		{Name: "import rota", Help: "Load a hospital's rota from a workbook or a CSV file, all or nothing.", Flags: &importRotaCmd{}},
 		{Name: "verify", Help: "Check every invariant of every context.", Flags: &verifyCmd{}},
 		{Name: "keys export", Help: "Print a person's keys. Audited.", Flags: &exportKeysCmd{}},
 		{Name: "tenant add", Help: "Make a tenant, or change its name and hosts.", Flags: &addTenantCmd{}},

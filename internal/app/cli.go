@@ -3,23 +3,18 @@ package app
 import (
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"os/user"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
-	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/config"
 	"xinglin/internal/platform/crypt"
@@ -65,51 +60,13 @@ func (p *Process) openDoor() error {
 	return nil
 }
 
-// importDoor is the running process's side of `xinglin import rota`.
-func (p *Process) importDoor(w http.ResponseWriter, r *http.Request) {
-	given := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if p.token == "" || subtle.ConstantTimeCompare([]byte(given), []byte(p.token)) != 1 {
-		plain(w, http.StatusUnauthorized, "the command line's token is needed")
-		return
-	}
-	q := r.URL.Query()
-	ctx, cancel := context.WithTimeout(obs.WithLog(r.Context(), p.log), importTime)
-	defer cancel()
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(clock.Mono().Add(importTime))
-	rep, err := p.house.importRota(ctx, q.Get("tenant"), q.Get("user"), http.MaxBytesReader(w, r.Body, maxImport), q.Get("dry_run") == "true")
-	answer := importAnswer{Report: rep}
-	if err != nil {
-		if f := fault.Of(err); f != nil {
-			answer.Code, answer.Title = f.Code.Name, f.Code.EN
-		} else {
-			obs.Log(ctx).Error("import", "error", err.Error())
-			answer.Code, answer.Title = "http.internal", "see the log of the serving process"
-		}
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(answer)
+// importRota loads a file for the tenant of ctx.
+func (h *House) importRota(ctx context.Context, file io.Reader, dryRun bool) (scheduling.ImportReport, error) {
+	return h.Scheduling.Import(ctx, scheduling.ImportRequest{File: file, DryRun: dryRun})
 }
 
-type importAnswer struct {
-	Report scheduling.ImportReport
-	Code   string
-	Title  string
-}
-
-// importRota loads a file for the tenant with this code.
-func (h *House) importRota(ctx context.Context, code, osUser string, file io.Reader, dryRun bool) (scheduling.ImportReport, error) {
-	ts, err := h.Tenants.List(ctx)
-	if err != nil {
-		return scheduling.ImportReport{}, err
-	}
-	for _, t := range ts {
-		if t.Code == code {
-			ctx = auth.With(ctx, auth.Principal{Kind: auth.CLI, Tenant: t.ID, Name: osUser})
-			return h.Scheduling.Import(obs.WithOrigin(ctx, "cli"), scheduling.ImportRequest{File: file, DryRun: dryRun})
-		}
-	}
-	return scheduling.ImportReport{}, ErrFlags.At("tenant", "there is no tenant "+code)
+func (p *Process) importRotaDoor(ctx context.Context, w http.ResponseWriter, r *http.Request, dryRun bool) (scheduling.ImportReport, error) {
+	return p.house.importRota(ctx, http.MaxBytesReader(w, r.Body, maxImport), dryRun)
 }
 
 // OSUser is who runs the command.
@@ -242,41 +199,20 @@ func ImportRota(ctx context.Context, where config.Where, tenantCode, file string
 	defer f.Close()
 	bar := newProgress(os.Stderr, file)
 	begin := clock.Mono()
-	rep, err := importInto(ctx, where, tenantCode, bar.read(filepath.Base(file), f), dryRun)
+	read := bar.read(filepath.Base(file), f)
+	rep, err := importing[scheduling.ImportReport]{
+		kind: "rota", within: importTime, answer: 8 << 20, tenant: tenantCode, dryRun: dryRun,
+		do: func(ctx context.Context, h *House) (scheduling.ImportReport, error) {
+			return h.importRota(ctx, read, dryRun)
+		},
+		body: func() (io.ReadCloser, string) { return io.NopCloser(read), "" },
+	}.into(ctx, where)
 	bar.end()
 	printReport(out, rep)
 	if rep.Rows > 0 {
 		fmt.Fprintf(out, "  in %.1f s, this command took at most %d MiB of memory\n", clock.Mono().Sub(begin).Seconds(), peakMemory()>>20)
 	}
 	return err
-}
-
-func importInto(ctx context.Context, where config.Where, tenantCode string, f io.Reader, dryRun bool) (scheduling.ImportReport, error) {
-	h, closeAll, err := Offline(ctx, where, false)
-	if errors.Is(err, process.ErrDirTaken) {
-		return importThrough(ctx, where.Data, tenantCode, f, dryRun)
-	}
-	if err != nil {
-		return scheduling.ImportReport{}, err
-	}
-	defer closeAll()
-	if _, err := h.ensureTenant(ctx, nil, false); err != nil && !errors.Is(err, tenant.ErrDemoMixed) {
-		return scheduling.ImportReport{}, err
-	}
-	return h.importRota(ctx, tenantCode, OSUser(), f, dryRun)
-}
-
-// importThrough hands the file to the process that serves the folder.
-func importThrough(ctx context.Context, dir, tenantCode string, f io.Reader, dryRun bool) (scheduling.ImportReport, error) {
-	ctx, cancel := context.WithTimeout(ctx, importTime)
-	defer cancel()
-	var a importAnswer
-	q := url.Values{"tenant": {tenantCode}, "user": {OSUser()}, "dry_run": {fmt.Sprint(dryRun)}}
-	err := askDoor(ctx, dir, "/cli/import/rota?"+q.Encode(), "", f, 8<<20, &a)
-	if err == nil && a.Code != "" {
-		err = fmt.Errorf("%s: %s", a.Code, a.Title)
-	}
-	return a.Report, err
 }
 
 // askDoor asks the process that serves a folder, at its private door, and reads at most

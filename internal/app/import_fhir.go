@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,13 +15,9 @@ import (
 	"time"
 
 	"xinglin/internal/interop"
-	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
-	"xinglin/internal/kernel/fault"
 	"xinglin/internal/platform/config"
-	"xinglin/internal/platform/obs"
-	"xinglin/internal/platform/process"
-	"xinglin/internal/tenant"
+	"xinglin/internal/platform/httpx"
 )
 
 // FHIRImport is what `xinglin import fhir` is asked for.
@@ -43,7 +38,7 @@ const (
 func ImportFHIR(ctx context.Context, where config.Where, in FHIRImport, out io.Writer) error {
 	bar := newProgress(os.Stderr, in.Files...)
 	begin := clock.Mono()
-	rep, err := importFHIRInto(ctx, where, in, bar)
+	rep, err := in.road(bar).into(ctx, where)
 	bar.end()
 	took := clock.Mono().Sub(begin)
 	if rep.Files == 0 {
@@ -75,36 +70,39 @@ func peakMemory() int64 {
 	return kib << 10
 }
 
-func importFHIRInto(ctx context.Context, where config.Where, in FHIRImport, bar *progress) (interop.Report, error) {
-	h, closeAll, err := Offline(ctx, where, false)
-	if errors.Is(err, process.ErrDirTaken) {
-		return importFHIRThrough(ctx, where.Data, in, bar)
+// road is how the files go in.
+func (in FHIRImport) road(bar *progress) importing[interop.Report] {
+	return importing[interop.Report]{
+		kind: "fhir", within: fhirTime, answer: fhirAnswer, tenant: in.Tenant, dryRun: in.DryRun,
+		do: func(ctx context.Context, h *House) (interop.Report, error) {
+			files := &fileList{names: in.Files, bar: bar}
+			defer files.close()
+			return h.Interop.ImportFHIR(ctx, interop.ImportRequest{Next: files.next, DryRun: in.DryRun})
+		},
+		body: func() (io.ReadCloser, string) {
+			body, to := io.Pipe()
+			parts := multipart.NewWriter(to)
+			go func() { to.CloseWithError(sendFiles(parts, &fileList{names: in.Files, bar: bar})) }()
+			return body, parts.FormDataContentType()
+		},
 	}
-	if err != nil {
-		return interop.Report{}, err
-	}
-	defer closeAll()
-	if _, err := h.ensureTenant(ctx, nil, false); err != nil && !errors.Is(err, tenant.ErrDemoMixed) {
-		return interop.Report{}, err
-	}
-	files := &fileList{names: in.Files, bar: bar}
-	defer files.close()
-	return h.importFHIR(ctx, in.Tenant, OSUser(), interop.ImportRequest{Next: files.next, DryRun: in.DryRun})
 }
 
-// importFHIR brings the files in for the tenant with this code.
-func (h *House) importFHIR(ctx context.Context, code, osUser string, r interop.ImportRequest) (interop.Report, error) {
-	ts, err := h.Tenants.List(ctx)
+// importFHIRDoor takes a multipart body, one part a file.
+func (p *Process) importFHIRDoor(ctx context.Context, _ http.ResponseWriter, r *http.Request, dryRun bool) (interop.Report, error) {
+	parts, err := r.MultipartReader()
 	if err != nil {
-		return interop.Report{}, err
+		return interop.Report{}, httpx.ErrMedia.Wrap(err)
 	}
-	for _, t := range ts {
-		if t.Code == code {
-			ctx = auth.With(ctx, auth.Principal{Kind: auth.CLI, Tenant: t.ID, Name: osUser})
-			return h.Interop.ImportFHIR(obs.WithOrigin(ctx, "cli"), r)
+	next := func() (string, io.Reader, error) {
+		part, err := parts.NextPart()
+		if err != nil {
+			return "", nil, err
 		}
+		name, err := url.QueryUnescape(part.FormName())
+		return name, part, err
 	}
-	return interop.Report{}, ErrFlags.At("tenant", "there is no tenant "+code)
+	return p.house.Interop.ImportFHIR(ctx, interop.ImportRequest{Next: next, DryRun: dryRun})
 }
 
 // fileList opens one file after the other.
@@ -131,67 +129,6 @@ func (l *fileList) close() {
 		_ = l.open.Close()
 	}
 	l.open = nil
-}
-
-type fhirReply struct {
-	Report interop.Report
-	Code   string
-	Title  string
-}
-
-// importFHIRDoor is the running process's side: a multipart body, one part a file.
-func (p *Process) importFHIRDoor(w http.ResponseWriter, r *http.Request) {
-	given := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if p.token == "" || subtle.ConstantTimeCompare([]byte(given), []byte(p.token)) != 1 {
-		plain(w, http.StatusUnauthorized, "the command line's token is needed")
-		return
-	}
-	parts, err := r.MultipartReader()
-	if err != nil {
-		plain(w, http.StatusBadRequest, "want multipart")
-		return
-	}
-	ctx, cancel := context.WithTimeout(obs.WithLog(r.Context(), p.log), fhirTime)
-	defer cancel()
-	rc := http.NewResponseController(w)
-	end := clock.Mono().Add(fhirTime)
-	_, _ = rc.SetReadDeadline(end), rc.SetWriteDeadline(end)
-	next := func() (string, io.Reader, error) {
-		part, err := parts.NextPart()
-		if err != nil {
-			return "", nil, err
-		}
-		name, err := url.QueryUnescape(part.FormName())
-		return name, part, err
-	}
-	q := r.URL.Query()
-	var a fhirReply
-	a.Report, err = p.house.importFHIR(ctx, q.Get("tenant"), q.Get("user"), interop.ImportRequest{Next: next, DryRun: q.Get("dry_run") == "true"})
-	if f := fault.Of(err); f != nil {
-		a.Code, a.Title = f.Code.Name, f.Code.EN
-	} else if err != nil {
-		obs.Log(ctx).Error("import", "error", err.Error())
-		a.Code, a.Title = "http.internal", "see the log of the serving process"
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(a)
-}
-
-// importFHIRThrough hands the files to the process that serves the folder.
-func importFHIRThrough(ctx context.Context, dir string, in FHIRImport, bar *progress) (interop.Report, error) {
-	ctx, cancel := context.WithTimeout(ctx, fhirTime)
-	defer cancel()
-	body, to := io.Pipe()
-	defer body.Close()
-	parts := multipart.NewWriter(to)
-	go func() { to.CloseWithError(sendFiles(parts, &fileList{names: in.Files, bar: bar})) }()
-	var a fhirReply
-	q := url.Values{"tenant": {in.Tenant}, "user": {OSUser()}, "dry_run": {fmt.Sprint(in.DryRun)}}
-	err := askDoor(ctx, dir, "/cli/import/fhir?"+q.Encode(), parts.FormDataContentType(), body, fhirAnswer, &a)
-	if err == nil && a.Code != "" {
-		err = fmt.Errorf("%s: %s", a.Code, a.Title)
-	}
-	return a.Report, err
 }
 
 // sendFiles writes each file as a part.

@@ -88,7 +88,11 @@ func load(t *testing.T, h *House, code string, o fhirgen.Options, dryRun bool) i
 	t.Helper()
 	writers := []func(io.Writer, fhirgen.Options) error{fhirgen.Patients, fhirgen.Practitioners, fhirgen.Hospitals}
 	n := 0
-	rep, err := h.importFHIR(t.Context(), code, "test", interop.ImportRequest{DryRun: dryRun, Next: func() (string, io.Reader, error) {
+	ctx, err := h.asOperator(t.Context(), code, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := h.Interop.ImportFHIR(ctx, interop.ImportRequest{DryRun: dryRun, Next: func() (string, io.Reader, error) {
 		if n == len(writers) {
 			return "", nil, io.EOF
 		}

@@ -34,9 +34,9 @@ func (p *Process) private() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("POST /cli/import/rota", p.importDoor)
-	mux.HandleFunc("POST /cli/import/fhir", p.importFHIRDoor)
-	mux.HandleFunc("POST /cli/import/icd10", p.importCodesDoor)
+	mux.HandleFunc("POST /cli/import/rota", importDoor(p, importTime, p.importRotaDoor))
+	mux.HandleFunc("POST /cli/import/fhir", importDoor(p, fhirTime, p.importFHIRDoor))
+	mux.HandleFunc("POST /cli/import/icd10", importDoor(p, importTime, p.importCodesDoor))
 	return mux
 }
 

@@ -15,8 +15,12 @@ type choicesBody struct {
 	QuietTo   string `json:"quiet_to" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$" example:"07:00" doc:"Asia/Shanghai; on the next day when it is earlier than quiet_from"`
 }
 
+// preferencesBody repeats the choices: the document knows no embedded ones.
 type preferencesBody struct {
-	choicesBody
+	Topics      topics `json:"topics" doc:"Channels by what a message is about: visit (appointments), queue (called, missed), payment (refunds), service (the account). The app itself always has every message; codes always come."`
+	Quiet       bool   `json:"quiet" doc:"Nothing rings between quiet_from and quiet_to, except codes, calls of the queue, and what begins before they end"`
+	QuietFrom   string `json:"quiet_from" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$" example:"22:00" doc:"Asia/Shanghai"`
+	QuietTo     string `json:"quiet_to" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$" example:"07:00" doc:"Asia/Shanghai; on the next day when it is earlier than quiet_from"`
 	MailMasked  string `json:"mail_masked" example:"l***@example.com" doc:"The confirmed address; empty without one"`
 	PushDevices int    `json:"push_devices" doc:"Browsers that take push messages"`
 }
@@ -42,8 +46,9 @@ func shown(p settings, err error) (*preferencesOut, error) {
 		return nil, err
 	}
 	out := &preferencesOut{ETag: httpx.ETag(p.version)}
-	out.Body.choicesBody = choicesBody{Topics: p.topics, Quiet: p.quiet, QuietFrom: hours(p.from), QuietTo: hours(p.to)}
-	out.Body.MailMasked, out.Body.PushDevices = p.mail, p.devices
+	out.Body = preferencesBody{
+		Topics: p.topics, Quiet: p.quiet, QuietFrom: hours(p.from), QuietTo: hours(p.to), MailMasked: p.mail, PushDevices: p.devices,
+	}
 	return out, nil
 }
 

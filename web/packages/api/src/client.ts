@@ -63,10 +63,6 @@ export function createApi(options: ApiOptions = {}) {
     fetch: withTimeout(options.fetch ?? ((...a) => globalThis.fetch(...a)), options.timeoutMs ?? 20_000),
   })
 
-  // Operations that schema.d.ts does not know whole; their shapes are in visit.ts.
-  type Loose = (path: string, init?: object) => Promise<Result<unknown>>
-  const soon = http as unknown as Record<'GET' | 'POST' | 'PUT' | 'DELETE', Loose>
-
   async function send<D>(call: Promise<Result<D>>, login = false): Promise<{ data: D; response: Response }> {
     let result: Result<D>
     try {
@@ -200,21 +196,21 @@ export function createApi(options: ApiOptions = {}) {
     readAllNotices: (): Promise<unknown> => body(http.POST('/api/v1/notices/read-all')),
     /** The settings and the mark that a change of them must name. */
     noticePreferences: async (signal?: AbortSignal): Promise<{ prefs: NoticePreferences; mark: string }> => {
-      const { data, response } = await send(soon.GET('/api/v1/notice-preferences', { signal }))
-      return { prefs: data as NoticePreferences, mark: response.headers.get('ETag') ?? '' }
+      const { data, response } = await send(http.GET('/api/v1/notice-preferences', { signal }))
+      return { prefs: data, mark: response.headers.get('ETag') ?? '' }
     },
     setNoticePreferences: async (p: NoticePreferences, mark: string): Promise<{ prefs: NoticePreferences; mark: string }> => {
       const { topics, quiet, quiet_from, quiet_to } = p
-      const { data, response } = await send(soon.PUT('/api/v1/notice-preferences', { params: { header: { 'If-Match': mark } }, body: { topics, quiet, quiet_from, quiet_to } }))
-      return { prefs: data as NoticePreferences, mark: response.headers.get('ETag') ?? '' }
+      const { data, response } = await send(http.PUT('/api/v1/notice-preferences', { params: { header: { 'If-Match': mark } }, body: { topics, quiet, quiet_from, quiet_to } }))
+      return { prefs: data, mark: response.headers.get('ETag') ?? '' }
     },
-    sendMailCode: (mail: string): Promise<unknown> => body(soon.POST('/api/v1/notice-preferences/mail', { body: { mail } })),
-    confirmMail: (code: string): Promise<unknown> => body(soon.POST('/api/v1/notice-preferences/mail/confirm', { body: { code } })),
-    removeMail: (): Promise<unknown> => body(soon.DELETE('/api/v1/notice-preferences/mail')),
-    pushKey: async (): Promise<string> => ((await body(soon.GET('/api/v1/push/key'))) as { key: string }).key,
-    pushDevices: (signal?: AbortSignal): Promise<T.Page<PushDevice>> => list(soon.GET('/api/v1/push/subscriptions', { signal }) as Promise<Result<List<PushDevice>>>),
-    addPushDevice: (device: NewPushDevice): Promise<PushDevice> => body(soon.POST('/api/v1/push/subscriptions', { body: device })) as Promise<PushDevice>,
-    removePushDevice: (id: string): Promise<unknown> => body(soon.DELETE('/api/v1/push/subscriptions/{id}', at(id))),
+    sendMailCode: (mail: string): Promise<unknown> => body(http.POST('/api/v1/notice-preferences/mail', { body: { mail } })),
+    confirmMail: (code: string): Promise<unknown> => body(http.POST('/api/v1/notice-preferences/mail/confirm', { body: { code } })),
+    removeMail: (): Promise<unknown> => body(http.DELETE('/api/v1/notice-preferences/mail')),
+    pushKey: async (): Promise<string> => (await body(http.GET('/api/v1/push/key'))).key,
+    pushDevices: (signal?: AbortSignal): Promise<T.Page<PushDevice>> => list(http.GET('/api/v1/push/subscriptions', { signal })),
+    addPushDevice: (device: NewPushDevice): Promise<PushDevice> => body(http.POST('/api/v1/push/subscriptions', { body: device })),
+    removePushDevice: (id: string): Promise<unknown> => body(http.DELETE('/api/v1/push/subscriptions/{id}', at(id))),
 
     // clinic
     turn: async (id: string, signal?: AbortSignal): Promise<VisitTurn> => {

@@ -2626,6 +2626,20 @@ export interface components {
              * @description Browsers that take push messages
              */
             push_devices: number;
+            /** @description Nothing rings between quiet_from and quiet_to, except codes, calls of the queue, and what begins before they end */
+            quiet: boolean;
+            /**
+             * @description Asia/Shanghai
+             * @example 22:00
+             */
+            quiet_from: string;
+            /**
+             * @description Asia/Shanghai; on the next day when it is earlier than quiet_from
+             * @example 07:00
+             */
+            quiet_to: string;
+            /** @description Channels by what a message is about: visit (appointments), queue (called, missed), payment (refunds), service (the account). The app itself always has every message; codes always come. */
+            topics: components["schemas"]["NotifyTopics"];
         };
         NotifyPushKeyOutBody: {
             /** @description applicationServerKey of PushManager.subscribe, base64url */

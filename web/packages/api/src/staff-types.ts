@@ -22,137 +22,26 @@ export type NewDepartment = S['DirectoryPostDepartmentInBody']
 export type NewPractitioner = S['DirectoryPostPractitionerInBody']
 export type PractitionerChange = S['DirectoryPutPractitionerInBody']
 
-export type SessionState = 'planned' | 'running' | 'paused' | 'ended' | 'stopped'
-export type TurnState = 'expected' | 'waiting' | 'called' | 'missed' | 'done' | 'gone'
-export type PauseReason = 'round' | 'emergency' | 'break' | 'other'
-
 /** Somebody in a session's waiting line; the name is masked. */
-export interface Turn {
-  appointment_id: string
-  number: number
-  number_text: string
-  patient_id: string
-  patient_name_masked: string
-  state: TurnState
-  starts_at: string
-  checked_in_at?: string
-  called_at?: string
-  calls: number
-  late: boolean
-  /** From 1 among those who wait, 0 otherwise. */
-  position: number
-}
-
+export type Turn = S['ClinicTurnBody']
+export type TurnState = Turn['state']
 /** A session as the clinic runs it. */
-export interface ClinicSession {
-  schedule_id: string
-  date: string
-  session: 'morning' | 'afternoon' | 'evening'
-  starts_at: string
-  ends_at: string
-  campus_id: string
-  campus_name: string
-  department_id: string
-  department_name: string
-  practitioner_id: string
-  practitioner_name: string
-  location: string
-  state: SessionState
-  paused_until?: string
-  pause_reason?: string
-  expected: number
-  waiting: number
-  missed: number
-  done: number
-  current: Turn | null
-  version: number
-}
-
-export interface ClinicQueue {
-  session: ClinicSession
-  items: Turn[]
-  server_time: string
-}
-
+export type ClinicSession = S['ClinicSessionBody']
+export type SessionState = ClinicSession['state']
+export type PauseReason = S['ClinicPostPauseInBody']['reason']
+export type ClinicQueue = S['ClinicQueueBody']
 /** Who is behind a masked name; reading it is written into the audit trail. */
-export interface Revealed {
-  name: string
-  sex: string
-  birth: string
-}
-
-export interface Display {
-  id: string
-  name: string
-  campus_id: string
-  department_ids: string[]
-  created_at: string
-  last_seen_at?: string
-  expires_at: string
-}
-
-export interface DeskPatient {
-  id: string
-  name_masked: string
-  birth: string
-  sex: string
-  document_masked: string
-  phone_masked: string
-  verified: string
-}
-
-export interface DeskSearch {
-  document_type?: string
-  document?: string
-  phone?: string
-  name?: string
-  birth?: string
-}
-
-export interface DeskRegistration {
-  name: string
-  document_type: string
-  document: string
-  birth?: string
-  sex?: string
-  phone?: string
-  guardian_consent?: boolean
-}
-
-export interface StopState {
-  stopped_at: string
-  affected: number
-  cancelled: number
-  pending: number
-}
-
-export interface PaymentRow {
-  id: string
-  number: string
-  purpose: string
-  amount_fen: number
-  refunded_fen: number
-  pending_fen: number
-  state: string
-  channel: string
-  created_at: string
-  paid_at?: string
-}
-
-export interface RefundRow {
-  id: string
-  payment_id: string
-  number: string
-  amount_fen: number
-  reason: string
-  state: string
-  channel: string
-  at: string
-  done_at?: string
-  why?: string
-}
-
-export type ImportKind = 'rota' | 'fhir' | 'icd10'
+export type Revealed = S['ClinicRevealBody']
+export type Display = S['ClinicDisplayBody']
+export type DeskPatient = S['PatientDeskPatientBody']
+export type DeskSearch = S['PatientDeskSearchInBody']
+export type DeskRegistration = S['PatientDeskPatientInBody']
+export type StopState = S['SchedulingStopBody']
+export type PaymentRow = S['PaymentPaymentLine']
+export type RefundRow = S['PaymentRefundLine']
+export type ImportRun = S['InteropImportBody']
+export type ImportKind = ImportRun['kind']
+export type Delivery = S['NotifyDeliveryBody']
 
 /** One thing that an import refused: where it stands in the file, and why. */
 export interface ImportFault {
@@ -161,27 +50,4 @@ export interface ImportFault {
   path?: string
   code?: string
   reason: string
-}
-
-export interface ImportRun {
-  id: string
-  kind: ImportKind
-  name: string
-  state: 'running' | 'done' | 'refused' | 'failed' | 'interrupted'
-  dry_run: boolean
-  bytes: number
-  read_bytes: number
-  started_at: string
-  ended_at?: string
-  report?: unknown
-}
-
-export interface Delivery {
-  id: string
-  channel: string
-  template: string
-  state: string
-  why?: string
-  created_at: string
-  sent_at?: string
 }

@@ -168,7 +168,8 @@ export function createStaffApi(options: StaffApiOptions = {}) {
     staff: (cursor?: string, signal?: AbortSignal) => list<W.StaffAccount>('/staff/accounts', { cursor, limit: 50 }, signal),
     staffAccount: (account: string, signal?: AbortSignal) => get<W.StaffAccount>(`/staff/accounts/${id(account)}`, {}, signal),
     createStaff: (body: W.NewStaff) => call<W.CreatedStaff>('POST', '/staff/accounts', { body }),
-    putGrants: (account: string, version: number, grants: W.Grant[]) => call<W.StaffAccount>('PUT', `/staff/accounts/${id(account)}/grants`, { version, body: { grants } }),
+    /** practitioner_id: who the account is in the directory; empty: nobody. */
+    putGrants: (account: string, version: number, grants: W.Grant[], practitioner_id: string) => call<W.StaffAccount>('PUT', `/staff/accounts/${id(account)}/grants`, { version, body: { grants, practitioner_id } }),
     disableStaff: (account: string) => call<unknown>('POST', `/staff/accounts/${id(account)}/disable`),
     auditEvents: (query: { actor?: string; noun?: string; id?: string; cursor?: string }, signal?: AbortSignal) => list<W.AuditEvent>('/audit/events', { ...query, limit: 50 }, signal),
     jobs: (state: string, signal?: AbortSignal) => list<W.Job>('/ops/jobs', { state }, signal),

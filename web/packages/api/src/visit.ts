@@ -11,31 +11,12 @@ export type BoardRoom = S['ClinicBoardRoom']
 /** What a wall shows. */
 export type Board = S['ClinicBoard']
 
-export const noticeTopics = ['visit', 'queue', 'payment', 'service'] as const
+export const noticeTopics = ['visit', 'queue', 'payment', 'service'] as const satisfies (keyof S['NotifyTopics'])[]
 export const noticeChannels = ['sms', 'mail', 'push'] as const
 export type NoticeTopic = (typeof noticeTopics)[number]
 export type NoticeChannel = (typeof noticeChannels)[number]
 
-/** Which notices go where, and when not. Messages in the application always come. */
-export interface NoticePreferences {
-  topics: Record<NoticeTopic, Record<NoticeChannel, boolean>>
-  quiet: boolean
-  /** HH:MM in Asia/Shanghai. */
-  quiet_from: string
-  quiet_to: string
-  mail_masked?: string
-  push_devices?: number
-}
-
-export interface PushDevice {
-  id: string
-  label: string
-  created_at: string
-}
-
-export interface NewPushDevice {
-  endpoint: string
-  p256dh: string
-  auth: string
-  label: string
-}
+/** Which notices go where, and when not, in Asia/Shanghai. Messages in the application always come. */
+export type NoticePreferences = S['NotifyPreferencesBody']
+export type PushDevice = S['NotifyDeviceBody']
+export type NewPushDevice = S['NotifyDeviceInBody']

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { ApiError, Intents, createApi, memoryStore, uuidv7 } from '../src'
-import { backoff, followCounts, StreamParser, type LiveState } from '../src/live'
+import { followCounts } from '../src/counts'
+import { backoff, StreamParser, type LiveState } from '../src/live'
 import { retryAfterSeconds } from '../src/errors'
 
 const json = (status: number, body: unknown, headers: Record<string, string> = {}) =>

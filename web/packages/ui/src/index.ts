@@ -1,5 +1,7 @@
 export * from './format'
 export * from './display'
+export { useAct } from './act'
+export { useOnline, useTick } from './online'
 export { XIcon, XLogo, XBloom } from './XIcon'
 export type { IconName } from './icons'
 export { default as XButton } from './XButton.vue'

@@ -1,6 +1,6 @@
+import { useAct } from '@xinglin/ui'
 import { useQueryClient } from '@tanstack/vue-query'
 import { api } from './api'
-import { useAct } from './act'
 
 /** Checking in for a visit. Two taps, or a second try after a lost answer, are one check-in. */
 export function useCheckIn(visit: () => string | undefined) {

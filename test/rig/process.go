@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,11 +28,12 @@ import (
 const Env = "XINGLIN_BIN"
 
 const (
-	runTime   = 2 * time.Minute // one foreground command
-	readyTime = 60 * time.Second
-	stopTime  = 40 * time.Second // longer than the drain
-	keepLines = 1500
-	startTry  = 5
+	runTime    = 2 * time.Minute // one foreground command
+	readyTime  = 60 * time.Second
+	stopTime   = 40 * time.Second // longer than the drain
+	keepLines  = 6000             // a crash prints every goroutine
+	crashLines = 60
+	startTry   = 5
 )
 
 // Binary is the program under test; the test fails loudly without one.
@@ -326,9 +328,18 @@ func (l *tail) more() <-chan struct{} {
 	return ch
 }
 
-// String implements fmt.Stringer.
+// String implements fmt.Stringer. Why a program crashed stands above the stacks of all
+// its goroutines, where a report that is cut from above loses it: it is said again at the end.
 func (l *tail) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return string(bytes.Join(l.lines, nil)) + string(l.part)
+	all := string(bytes.Join(l.lines, nil)) + string(l.part)
+	if at := crash.FindStringIndex(all); at != nil {
+		head := strings.SplitAfterN(all[at[0]:], "\n", crashLines+1)
+		all += "\n---- it crashed: ----\n" + strings.Join(head[:min(len(head), crashLines)], "")
+	}
+	return all
 }
+
+// crash is how Go begins to tell of its end.
+var crash = regexp.MustCompile(`(?m)^(fatal error: |panic: |unexpected fault address |SIG[A-Z]+: |runtime: )`)

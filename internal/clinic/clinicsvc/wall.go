@@ -31,7 +31,7 @@ type board struct {
 	ServerTime time.Time   `json:"server_time"`
 	UpdatedAt  time.Time   `json:"updated_at" doc:"When this board was read"`
 	Calls      []boardCall `json:"calls" doc:"The latest calls, at most 6"`
-	Rooms      []boardRoom `json:"rooms" doc:"Sessions that run, begin within an hour or are stopped, at most 60"`
+	Rooms      []boardRoom `json:"rooms" doc:"Sessions that run, begin within an hour or are stopped, at most 60; those that somebody waits for first, then by room"`
 }
 
 type boardCall struct {
@@ -96,12 +96,25 @@ func (s *Service) board(ctx context.Context, t clinic.TenantID, d clinic.Display
 		})
 	}
 	for i, l := range w.lines {
-		if r, ok := room(l, lines[i+1], w.turns[l.ID], n, now); ok && len(b.Rooms) < wallRooms {
+		if r, ok := room(l, lines[i+1], w.turns[l.ID], n, now); ok {
 			b.Rooms = append(b.Rooms, r)
 		}
 	}
-	slices.SortStableFunc(b.Rooms, func(x, y boardRoom) int { return cmp.Compare(x.Room, y.Room) })
+	slices.SortStableFunc(b.Rooms, byNeed)
+	b.Rooms = b.Rooms[:min(len(b.Rooms), wallRooms)]
 	return b, nil
+}
+
+// byNeed puts the rooms that somebody waits for before those that nobody looks for, each by
+// the room's name: a screen that is full shows what people came to read.
+func byNeed(x, y boardRoom) int {
+	idle := func(r boardRoom) int {
+		if r.Calling == "" && r.Waiting == 0 && len(r.Missed) == 0 {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(idle(x), idle(y)), cmp.Compare(x.Room, y.Room))
 }
 
 // room is one session on a board; false when it is over or begins later.

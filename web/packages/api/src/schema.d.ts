@@ -1808,7 +1808,7 @@ export interface components {
             calls: components["schemas"]["ClinicBoardCall"][];
             campus_name: string;
             name: string;
-            /** @description Sessions that run, begin within an hour or are stopped, at most 60 */
+            /** @description Sessions that run, begin within an hour or are stopped, at most 60; those that somebody waits for first, then by room */
             rooms: components["schemas"]["ClinicBoardRoom"][];
             /** Format: date-time */
             server_time: string;

@@ -119,7 +119,7 @@ func sessionsIn(ctx context.Context, tx db.Tx, asks []tokenAsk, now time.Time) (
 			FROM token t
 			JOIN session s ON s.tenant_id = t.tenant_id AND s.id = t.session_id
 			JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
-			WHERE t.tenant_id = $1 AND t.hash ` + match + ` AND t.used_at IS NULL AND t.expires_at > $2
+			WHERE t.tenant_id = $1 AND t.hash ` + match + ` AND t.used_at IS NULL AND +t.expires_at > $2
 				AND s.ended_at IS NULL AND s.expires_at > $2 AND s.idle_at > $2 AND a.state = 'active'`
 	}), args...)
 	type line struct {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/platform/db"
@@ -50,6 +51,7 @@ func TestVerifyIsCleanAfterUse(t *testing.T) {
 		in := b.login(t, phone)
 		b.do("POST", "/staff/accounts", map[string]any{"username": "li.si", "name": "李四", "initial_password": strong}, sec).Want(t, 201)
 		ch, code := b.sendCode(t, "13900000000")
+		b.clk.Add(-3 * time.Second) // another process with a clock behind
 		first := b.do("POST", "/auth/tokens", map[string]any{"grant": "code", "challenge_id": ch, "code": code}).Want(t, 201).Map(t)
 		b.do("POST", "/auth/tokens", map[string]any{"grant": "refresh", "refresh_token": first["refresh_token"]}).Want(t, 201)
 		b.do("POST", "/auth/tokens", map[string]any{"grant": "refresh", "refresh_token": first["refresh_token"]}).Want(t, 401)

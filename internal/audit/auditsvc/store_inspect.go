@@ -2,6 +2,7 @@ package auditsvc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -128,20 +129,16 @@ func (store) stray(ctx context.Context, d *db.DB, tenant audit.TenantID) (what s
 }
 
 func strayRow(ctx context.Context, tx db.Tx) (string, error) {
-	rows, err := tx.Query(ctx, `SELECT position, ref FROM (
+	var position int64
+	var ref id.ID[id.Any]
+	err := tx.QueryRow(ctx, `SELECT position, ref FROM (
 			SELECT position, id AS ref FROM audit_event WHERE tenant_id = $1 UNION ALL SELECT position, ref FROM log_leaf WHERE tenant_id = $1) e
-		WHERE position < 0 OR position >= COALESCE((SELECT size FROM log_state WHERE tenant_id = $1), 0) ORDER BY position LIMIT 1`, tx.Tenant())
+		WHERE position < 0 OR position >= COALESCE((SELECT size FROM log_state WHERE tenant_id = $1), 0) ORDER BY position LIMIT 1`, tx.Tenant()).Scan(&position, &ref)
+	if errors.Is(err, db.ErrNoRows) {
+		return "", nil
+	}
 	if err != nil {
 		return "", err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var position int64
-		var ref id.ID[id.Any]
-		if err := rows.Scan(&position, &ref); err != nil {
-			return "", err
-		}
-		return fmt.Sprintf("entry %d (%s) stands beyond the log's end: it was inserted, or the log's end was set back", position, ref), nil
-	}
-	return "", rows.Err()
+	return fmt.Sprintf("entry %d (%s) stands beyond the log's end: it was inserted, or the log's end was set back", position, ref), nil
 }

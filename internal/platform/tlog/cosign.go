@@ -15,7 +15,7 @@ const WitnessName = "xinglin-witness"
 const cosignKind = 0x04 // C2SP cosignature/v1: Ed25519 with an instant
 
 func cosignHint(key ed25519.PublicKey) uint32 {
-	s := sha256.Sum256(append([]byte(WitnessName+"\n\x04"), key...))
+	s := sha256.Sum256(append(append([]byte(WitnessName+"\n"), cosignKind), key...))
 	return binary.BigEndian.Uint32(s[:])
 }
 

@@ -201,6 +201,10 @@ var Routes = []Route{
 	{Op: "identity.create_staff", Who: security, Body: `{"username":"newcomer","name":"新人","initial_password":"{password}"}`, Want: 201, Repeat: 409, Deny: staffOnly()},
 	{Op: "identity.put_grants", Who: security, ID: "{staff}", Body: `{"grants":[{"role":"nurse"}]}`, Match: "{staff_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
 	{Op: "identity.disable_staff", Who: security, ID: "{staff}", Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "audit.read_log", Who: auditor, Want: 200, Deny: map[string]int{nobody: 401, patient: 403, security: 403}},
+	{Op: "audit.list_heads", Who: auditor, Want: 200, Deny: map[string]int{nobody: 401, patient: 403, security: 403}},
+	{Op: "audit.sign_head", Who: auditor, Elsewhere: "auditsvc.TestLogRoutes"}, // there is something to sign once it was collected
+	{Op: "audit.read_proof", Who: auditor, Elsewhere: "auditsvc.TestLogRoutes"},
 	{Op: "audit.list_events", Who: auditor, Want: 200, Deny: map[string]int{nobody: 401, patient: 403, security: 403}},
 	{Op: "notify.list_deliveries", Who: operator, Query: "?state=failed", Want: 200, Deny: staffOnly()},
 	{Op: "notify.retry_delivery", Who: operator, ID: "{failed_delivery}", Want: 204, Repeat: 409, Deny: staffOnly()},

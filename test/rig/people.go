@@ -130,6 +130,11 @@ func Rota(cs ...Clinic) string {
 	return out
 }
 
+// Leave is a rota file in which the doctor of a Clinic is away on a day.
+func Leave(doctor int, day clock.Date) string {
+	return rotaHead + fmt.Sprintf("本部院区,测试科,测试%s,1103100%08d,副主任医师,%s,全天,,,,,,,,,停诊,,,\n", numeral(doctor), doctor, day)
+}
+
 func numeral(n int) string {
 	rs := []rune("零一二三四五六七八九")
 	out := ""

@@ -50,7 +50,7 @@ func (s store) stopSession(ctx context.Context, t scheduling.TenantID, h halting
 		if err := bookingrules.DecideStop(f, tx.Now()); err != nil {
 			return nil, err
 		}
-		return v.stopEvent(), s.halt(ctx, tx, v, false)
+		return v.stopEvent(), s.halt(ctx, tx, v)
 	})
 }
 
@@ -110,9 +110,9 @@ func (s store) once(ctx context.Context, t scheduling.TenantID, h halting, actio
 	return hit, err
 }
 
-// halt stops a session: a lottery that takes entries ends, and a job cancels the visits to
-// come. The caller holds the session's lock, or that of all plans.
-func (s store) halt(ctx context.Context, tx db.Tx, v scheduleRow, byRota bool) error {
+// halt stops a session for the operator: a lottery that takes entries ends, and a job cancels
+// the visits to come. The caller holds the session's lock.
+func (s store) halt(ctx context.Context, tx db.Tx, v scheduleRow) error {
 	now := tx.Now().UnixMicro()
 	if v.Window > 0 {
 		if err := endWindow(ctx, tx, v.ID); err != nil {
@@ -129,7 +129,7 @@ func (s store) halt(ctx context.Context, tx db.Tx, v scheduleRow, byRota bool) e
 	_, err = tx.Exec(ctx, `INSERT INTO session_stop (tenant_id, schedule_id, stopped_at, by_rota, affected, refund_fen, cancelled)
 		SELECT $1, $2, $4, $5, COUNT(*), CAST(COALESCE(SUM(CASE WHEN a.settlement = 'applied' THEN a.fee_fen ELSE 0 END), 0) AS BIGINT), 0
 		FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
-		WHERE a.tenant_id = $1 AND a.day = $3 AND s.schedule_id = $2 AND `+toCome, tx.Tenant(), v.ID, v.Date, now, byRota)
+		WHERE a.tenant_id = $1 AND a.day = $3 AND s.schedule_id = $2 AND `+toCome, tx.Tenant(), v.ID, v.Date, now, false)
 	if err != nil {
 		return err
 	}

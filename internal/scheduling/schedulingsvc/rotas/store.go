@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
@@ -209,66 +210,121 @@ func writeException(ctx context.Context, tx db.Tx, v scheduling.Exception) error
 	return err
 }
 
+// Rota is rules and exceptions, each by id.
+type Rota struct {
+	Rules      []scheduling.RotaRule
+	Exceptions []scheduling.Exception
+}
+
+// Doctors are those whom it is about.
+func (r Rota) Doctors() map[scheduling.PractitionerID]bool {
+	out := map[scheduling.PractitionerID]bool{}
+	for _, v := range r.Rules {
+		out[v.Duty.Practitioner] = true
+	}
+	for _, v := range r.Exceptions {
+		out[v.Duty.Practitioner] = true
+	}
+	return out
+}
+
+// With is the rota in which a rule that is there reads as v.
+func (r Rota) With(v scheduling.RotaRule) Rota {
+	r.Rules = slices.Clone(r.Rules)
+	for i := range r.Rules {
+		if r.Rules[i].ID == v.ID {
+			r.Rules[i] = v
+		}
+	}
+	return r
+}
+
+// Of is the part about some doctors.
+func (r Rota) Of(who map[scheduling.PractitionerID]bool) (out Rota) {
+	for _, v := range r.Rules {
+		if who[v.Duty.Practitioner] {
+			out.Rules = append(out.Rules, v)
+		}
+	}
+	for _, v := range r.Exceptions {
+		if who[v.Duty.Practitioner] {
+			out.Exceptions = append(out.Exceptions, v)
+		}
+	}
+	return out
+}
+
 // Imported is what a file brings, with the directory's ids.
 type Imported struct {
 	Rules      []scheduling.RotaRule
 	Exceptions []scheduling.Exception
 	From       clock.Date // the first day of rules that named none
+	Try        bool       // roll all of it back in the end
 	Policy     string
 }
 
-// errDryRun rolls an import back after it was tried for real.
-var errDryRun = errors.New("dry run")
+// errTried rolls an import back after it was tried for real.
+var errTried = errors.New("dry run")
 
-// Import brings rules and exceptions into the rota, all or nothing. A dry run goes
-// as far as the schedules and rolls back.
-func (s Store) Import(ctx context.Context, t scheduling.TenantID, in Imported, dry func(ctx context.Context, tx db.Tx) error) (rules, exceptions scheduling.Change, err error) {
+// Import brings rules and exceptions into the rota, all or nothing. follow is for what
+// depends on them, in the same transaction; was is how the rota of the doctors stood whom the
+// file changes. When it refuses, nothing is written.
+func (s Store) Import(ctx context.Context, t scheduling.TenantID, in Imported, follow func(ctx context.Context, tx db.Tx, was Rota) error) (rules, exceptions scheduling.Change, err error) {
 	err = s.DB.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		rules, exceptions = scheduling.Change{}, scheduling.Change{}
 		if err := s.Turn(ctx, tx); err != nil {
 			return err
 		}
-		if rules, err = mergeRules(ctx, tx, in); err != nil {
+		m := merging{in: in, touched: map[scheduling.PractitionerID]bool{}}
+		var err error
+		if rules, err = m.mergeRules(ctx, tx); err != nil {
 			return err
 		}
-		if exceptions, err = mergeExceptions(ctx, tx, in); err != nil {
+		if exceptions, err = m.mergeExceptions(ctx, tx); err != nil {
 			return err
 		}
-		if dry != nil {
-			if err := dry(ctx, tx); err != nil {
-				return err
-			}
-			return errDryRun
+		if err := follow(ctx, tx, m.was.Of(m.touched)); err != nil {
+			return err
 		}
-		if rules.New+rules.Changed+exceptions.New+exceptions.Changed == 0 {
+		if in.Try {
+			return errTried
+		}
+		if len(m.touched) == 0 {
 			return nil
 		}
-		_, err := trail.Record(ctx, tx, trail.Entry{Action: "scheduling.import_rota", Noun: "Rota", ID: t.String(), Policy: in.Policy, Changed: []string{"rule", "exception"}})
+		_, err = trail.Record(ctx, tx, trail.Entry{Action: "scheduling.import_rota", Noun: "Rota", ID: t.String(), Policy: in.Policy, Changed: []string{"rule", "exception"}})
 		return err
 	})
-	if errors.Is(err, errDryRun) {
+	if errors.Is(err, errTried) {
 		err = nil
 	}
 	return rules, exceptions, err
 }
 
-func mergeRules(ctx context.Context, tx db.Tx, in Imported) (c scheduling.Change, err error) {
+// merging brings one file's rows in.
+type merging struct {
+	in      Imported
+	was     Rota
+	touched map[scheduling.PractitionerID]bool // doctors with a new or changed row
+}
+
+func (m *merging) mergeRules(ctx context.Context, tx db.Tx) (c scheduling.Change, err error) {
 	rows, err := tx.Query(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 ORDER BY id LIMIT $2`, tx.Tenant(), maxRota)
-	old, err := db.Collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
+	m.was.Rules, err = db.Collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
 	if err != nil {
 		return c, err
 	}
 	known := map[rotaplan.RuleKey][]scheduling.RotaRule{}
-	for _, v := range old {
+	for _, v := range m.was.Rules {
 		k := rotaplan.KeyOfRule(v)
 		known[k] = append(known[k], v)
 	}
 	var fresh [][]any
-	for _, v := range in.Rules {
-		was, found := rotaplan.SameRule(known[rotaplan.KeyOfRule(v)], v, in.From)
+	for _, v := range m.in.Rules {
+		was, found := rotaplan.SameRule(known[rotaplan.KeyOfRule(v)], v, m.in.From)
 		if !found {
 			v.ID, v.Version = id.New[scheduling.RotaRule](tx.Now()), 1
 			fresh = append(fresh, ruleValues(tx.Tenant(), v))
+			m.touched[v.Duty.Practitioner] = true
 			c.New++
 			continue
 		}
@@ -280,27 +336,29 @@ func mergeRules(ctx context.Context, tx db.Tx, in Imported) (c scheduling.Change
 		if err := writeRule(ctx, tx, v); err != nil {
 			return c, err
 		}
+		m.touched[v.Duty.Practitioner] = true
 		c.Changed++
 	}
 	return c, db.InsertMany(ctx, tx, insertRule, 20, fresh)
 }
 
-func mergeExceptions(ctx context.Context, tx db.Tx, in Imported) (c scheduling.Change, err error) {
+func (m *merging) mergeExceptions(ctx context.Context, tx db.Tx) (c scheduling.Change, err error) {
 	rows, err := tx.Query(ctx, `SELECT `+exceptionColumns+` FROM rota_exception WHERE tenant_id = $1 ORDER BY id LIMIT $2`, tx.Tenant(), maxRota)
-	old, err := db.Collect(rows, err, func(r db.Rows, v *scheduling.Exception) error { return scanException(r, v) })
+	m.was.Exceptions, err = db.Collect(rows, err, func(r db.Rows, v *scheduling.Exception) error { return scanException(r, v) })
 	if err != nil {
 		return c, err
 	}
 	known := map[rotaplan.ExceptionKey]scheduling.Exception{}
-	for _, v := range old {
+	for _, v := range m.was.Exceptions {
 		known[rotaplan.KeyOfException(v)] = v
 	}
 	var fresh [][]any
-	for _, v := range in.Exceptions {
+	for _, v := range m.in.Exceptions {
 		was, found := known[rotaplan.KeyOfException(v)]
 		if !found {
 			v.ID, v.Version = id.New[scheduling.Exception](tx.Now()), 1
 			fresh = append(fresh, exceptionValues(tx.Tenant(), v))
+			m.touched[v.Duty.Practitioner] = true
 			c.New++
 			continue
 		}
@@ -312,6 +370,7 @@ func mergeExceptions(ctx context.Context, tx db.Tx, in Imported) (c scheduling.C
 		if err := writeException(ctx, tx, v); err != nil {
 			return c, err
 		}
+		m.touched[v.Duty.Practitioner] = true
 		c.Changed++
 	}
 	return c, db.InsertMany(ctx, tx, insertException, 18, fresh)

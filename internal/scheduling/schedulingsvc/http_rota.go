@@ -228,8 +228,8 @@ func (s *Service) postPreview(ctx context.Context, in *postPreviewIn) (*out[prev
 		if v.Visits > 0 {
 			b.DropKept++
 		}
-		if i < maxStops {
-			b.Drops = append(b.Drops, dropBody{v.ID, v.Date, string(v.Session), v.Visits})
+		if i < rotas.MaxStops {
+			b.Drops = append(b.Drops, dropBody{v.Schedule, v.Date, string(v.Session), v.Visits})
 		}
 	}
 	for _, p := range found.Sessions {

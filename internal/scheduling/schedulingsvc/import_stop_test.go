@@ -15,6 +15,7 @@ import (
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/lottery"
+	"xinglin/internal/scheduling/schedulingsvc/rotas"
 	"xinglin/internal/testkit"
 )
 
@@ -228,7 +229,7 @@ func TestRotaKeepsVisits(t *testing.T) {
 		r.Recurrence = "FREQ=WEEKLY;BYDAY=MO"
 		seen, err := w.s.previewRota(w.as(w.operator), r, day("2026-03-02"), day("2026-03-15"))
 		days := w.number(`SELECT COUNT(*) FROM schedule WHERE tenant_id = $1 AND day > $2 AND (day - $2) % 7 <> 0`, w.tenant, day("2026-03-02")) // all but Mondays
-		if err != nil || len(seen.Drops) != days || visitsOf(seen.Drops) != 1 || seen.Drops[0].Date != a.Date || len(seen.Sessions) != 2 {
+		if err != nil || len(seen.Drops) != days || rotas.Visits(seen.Drops) != 1 || seen.Drops[0].Date != a.Date || len(seen.Sessions) != 2 {
 			t.Errorf("%v: %d of %d sessions, %+v", err, len(seen.Drops), days, seen.Drops[:min(len(seen.Drops), 2)])
 		}
 		if _, err := w.s.updateRota(w.as(w.operator), r); err != nil {

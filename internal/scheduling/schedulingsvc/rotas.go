@@ -91,7 +91,7 @@ func has[K comparable, V any](m map[K]V, k K) bool {
 type preview struct {
 	Sessions  []rotaplan.Session
 	Conflicts []rotaplan.Conflict
-	Drops     []falling // sessions that the rule made and would make no more; those with visits would stay
+	Drops     []rotas.Falling // sessions that the rule made and would make no more; those with visits would stay
 }
 
 // previewRota shows the sessions that a rule would make beside what is planned, at most
@@ -120,7 +120,7 @@ func (s *Service) previewRota(ctx context.Context, r scheduling.RotaRule, from, 
 	if out.Sessions, out.Conflicts, err = rotaplan.Preview(r, rules, exceptions, s.cal, from, to); err != nil {
 		return out, err
 	}
-	out.Drops, err = s.store.fallingByRule(ctx, who.Tenant, s.cal, r, clock.DateOf(s.base.Clock.Now()))
+	out.Drops, err = s.store.rotas.FallingByRule(ctx, who.Tenant, s.cal, r, clock.DateOf(s.base.Clock.Now()))
 	return out, err
 }
 

@@ -44,6 +44,10 @@ type made struct {
 	Kept                                 int // sessions that the rota no longer has, with visits
 }
 
+func (m made) change() scheduling.Change {
+	return scheduling.Change{New: m.New, Changed: m.Changed, Same: m.Same}
+}
+
 func (m *made) add(n made) {
 	m.New, m.Changed, m.Same = m.New+n.New, m.Changed+n.Changed, m.Same+n.Same
 	m.Slots, m.Conflicts, m.Kept = m.Slots+n.Slots, m.Conflicts+n.Conflicts, m.Kept+n.Kept
@@ -98,6 +102,14 @@ func (s store) extendIn(ctx context.Context, tx db.Tx, cal *calendar.Calendar, f
 	return m, e.flush(ctx, policy)
 }
 
+// foretell is extendIn for an import that is rolled back.
+func (s store) foretell(cal *calendar.Calendar) func(context.Context, db.Tx, clock.Date, clock.Date, string) (scheduling.Change, error) {
+	return func(ctx context.Context, tx db.Tx, from, to clock.Date, policy string) (scheduling.Change, error) {
+		m, err := s.extendIn(ctx, tx, cal, from, to, policy)
+		return m.change(), err
+	}
+}
+
 type sessionKey struct {
 	day     clock.Date
 	doctor  scheduling.PractitionerID
@@ -132,7 +144,7 @@ func (e *extension) read(ctx context.Context, from, to clock.Date) error {
 		e.known[sessionKey{v.Date, v.Practitioner, v.Session}] = v
 	}
 	if err == nil {
-		e.held, err = heldStops(ctx, e.tx, from, to)
+		e.held, err = rotas.HeldStops(ctx, e.tx, from, to)
 	}
 	return err
 }
@@ -269,11 +281,11 @@ func (e *extension) rest() (out []scheduleID) {
 // stop stops sessions, read again under the lock, unless somebody has a visit there: nobody
 // sees this work, so nobody could be asked.
 func (e *extension) stop(ctx context.Context, stops []scheduleID, m *made) error {
-	found, err := standing(ctx, e.tx, stops)
+	found, err := rotas.Standing(ctx, e.tx, stops)
 	if err != nil {
 		return err
 	}
-	free := slices.DeleteFunc(slices.Clone(found), func(v falling) bool { return v.Visits > 0 })
+	free := slices.DeleteFunc(slices.Clone(found), func(v rotas.Falling) bool { return v.Visits > 0 })
 	m.Kept += len(found) - len(free)
 	e.stopped = len(free)
 	return e.s.haltAll(ctx, e.tx, free)

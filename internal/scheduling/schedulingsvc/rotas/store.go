@@ -1,4 +1,5 @@
-// Package rotas stores a hospital's rota: its rules and the exceptions from them. It makes no
+// Package rotas stores a hospital's rota: its rules and the exceptions from them, loads it from
+// a file, and knows which sessions a change of it leaves without a rule. It makes no
 // sessions; what lays the rota over the calendar reads it here.
 package rotas
 
@@ -14,7 +15,6 @@ import (
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/scheduling"
-	"xinglin/internal/scheduling/rotaplan"
 )
 
 // Store is the SQL of the rota.
@@ -22,6 +22,10 @@ type Store struct {
 	DB     *db.DB
 	Turn   func(ctx context.Context, tx db.Tx) error // makes the writers of a tenant go one after the other
 	Follow func(ctx context.Context, tx db.Tx) error // asks for the sessions to follow
+	Lock   func(ctx context.Context, tx db.Tx) error // nobody takes a seat until the end of the transaction
+	Halt   func(ctx context.Context, tx db.Tx, of []Falling) error
+	// Extend makes the schedules of some days; its counts are what an import that is only tried foretells.
+	Extend func(ctx context.Context, tx db.Tx, from, to clock.Date, policy string) (scheduling.Change, error)
 }
 
 // found makes a missing row the caller's not found.
@@ -252,126 +256,4 @@ func (r Rota) Of(who map[scheduling.PractitionerID]bool) (out Rota) {
 		}
 	}
 	return out
-}
-
-// Imported is what a file brings, with the directory's ids.
-type Imported struct {
-	Rules      []scheduling.RotaRule
-	Exceptions []scheduling.Exception
-	From       clock.Date // the first day of rules that named none
-	Try        bool       // roll all of it back in the end
-	Policy     string
-}
-
-// errTried rolls an import back after it was tried for real.
-var errTried = errors.New("dry run")
-
-// Import brings rules and exceptions into the rota, all or nothing. follow is for what
-// depends on them, in the same transaction; was is how the rota of the doctors stood whom the
-// file changes. When it refuses, nothing is written.
-func (s Store) Import(ctx context.Context, t scheduling.TenantID, in Imported, follow func(ctx context.Context, tx db.Tx, was Rota) error) (rules, exceptions scheduling.Change, err error) {
-	err = s.DB.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		if err := s.Turn(ctx, tx); err != nil {
-			return err
-		}
-		m := merging{in: in, touched: map[scheduling.PractitionerID]bool{}}
-		var err error
-		if rules, err = m.mergeRules(ctx, tx); err != nil {
-			return err
-		}
-		if exceptions, err = m.mergeExceptions(ctx, tx); err != nil {
-			return err
-		}
-		if err := follow(ctx, tx, m.was.Of(m.touched)); err != nil {
-			return err
-		}
-		if in.Try {
-			return errTried
-		}
-		if len(m.touched) == 0 {
-			return nil
-		}
-		_, err = trail.Record(ctx, tx, trail.Entry{Action: "scheduling.import_rota", Noun: "Rota", ID: t.String(), Policy: in.Policy, Changed: []string{"rule", "exception"}})
-		return err
-	})
-	if errors.Is(err, errTried) {
-		err = nil
-	}
-	return rules, exceptions, err
-}
-
-// merging brings one file's rows in.
-type merging struct {
-	in      Imported
-	was     Rota
-	touched map[scheduling.PractitionerID]bool // doctors with a new or changed row
-}
-
-func (m *merging) mergeRules(ctx context.Context, tx db.Tx) (c scheduling.Change, err error) {
-	rows, err := tx.Query(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 ORDER BY id LIMIT $2`, tx.Tenant(), maxRota)
-	m.was.Rules, err = db.Collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
-	if err != nil {
-		return c, err
-	}
-	known := map[rotaplan.RuleKey][]scheduling.RotaRule{}
-	for _, v := range m.was.Rules {
-		k := rotaplan.KeyOfRule(v)
-		known[k] = append(known[k], v)
-	}
-	var fresh [][]any
-	for _, v := range m.in.Rules {
-		was, found := rotaplan.SameRule(known[rotaplan.KeyOfRule(v)], v, m.in.From)
-		if !found {
-			v.ID, v.Version = id.New[scheduling.RotaRule](tx.Now()), 1
-			fresh = append(fresh, ruleValues(tx.Tenant(), v))
-			m.touched[v.Duty.Practitioner] = true
-			c.New++
-			continue
-		}
-		v.ID, v.Version, v.From = was.ID, was.Version, was.From
-		if v == was {
-			c.Same++
-			continue
-		}
-		if err := writeRule(ctx, tx, v); err != nil {
-			return c, err
-		}
-		m.touched[v.Duty.Practitioner] = true
-		c.Changed++
-	}
-	return c, db.InsertMany(ctx, tx, insertRule, 20, fresh)
-}
-
-func (m *merging) mergeExceptions(ctx context.Context, tx db.Tx) (c scheduling.Change, err error) {
-	rows, err := tx.Query(ctx, `SELECT `+exceptionColumns+` FROM rota_exception WHERE tenant_id = $1 ORDER BY id LIMIT $2`, tx.Tenant(), maxRota)
-	m.was.Exceptions, err = db.Collect(rows, err, func(r db.Rows, v *scheduling.Exception) error { return scanException(r, v) })
-	if err != nil {
-		return c, err
-	}
-	known := map[rotaplan.ExceptionKey]scheduling.Exception{}
-	for _, v := range m.was.Exceptions {
-		known[rotaplan.KeyOfException(v)] = v
-	}
-	var fresh [][]any
-	for _, v := range m.in.Exceptions {
-		was, found := known[rotaplan.KeyOfException(v)]
-		if !found {
-			v.ID, v.Version = id.New[scheduling.Exception](tx.Now()), 1
-			fresh = append(fresh, exceptionValues(tx.Tenant(), v))
-			m.touched[v.Duty.Practitioner] = true
-			c.New++
-			continue
-		}
-		v.ID, v.Version = was.ID, was.Version
-		if v == was {
-			c.Same++
-			continue
-		}
-		if err := writeException(ctx, tx, v); err != nil {
-			return c, err
-		}
-		m.touched[v.Duty.Practitioner] = true
-		c.Changed++
-	}
-	return c, db.InsertMany(ctx, tx, insertException, 18, fresh)
 }

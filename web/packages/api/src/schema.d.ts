@@ -1458,7 +1458,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** The sessions that a rule would make */
+        /** The sessions that a rule would make, and those that its change would drop */
         post: operations["scheduling.preview_rota"];
         delete?: never;
         options?: never;
@@ -1474,7 +1474,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Change a rota rule; sessions that nobody booked follow */
+        /** Change a rota rule; sessions that nobody booked follow, others stay as they were sold */
         put: operations["scheduling.update_rota"];
         post?: never;
         delete?: never;
@@ -2572,6 +2572,8 @@ export interface components {
             started_at: string;
             /** @enum {string} */
             state: "running" | "done" | "refused" | "failed" | "interrupted";
+            /** @description There was consent that a rota stops sessions which people have booked */
+            stop_visits: boolean;
         };
         InteropImportsOutBody: {
             items: components["schemas"]["InteropImportBody"][];
@@ -2604,6 +2606,18 @@ export interface components {
             rules: components["schemas"]["InteropChanges"];
             schedules: components["schemas"]["InteropChanges"];
             skipped: components["schemas"]["InteropSheetRow"][];
+            /**
+             * Format: int64
+             * @description All sessions that stop; of a dry run and of a refusal: that would
+             */
+            stop_count: number;
+            /**
+             * Format: int64
+             * @description Visits in them, which are cancelled, refunded and told
+             */
+            stop_visits: number;
+            /** @description The first 50 sessions that stop, most visits first */
+            stops: components["schemas"]["InteropStopRow"][];
         };
         InteropRowError: {
             column: string;
@@ -2616,6 +2630,14 @@ export interface components {
         InteropSheetRow: {
             name: string;
             reason: string;
+        };
+        InteropStopRow: {
+            date: string;
+            department_name: string;
+            practitioner_name: string;
+            session: string;
+            /** Format: int64 */
+            visits: number;
         };
         Licence: {
             authority: string;
@@ -3307,6 +3329,13 @@ export interface components {
             date: string;
             session: string;
         };
+        SchedulingDropBody: {
+            date: string;
+            schedule_id: string;
+            session: string;
+            /** Format: int64 */
+            visits: number;
+        };
         SchedulingEntryBody: {
             /**
              * Format: uuid
@@ -3474,6 +3503,18 @@ export interface components {
         SchedulingPreviewBody: {
             /** @description Days on which the doctor is planned already; the rule makes no session there */
             conflicts: components["schemas"]["SchedulingConflictBody"][];
+            /**
+             * Format: int64
+             * @description All of these; those without visits would stop, the others stay as they were sold
+             */
+            drop_count: number;
+            /**
+             * Format: int64
+             * @description How many have visits and would stay
+             */
+            drop_kept: number;
+            /** @description The first 50 sessions to come that a change of the rule would leave without one, most visits first */
+            drops: components["schemas"]["SchedulingDropBody"][];
             items: components["schemas"]["SchedulingPreviewItemBody"][];
         };
         SchedulingPreviewItemBody: {
@@ -9687,6 +9728,8 @@ export interface operations {
                 kind: "rota" | "fhir" | "icd10";
                 /** @description Say what would be and write nothing */
                 dry_run?: boolean;
+                /** @description Consent that a rota stops sessions which people have booked: their visits are cancelled, refunded and told. Without it such a rota is refused: scheduling.import_stops */
+                stop_visits?: boolean;
                 /** @description Of the file, for the list */
                 name?: string;
             };

@@ -67,7 +67,7 @@ func TestCodeFlow(t *testing.T) {
 			t.Fatalf("%s", a.Body)
 		}
 		csp := a.Header.Get("Content-Security-Policy")
-		if !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "frame-ancestors 'none'") || a.Header.Get("Referrer-Policy") != "no-referrer" || strings.Contains(string(a.Body), "<script") {
+		if !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "frame-ancestors 'none'") || a.Header.Get("Referrer-Policy") != "same-origin" || strings.Contains(string(a.Body), "<script") {
 			t.Fatal(csp)
 		}
 		in := b.login(t, phone)

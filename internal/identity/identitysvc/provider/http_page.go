@@ -38,7 +38,8 @@ func show(w http.ResponseWriter, status int, v view, next string) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", policyOf(next))
-	h.Set("Referrer-Policy", "no-referrer") // the address holds a handle
+	// The address holds a handle, so nobody else gets it as a referrer; not no-referrer, with which browsers hide the origin of our own forms.
+	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Frame-Options", "DENY")
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // the reader has gone
@@ -48,7 +49,6 @@ func show(w http.ResponseWriter, status int, v view, next string) error {
 // leaveTo sends the browser away; 303, so that a form's fields stay here.
 func leaveTo(w http.ResponseWriter, to string) error {
 	w.Header().Set("Location", to)
-	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.WriteHeader(http.StatusSeeOther)
 	return nil
 }

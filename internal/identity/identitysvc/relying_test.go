@@ -214,7 +214,10 @@ func (b *bench) claims(t *testing.T, text string) (head, body map[string]any) {
 		if k.Kid != head["kid"] {
 			continue
 		}
-		key := &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(read(k.X)), Y: new(big.Int).SetBytes(read(k.Y))}
+		key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, read(k.X)...), read(k.Y)...))
+		if err != nil {
+			t.Fatal(err)
+		}
 		sum, sig := sha256.Sum256([]byte(parts[0]+"."+parts[1])), read(parts[2])
 		if k.Kty == "EC" && k.Crv == "P-256" && k.Alg == "ES256" && k.Use == "sig" && ecdsa.Verify(key, sum[:], new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:])) {
 			return head, body

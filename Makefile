@@ -83,7 +83,8 @@ test: packages check runners
 		'vitest=$(NPM) test --silent -- --reporter=json' \
 		'plain=$(NPM) run --silent budget' \
 		'plain=$(NPM) run --silent e2e' \
-		'plain=$(NPM) run --silent e2e:staff'
+		'plain=$(NPM) run --silent e2e:staff' \
+		'plain=$(NPM) run --silent e2e:openid'
 
 # Proof of the 8:00: twenty seeds of it on three processes that are killed. SEEDS="3 4" plays those.
 SEEDS := 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19

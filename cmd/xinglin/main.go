@@ -35,6 +35,9 @@ type commands struct {
 	Staff struct {
 		Add addStaffCmd `cmd:"" help:"Make a staff account; its TOTP secret is printed once."`
 	} `cmd:"" help:"Staff accounts."`
+	Client struct {
+		Add addClientCmd `cmd:"" help:"Make an OpenID Connect client; its secret is printed once."`
+	} `cmd:"" help:"Other systems that people log in to with their account here."`
 	Lottery struct {
 		Verify   verifyLotteryCmd   `cmd:"" help:"Compute a draw again from its proof file; exit 1 when anything does not fit."`
 		Simulate simulateLotteryCmd `cmd:"" help:"Play many draws of people against bots and print the bots' advantage."`

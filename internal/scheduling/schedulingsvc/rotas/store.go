@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
@@ -19,9 +20,13 @@ import (
 // Store is the SQL of the rota.
 type Store struct {
 	DB     *db.DB
-	Turn   func(ctx context.Context, tx db.Tx) error // makes the writers of a tenant go one after the other
-	Follow func(ctx context.Context, tx db.Tx) error // asks for the sessions to follow
+	Turn   func(ctx context.Context, tx db.Tx) error                      // makes the writers of a tenant go one after the other
+	Follow func(ctx context.Context, tx db.Tx, after time.Duration) error // asks for the sessions to follow
 }
+
+// importRest is how long who imports a rota may take to make its sessions. If the process has died by then, a
+// job makes them: else they would be missing until the night.
+const importRest = 2 * time.Minute
 
 // found makes a missing row the caller's not found.
 func found(err error) error {
@@ -158,7 +163,7 @@ func (s Store) Save(ctx context.Context, t scheduling.TenantID, v scheduling.Rot
 		if err := writeRule(ctx, tx, v); err != nil {
 			return err
 		}
-		if err := s.Follow(ctx, tx); err != nil {
+		if err := s.Follow(ctx, tx, 0); err != nil {
 			return err
 		}
 		_, err = trail.Record(ctx, tx, trail.Entry{Action: action, Noun: "RotaRule", ID: v.ID.String(), Policy: policy, Changed: []string{"rule"}})
@@ -242,6 +247,9 @@ func (s Store) Import(ctx context.Context, t scheduling.TenantID, in Imported, d
 		}
 		if rules.New+rules.Changed+exceptions.New+exceptions.Changed == 0 {
 			return nil
+		}
+		if err := s.Follow(ctx, tx, importRest); err != nil {
+			return err
 		}
 		_, err := trail.Record(ctx, tx, trail.Entry{Action: "scheduling.import_rota", Noun: "Rota", ID: t.String(), Policy: in.Policy, Changed: []string{"rule", "exception"}})
 		return err

@@ -30,8 +30,8 @@ import (
 
 // twoHospitals is one installation with two tenants, each with its own demo hospital.
 type twoHospitals struct {
-	house   *House
 	api     *apitest.Harness
+	clk     *clock.Manual
 	tenants [2]id.ID[auth.Tenant]
 	patient [2]auth.Principal
 	staff   [2]auth.Principal
@@ -53,20 +53,12 @@ func lockOff(changed *sync.Map) func(string) string {
 	}
 }
 
-func build(t *testing.T, rewrite func(string) string) *twoHospitals {
+// build makes both hospitals.
+func build(t *testing.T) *twoHospitals {
 	t.Helper()
+	w := &twoHospitals{db: dbtest.Make(t, db.Postgres, Sets()), clk: clock.NewManual(time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC))}
+	h := w.wire(t, nil)
 	ctx := context.Background()
-	clk := clock.NewManual(time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC))
-	w := &twoHospitals{db: dbtest.Make(t, db.Postgres, Sets())}
-	srv := w.db.Open(t, dbtest.WithClock(clk), func(o *db.Options) { o.Rewrite = rewrite })
-	h, err := Wire(ctx, Machines{
-		DB: srv, Clock: clk, Crypt: testkit.Ring(t, srv, clk), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Signals: testkit.Signals(), Demo: true,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.house = h
 	cli := auth.With(ctx, auth.Principal{Kind: auth.CLI, Name: "test"})
 	for i, code := range []string{"east", "west"} {
 		want := tenant.Tenant{Code: code, Name: code, Demo: true, Hosts: []string{code + ".test"}}
@@ -75,7 +67,7 @@ func build(t *testing.T, rewrite func(string) string) *twoHospitals {
 			t.Fatal(err)
 		}
 		w.tenants[i] = made.ID
-		seedHospital(t, h, made.ID, clk)
+		seedHospital(t, h, made.ID, w.clk)
 		own := auth.With(ctx, auth.Principal{Kind: auth.CLI, Tenant: made.ID, Name: "test"})
 		a, err := h.Identity.EnsurePatient(own, secret.New("13800000001"))
 		if err != nil {
@@ -85,12 +77,32 @@ func build(t *testing.T, rewrite func(string) string) *twoHospitals {
 		roles := []auth.Role{auth.Doctor, auth.Nurse, auth.Registrar, auth.Operator, auth.SystemAdmin, auth.SecurityAdmin, auth.AuditAdmin}
 		w.staff[i] = apitest.Staff(made.ID, roles...)
 	}
+	return w
+}
+
+// wire is a process on their database.
+func (w *twoHospitals) wire(t *testing.T, rewrite func(string) string) *House {
+	t.Helper()
+	srv := w.db.Open(t, dbtest.WithClock(w.clk), func(o *db.Options) { o.Rewrite = rewrite })
+	h, err := Wire(context.Background(), Machines{
+		DB: srv, Clock: w.clk, Crypt: testkit.Ring(t, srv, w.clk), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Signals: testkit.Signals(), Demo: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// open opens their doors, with every statement rewritten.
+func (w *twoHospitals) open(t *testing.T, rewrite func(string) string) {
+	t.Helper()
+	h := w.wire(t, rewrite)
 	routes := []func(*httpx.API){(&operator{house: h}).routes}
 	for _, m := range h.Modules {
 		routes = append(routes, m.Routes)
 	}
-	w.api = apitest.With(t, httpx.Options{Clock: clk}, routes...)
-	return w
+	w.api = apitest.With(t, httpx.Options{Clock: w.clk}, routes...)
 }
 
 func seedHospital(t *testing.T, h *House, tid id.ID[auth.Tenant], clk clock.Clock) {
@@ -112,9 +124,10 @@ func seedHospital(t *testing.T, h *House, tid id.ID[auth.Tenant], clk clock.Cloc
 // tenant in each statement) on, and with it off, when row-level security holds alone.
 func TestLocks(t *testing.T) {
 	var changed sync.Map
+	w := build(t)
 	for name, rewrite := range map[string]func(string) string{"both": nil, "second only": lockOff(&changed)} {
 		t.Run(name, func(t *testing.T) {
-			w := build(t, rewrite)
+			w.open(t, rewrite)
 			if rewrite == nil {
 				w.askTables(t)
 			}

@@ -18,10 +18,11 @@ import (
 
 // sent is an import as the console sees it.
 type sent struct {
-	ID        string `json:"id"`
-	State     string `json:"state"`
-	Bytes     int64  `json:"bytes"`
-	ReadBytes int64  `json:"read_bytes"`
+	ID        string     `json:"id"`
+	State     string     `json:"state"`
+	Bytes     int64      `json:"bytes"`
+	ReadBytes int64      `json:"read_bytes"`
+	EndedAt   *time.Time `json:"ended_at"`
 	Report    struct {
 		Problem struct{ Code string }
 		Rota    struct {

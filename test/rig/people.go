@@ -108,6 +108,7 @@ type Clinic struct {
 	Day        clock.Date
 	Session    string // 上午 when empty
 	Seats      int
+	Minutes    int    // of each number; 5 when 0
 	Fee        string // yuan; "0" is free
 }
 
@@ -124,8 +125,11 @@ func Rota(cs ...Clinic) string {
 		if c.Session == "" {
 			c.Session = "上午"
 		}
-		out += fmt.Sprintf("本部院区,%s,测试%s,1103100%08d,副主任医师,%s,%s,普通,%d,5,%s,%s,1诊室,,,加诊,,,\n",
-			c.Department, numeral(c.Doctor), c.Doctor, c.Day, c.Session, c.Seats, c.Fee, starts[c.Session])
+		if c.Minutes == 0 {
+			c.Minutes = 5
+		}
+		out += fmt.Sprintf("本部院区,%s,测试%s,1103100%08d,副主任医师,%s,%s,普通,%d,%d,%s,%s,1诊室,,,加诊,,,\n",
+			c.Department, numeral(c.Doctor), c.Doctor, c.Day, c.Session, c.Seats, c.Minutes, c.Fee, starts[c.Session])
 	}
 	return out
 }

@@ -12,6 +12,7 @@ import (
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
+	"xinglin/internal/testkit/brake"
 )
 
 // Tenant names a tenant; the zero value is the installation.
@@ -135,6 +136,41 @@ func (w *World) Fingerprint(t testing.TB, tenant Tenant) map[string]string {
 		})
 	}
 	return out
+}
+
+// Rows counts a tenant's rows in each table of some contexts, but for the tables of the machines.
+func (w *World) Rows(t testing.TB, tenant Tenant, contexts ...string) map[string]int64 {
+	t.Helper()
+	out := map[string]int64{}
+	for _, owner := range contexts {
+		w.read(t, owner, tenant, false, func(ctx context.Context, tx db.Tx) error {
+			found, err := tables(ctx, tx)
+			if err != nil {
+				return err
+			}
+			for name := range found {
+				if moving[name] || name == "inbox" {
+					continue
+				}
+				var n int64
+				if err := tx.QueryRow(ctx, "SELECT COUNT(*) FROM "+name+" WHERE tenant_id = $1", tenant).Scan(&n); err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+				out[owner+"."+name] = n
+			}
+			return nil
+		})
+	}
+	return out
+}
+
+// Brake holds whoever makes the rows that at names, in the middle of the transaction.
+func (w *World) Brake(t testing.TB, at brake.At) *brake.Brake {
+	t.Helper()
+	if w.Engine == Postgres {
+		return brake.Postgres(t, w.DSN, at)
+	}
+	return brake.SQLite(t, w.Data(), at)
 }
 
 // tables are those with a tenant_id, with their columns.

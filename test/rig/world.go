@@ -1,10 +1,12 @@
 package rig
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -209,6 +211,32 @@ func (w *World) StartPay(t testing.TB) {
 	}
 }
 
+// Refunds are the amounts in fen that the payment simulator's book has given back, by the payment's number there.
+func (w *World) Refunds(t testing.TB) map[string][]int64 {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(w.Dir, "paysim", "journal.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	type refund struct {
+		Number string `json:"out_refund_no"`
+		Of     string `json:"out_trade_no"`
+		Fen    int64  `json:"refund_fen"`
+	}
+	latest := map[string]refund{} // a line a change
+	for line := range bytes.Lines(b) {
+		var l struct{ Refund *refund }
+		if json.Unmarshal(line, &l) == nil && l.Refund != nil { // the last line may be half written
+			latest[l.Refund.Number] = *l.Refund
+		}
+	}
+	out := map[string][]int64{}
+	for _, r := range latest {
+		out[r.Of] = append(out[r.Of], r.Fen)
+	}
+	return out
+}
+
 // Where are the flags that name the databases, for every command.
 func (w *World) Where() []string {
 	if w.Engine == SQLite {
@@ -245,6 +273,16 @@ func (w *World) Flags() []string {
 		flags = append(flags, "--nats", w.NATS)
 	}
 	return flags
+}
+
+// ServeAs is Serve with a name, which PostgreSQL has as the application_name of the process's sessions.
+func (w *World) ServeAs(t testing.TB, name string, more ...string) *Process {
+	t.Helper()
+	if w.Engine == Postgres {
+		defer func(dsn string) { w.DSN = dsn }(w.DSN)
+		w.DSN += "&application_name=" + name
+	}
+	return w.Serve(t, more...)
 }
 
 // Serve starts a process on free ports and waits until it is ready.

@@ -9,7 +9,7 @@ import (
 	"xinglin/internal/platform/job"
 )
 
-// watchJob looks each minute whether the process of an import still lives.
+// watchJob looks at the end of each lease of an import whether its process still lives.
 const watchJob = "interop.watch_import"
 
 type watchedImport struct {
@@ -17,9 +17,9 @@ type watchedImport struct {
 }
 
 func (s *Service) watchImport(ctx context.Context, tx db.Tx, w watchedImport) error {
-	ended, err := s.store.watch(ctx, tx, w.Import)
-	if err != nil || ended {
+	until, err := s.store.watch(ctx, tx, w.Import)
+	if err != nil || until.IsZero() {
 		return err
 	}
-	return job.Enqueue(ctx, tx, watchSpec(w.Import, tx.Now().Add(watchEach)))
+	return job.Enqueue(ctx, tx, watchSpec(w.Import, until))
 }

@@ -70,11 +70,10 @@ type (
 
 // Times of an import.
 const (
-	leaseTime   = 15 * time.Second // a killed process's import counts as running for so long
+	leaseTime   = 15 * time.Second // a killed process's import counts as running for so long, and is looked at then
 	leaseEach   = 3 * time.Second  // and is renewed so often
 	progressAt  = time.Second
 	longest     = 6 * time.Hour
-	watchEach   = time.Minute
 	patience    = 10 * time.Second // with the database, at the end
 	maxRunning  = 4                // in one process
 	maxFileName = 120

@@ -407,7 +407,7 @@ func TestPlaces(t *testing.T) {
 	})
 }
 
-// TestDeadProcess: the lease of an import ends with its process; the job of the minute, or
+// TestDeadProcess: the lease of an import ends with its process; the job that looks then, or
 // the next import of the kind, says so. Who comes back too late changes nothing.
 func TestDeadProcess(t *testing.T) {
 	desks(t, func(t *testing.T, d *desk) {
@@ -415,8 +415,8 @@ func TestDeadProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		minute := func() {
-			d.clk.Add(watchEach)
+		leases := func() {
+			d.clk.Add(leaseTime + time.Second)
 			if _, err := jobs.RunDue(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -426,10 +426,15 @@ func TestDeadProcess(t *testing.T) {
 		late := d.key()
 		d.send(d.op, "kind=rota", late, "x").Want(t, 202)
 		<-begun
+		d.clk.Add(leaseTime / 2)
 		if ok, err := d.s.store.progress(t.Context(), d.base.DB, apitest.Main, late, 1); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
-		minute()
+		d.clk.Add(leaseTime/2 + time.Second)
+		if n, err := jobs.RunDue(t.Context()); n != 1 || err != nil || d.get(late)["state"] != "running" {
+			t.Fatalf("looked %d times, %v: %v", n, err, d.get(late))
+		}
+		leases()
 		if m := d.get(late); m["state"] != "interrupted" || m["ended_at"] == nil {
 			t.Errorf("%v", m)
 		}
@@ -451,7 +456,7 @@ func TestDeadProcess(t *testing.T) {
 				t.Errorf("%v, want %s", m, want)
 			}
 		}
-		minute()
+		leases()
 		if n := d.count(`SELECT COUNT(*) FROM job WHERE tenant_id = $1 AND kind = 'interop.watch_import' AND state IN ('ready', 'running')`); n != 0 {
 			t.Errorf("%d imports are still watched", n)
 		}

@@ -119,7 +119,7 @@ func (store) begin(ctx context.Context, d *db.DB, tenant id.ID[auth.Tenant], v i
 		if _, err := trail.Record(ctx, tx, started(v, policy, "", stateRunning)); err != nil {
 			return err
 		}
-		return job.Enqueue(ctx, tx, watchSpec(v.ID, tx.Now().Add(watchEach)))
+		return job.Enqueue(ctx, tx, watchSpec(v.ID, tx.Now().Add(leaseTime)))
 	})
 	return out, hit, err
 }
@@ -166,17 +166,20 @@ func (store) finish(ctx context.Context, d *db.DB, tenant id.ID[auth.Tenant], v 
 	})
 }
 
-// watch ends an import whose process is gone; false while it runs.
-func (store) watch(ctx context.Context, tx db.Tx, run id.ID[interop.Import]) (ended bool, err error) {
+// watch ends an import whose process is gone. While it runs, it tells until when its lease is; else the zero time.
+func (store) watch(ctx context.Context, tx db.Tx, run id.ID[interop.Import]) (until time.Time, err error) {
 	if _, err := tx.Exec(ctx, `UPDATE import_run SET state = 'interrupted', ended_at = $3 WHERE tenant_id = $1 AND id = $2 AND state = 'running' AND lease_until < $3`,
 		tx.Tenant(), run, tx.Now().UnixMicro()); err != nil {
-		return false, err
+		return time.Time{}, err
 	}
-	var n int
-	err = tx.QueryRow(ctx, `SELECT COUNT(*) FROM import_run WHERE tenant_id = $1 AND id = $2 AND state = 'running'`, tx.Tenant(), run).Scan(&n)
-	return n == 0, err
+	err = tx.QueryRow(ctx, `SELECT lease_until FROM import_run WHERE tenant_id = $1 AND id = $2 AND state = 'running'`, tx.Tenant(), run).Scan(db.Instant(&until))
+	if errors.Is(err, db.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	return until, err
 }
 
-func watchSpec(run id.ID[interop.Import], at time.Time) job.Spec {
-	return job.Spec{Kind: watchJob, Key: run.String(), RunAt: at, Payload: watchedImport{run}}
+// watchSpec looks at an import when its lease ends, a moment after.
+func watchSpec(run id.ID[interop.Import], lease time.Time) job.Spec {
+	return job.Spec{Kind: watchJob, Key: run.String(), RunAt: lease.Add(time.Millisecond), Payload: watchedImport{run}}
 }

@@ -45,7 +45,9 @@ func openPG(ctx context.Context, opt Options) (*pgEngine, error) {
 	rp["lock_timeout"] = "5000"
 	rp["idle_in_transaction_session_timeout"] = "30000"
 	rp["default_transaction_isolation"] = "read committed"
-	rp["application_name"] = "xinglin"
+	if rp["application_name"] == "" { // the DSN may tell the processes apart
+		rp["application_name"] = "xinglin"
+	}
 	rp["timezone"] = "UTC"
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {

@@ -240,9 +240,9 @@ func TestFlow(t *testing.T) {
 func TestStreamLost(t *testing.T) {
 	dbtest.Each(t, sets, func(t *testing.T, srv *db.Server) {
 		h := newHouse(t, srv)
-		h.bake(0, 10_000, 5)
+		h.bake(0, 10_000, 50)
 		h.publish(h.relay())
-		if p, err := h.bus.Position(h.ctx); err != nil || p.LastSeq != 2000 {
+		if p, err := h.bus.Position(h.ctx); err != nil || p.LastSeq != 200 {
 			t.Fatalf("position %+v, %v", p, err)
 		}
 		if err := h.bus.Close(); err != nil {

@@ -367,10 +367,10 @@ func TestLeaseOfAKilledProcess(t *testing.T) {
 		<-entered
 		b.due(heir, 0) // the lease holds
 		if b.d.Engine() == db.SQLite {
-			b.c.Add(61 * time.Second)
+			b.c.Add(21 * time.Second)
 		} else { // leases on PostgreSQL go by the database's clock: end it there
 			b.write(func(ctx context.Context, tx db.Tx) error {
-				_, err := tx.Exec(ctx, "UPDATE job SET lease_until = lease_until - 61000000 WHERE tenant_id = $1", tenant)
+				_, err := tx.Exec(ctx, "UPDATE job SET lease_until = lease_until - 21000000 WHERE tenant_id = $1", tenant)
 				return err
 			})
 		}

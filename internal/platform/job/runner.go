@@ -24,9 +24,9 @@ import (
 const Keep = 7 * 24 * time.Hour
 
 const (
-	lease      = 60 * time.Second
-	heartbeat  = lease / 3
-	inTxTime   = lease / 2        // an InTx handler ends long before its lease
+	lease      = 20 * time.Second // so long people wait for what a killed process had in hand
+	heartbeat  = lease / 4
+	inTxTime   = 30 * time.Second // of an InTx handler, whose row is locked from its first statement on: its lease may end meanwhile
 	callTime   = 10 * time.Minute // a Call may take so long, with heartbeats
 	stopTime   = 20 * time.Second // what runs when the process stops may take so long
 	poll       = time.Second

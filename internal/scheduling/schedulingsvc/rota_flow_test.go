@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -217,6 +218,28 @@ func TestRulesMoveReleases(t *testing.T) {
 		_, _, err = w.s.Hold(w.as(p), w.ask(v, w.on("2026-03-02").ID))
 		if err == nil {
 			t.Error("from tomorrow only")
+		}
+	})
+}
+
+// TestImportDies: the process that imports dies between the rows of the rota and its sessions. A job makes them soon.
+func TestImportDies(t *testing.T) {
+	text, _ := file(t, rotagen.Options{Seed: 9, From: day("2026-03-02"), Rows: 600})
+	eachWorld(t, func(t *testing.T, w *world) {
+		if rep, err := w.load(text, false); err != nil || rep.Schedules.New == 0 {
+			t.Fatalf("%v %+v", err, rep)
+		}
+		sessions := func() int { return w.number(`SELECT COUNT(*) FROM schedule WHERE tenant_id = $1`, w.tenant) }
+		all := sessions()
+		w.plant(`DELETE FROM slot`, `DELETE FROM schedule`)
+		w.due()
+		if n := sessions(); n != 0 {
+			t.Fatalf("%d sessions while the import may still be at it", n)
+		}
+		w.clock.Add(2 * time.Minute)
+		w.due()
+		if n := sessions(); n != all {
+			t.Errorf("%d sessions, want %d", n, all)
 		}
 	})
 }

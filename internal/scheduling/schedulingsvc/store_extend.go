@@ -30,8 +30,11 @@ const (
 )
 
 // enqueueExtend asks for the tenant's schedules to follow its rota and rules.
-func enqueueExtend(ctx context.Context, tx db.Tx) error {
-	return job.Enqueue(ctx, tx, job.Spec{Kind: jobExtend, Payload: struct{}{}})
+func enqueueExtend(ctx context.Context, tx db.Tx) error { return extendAfter(ctx, tx, 0) }
+
+// extendAfter is enqueueExtend for later.
+func extendAfter(ctx context.Context, tx db.Tx, after time.Duration) error {
+	return job.Enqueue(ctx, tx, job.Spec{Kind: jobExtend, RunAt: tx.Now().Add(after), Payload: struct{}{}})
 }
 
 func (s store) askExtend(ctx context.Context, t scheduling.TenantID) error {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
@@ -20,13 +21,17 @@ import (
 // Store is the SQL of the rota.
 type Store struct {
 	DB     *db.DB
-	Turn   func(ctx context.Context, tx db.Tx) error // makes the writers of a tenant go one after the other
-	Follow func(ctx context.Context, tx db.Tx) error // asks for the sessions to follow
-	Lock   func(ctx context.Context, tx db.Tx) error // nobody takes a seat until the end of the transaction
+	Turn   func(ctx context.Context, tx db.Tx) error                      // makes the writers of a tenant go one after the other
+	Follow func(ctx context.Context, tx db.Tx, after time.Duration) error // asks for the sessions to follow
+	Lock   func(ctx context.Context, tx db.Tx) error                      // nobody takes a seat until the end of the transaction
 	Halt   func(ctx context.Context, tx db.Tx, of []Falling) error
 	// Extend makes the schedules of some days; its counts are what an import that is only tried foretells.
 	Extend func(ctx context.Context, tx db.Tx, from, to clock.Date, policy string) (scheduling.Change, error)
 }
+
+// importRest is how long who imports a rota may take to make its sessions. If the process has died by then, a
+// job makes them: else they would be missing until the night.
+const importRest = 2 * time.Minute
 
 // found makes a missing row the caller's not found.
 func found(err error) error {
@@ -163,7 +168,7 @@ func (s Store) Save(ctx context.Context, t scheduling.TenantID, v scheduling.Rot
 		if err := writeRule(ctx, tx, v); err != nil {
 			return err
 		}
-		if err := s.Follow(ctx, tx); err != nil {
+		if err := s.Follow(ctx, tx, 0); err != nil {
 			return err
 		}
 		_, err = trail.Record(ctx, tx, trail.Entry{Action: action, Noun: "RotaRule", ID: v.ID.String(), Policy: policy, Changed: []string{"rule"}})

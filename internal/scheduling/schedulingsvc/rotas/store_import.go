@@ -63,6 +63,9 @@ func (s Store) Import(ctx context.Context, t scheduling.TenantID, in Imported) (
 		if len(m.touched) == 0 {
 			return nil
 		}
+		if err := s.Follow(ctx, tx, importRest); err != nil {
+			return err
+		}
 		_, err = trail.Record(ctx, tx, trail.Entry{Action: "scheduling.import_rota", Noun: "Rota", ID: t.String(), Policy: in.Policy, Changed: []string{"rule", "exception"}})
 		return err
 	})

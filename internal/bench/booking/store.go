@@ -190,8 +190,10 @@ func (s *store) check(ctx context.Context, v sale) (faults []string, err error) 
 
 // violations count what must not be, over one day.
 var violations = []struct{ name, sql string }{
-	{"sessions sold beyond their seats", `SELECT COUNT(*) FROM (SELECT c.id FROM schedule c JOIN slot s ON s.tenant_id = c.tenant_id AND s.schedule_id = c.id
-		JOIN appointment a ON a.tenant_id = s.tenant_id AND a.slot_id = s.id WHERE c.tenant_id = $1 AND c.day = $2 AND a.state <> 'cancelled' GROUP BY c.id, c.capacity HAVING COUNT(*) > c.capacity) x`},
+	{"sessions sold beyond their seats", `SELECT COUNT(*) FROM (SELECT c.id FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
+		JOIN schedule c ON c.tenant_id = s.tenant_id AND c.id = s.schedule_id WHERE a.tenant_id = $1 AND a.day = $2 AND a.state <> 'cancelled' GROUP BY c.id, c.capacity HAVING COUNT(*) > c.capacity) x`},
+	{"appointments on another day than their session", `SELECT COUNT(*) FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
+		JOIN schedule c ON c.tenant_id = s.tenant_id AND c.id = s.schedule_id WHERE a.tenant_id = $1 AND a.day = $2 AND a.state <> 'cancelled' AND c.day <> a.day`},
 	{"numbers given twice", `SELECT COUNT(*) FROM (SELECT s.schedule_id FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
 		WHERE a.tenant_id = $1 AND a.day = $2 AND a.state <> 'cancelled' GROUP BY s.schedule_id, a.number HAVING COUNT(*) > 1) x`},
 	{"persons booked twice in a department", `SELECT COUNT(*) FROM (SELECT a.patient_id FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
@@ -201,9 +203,10 @@ var violations = []struct{ name, sql string }{
 // slots compares the counts and seats of a day's slots with their appointments.
 func slots(ctx context.Context, tx db.Tx, day clock.Date) (wrong int, err error) {
 	type row struct{ taken, held, booked, capacity, sold int64 }
-	rows, err := tx.Query(ctx, `SELECT s.taken, s.held, s.booked, s.capacity, COUNT(a.id) FROM slot s JOIN schedule c ON c.tenant_id = s.tenant_id AND c.id = s.schedule_id
-		LEFT JOIN appointment a ON a.tenant_id = s.tenant_id AND a.day = $2 AND a.slot_id = s.id AND a.state <> 'cancelled'
-		WHERE s.tenant_id = $1 AND c.day = $2 GROUP BY s.id, s.taken, s.held, s.booked, s.capacity LIMIT 100000`, tx.Tenant(), day)
+	// Counted first: SQLite would look at all of the day's appointments for each slot.
+	rows, err := tx.Query(ctx, `WITH sold AS (SELECT slot_id, COUNT(*) AS n FROM appointment WHERE tenant_id = $1 AND day = $2 AND state <> 'cancelled' GROUP BY slot_id)
+		SELECT s.taken, s.held, s.booked, s.capacity, COALESCE(a.n, 0) FROM slot s JOIN schedule c ON c.tenant_id = s.tenant_id AND c.id = s.schedule_id
+		LEFT JOIN sold a ON a.slot_id = s.id WHERE s.tenant_id = $1 AND c.day = $2 LIMIT 100000`, tx.Tenant(), day)
 	found, err := db.Collect(rows, err, func(r db.Rows, v *row) error { return r.Scan(&v.taken, &v.held, &v.booked, &v.capacity, &v.sold) })
 	for _, v := range found {
 		if v.sold != v.held+v.booked || v.sold > v.capacity || int64(bits.OnesCount64(uint64(v.taken))) != v.sold {

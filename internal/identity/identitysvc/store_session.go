@@ -114,12 +114,14 @@ func sessionsIn(ctx context.Context, tx db.Tx, asks []tokenAsk, now time.Time) (
 		hashes[i] = asks[i].hash[:]
 	}
 	list, args := db.Few([]any{tx.Tenant(), now.UnixMicro()}, hashes)
-	rows, err := tx.Query(ctx, `SELECT k.hash, k.kind, s.id, s.account_id, a.kind, a.practitioner_id, s.factors, s.last_seen_at, s.expires_at, k.expires_at
-		FROM token k
-		JOIN session s ON s.tenant_id = k.tenant_id AND s.id = k.session_id
-		JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
-		WHERE k.tenant_id = $1 AND k.hash IN (`+list+`) AND k.used_at IS NULL AND k.expires_at > $2
-			AND s.ended_at IS NULL AND s.expires_at > $2 AND s.idle_at > $2 AND a.state = 'active'`, args...)
+	rows, err := tx.Query(ctx, db.OneByOne(tx.Engine(), list, "bytea", 1, func(match string) string {
+		return `SELECT t.hash, t.kind, s.id, s.account_id, a.kind AS account_kind, a.practitioner_id, s.factors, s.last_seen_at, s.expires_at, t.expires_at AS ends_at
+			FROM token t
+			JOIN session s ON s.tenant_id = t.tenant_id AND s.id = t.session_id
+			JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
+			WHERE t.tenant_id = $1 AND t.hash ` + match + ` AND t.used_at IS NULL AND t.expires_at > $2
+				AND s.ended_at IS NULL AND s.expires_at > $2 AND s.idle_at > $2 AND a.state = 'active'`
+	}), args...)
 	type line struct {
 		ask tokenAsk
 		liveSession

@@ -108,9 +108,11 @@ func (s store) linkedMany(ctx context.Context, t patient.TenantID, asks []linkAs
 	list, args := db.Few([]any{t}, accounts)
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		found = make(map[linkAsk]linked, len(asks))
-		rows, err := tx.Query(ctx, `SELECT `+columns+`, l.relationship, l.account_id FROM link l
-			JOIN patient p ON p.tenant_id = l.tenant_id AND p.id = l.patient_id
-			WHERE l.tenant_id = $1 AND l.account_id IN (`+list+`) AND l.state = 'active' AND p.shredded_at IS NULL`, args...)
+		rows, err := tx.Query(ctx, db.OneByOne(tx.Engine(), list, "uuid", maxLinked, func(match string) string {
+			return `SELECT ` + columns + `, l.relationship, l.account_id FROM link l
+				JOIN patient p ON p.tenant_id = l.tenant_id AND p.id = l.patient_id
+				WHERE l.tenant_id = $1 AND l.account_id ` + match + ` AND l.state = 'active' AND p.shredded_at IS NULL`
+		}), args...)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -262,4 +263,43 @@ func BenchmarkDo(b *testing.B) {
 			}
 		}
 	})
+}
+
+// TestBound: places are taken and given back from many goroutines, never more than there are.
+func TestBound(t *testing.T) {
+	t.Parallel()
+	b := &batch.Bound{Name: "x", Most: 3}
+	var inside, most, refused atomic.Int64
+	var all sync.WaitGroup
+	for range 64 {
+		all.Go(func() {
+			for range 500 {
+				if err := b.Enter(); err != nil {
+					if !errors.Is(err, batch.ErrBusy) {
+						t.Error(err)
+					}
+					refused.Add(1)
+					continue
+				}
+				n := inside.Add(1)
+				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+				runtime.Gosched()
+				inside.Add(-1)
+				b.Leave()
+			}
+		})
+	}
+	all.Wait()
+	if most.Load() > 3 || refused.Load() == 0 {
+		t.Errorf("%d inside of 3, %d refused", most.Load(), refused.Load())
+	}
+	for range 3 {
+		if err := b.Enter(); err != nil {
+			t.Fatal("a place was not given back")
+		}
+	}
+	if b.Enter() == nil {
+		t.Error("a fourth place of three")
+	}
 }

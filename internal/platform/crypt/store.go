@@ -123,13 +123,17 @@ WHERE tenant_id = $1 AND id = $2 AND uses + $3 <= $4`, tenant, kid, n, r.limit)
 	return ok, err
 }
 
+// everyGeneration of a person's key: none may be left out.
+const everyGeneration = 1_000_000
+
 // personRows reads all generations of at most warmBatch persons.
 func (r *Ring) personRows(ctx context.Context, tenant id.ID[auth.Tenant], persons []id.ID[id.Any]) (out []row, err error) {
 	list, args := db.Few([]any{tenant}, persons)
 	err = r.read(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
 		out = out[:0]
-		rows, err := tx.Query(ctx, `SELECT id, person_id, generation, algorithm, wrapped, destroyed_at IS NOT NULL FROM person_key
-WHERE tenant_id = $1 AND person_id IN (`+list+`) ORDER BY person_id, generation`, args...)
+		rows, err := tx.Query(ctx, db.OneByOne(tx.Engine(), list, "uuid", everyGeneration, func(match string) string {
+			return `SELECT id, person_id, generation, algorithm, wrapped, destroyed_at IS NOT NULL FROM person_key WHERE tenant_id = $1 AND person_id ` + match
+		})+` ORDER BY 2, 3`, args...)
 		if err != nil {
 			return err
 		}

@@ -15,11 +15,15 @@ import (
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/bookingrules"
+	"xinglin/internal/scheduling/soldout"
 )
 
 // keyDrift is how far a key's time may be from ours: keys that lie together in time lie
 // together in the index.
 const keyDrift = 24 * time.Hour
+
+// mostHolds are under way in one process: a fifth of a second of what it can sell. The door lets fewer in; it is for what comes another way.
+const mostHolds = 1024
 
 // openTime bounds how long a reader waits for a payment that was not opened yet.
 const openTime = 3 * time.Second
@@ -67,11 +71,25 @@ func (s *Service) hold(ctx context.Context, r scheduling.HoldRequest) (out held,
 	if err := checkRequest(r, s.base.Clock.Now()); err != nil {
 		return out, err
 	}
+	if s.soldOut(ctx, who.Tenant, r) {
+		return out, noSeat(r)
+	}
+	if err := s.under.Enter(); err != nil {
+		return out, err
+	}
+	defer s.under.Leave()
 	booker, policy, err := s.mayHold(ctx, who, r.Patient)
 	if err != nil {
 		return out, err
 	}
 	return s.take(ctx, who, booker, &holding{Request: r, Account: who.Account, Policy: policy})
+}
+
+// soldOut answers from memory for the many who come when the last seat is gone. That a session is full is public, so nothing needs
+// to be read of who asks for whom; a request that may have had its effect before goes the long way.
+func (s *Service) soldOut(ctx context.Context, t scheduling.TenantID, r scheduling.HoldRequest) bool {
+	v, ok := s.kept.look(t, askOf(r))
+	return ok && v != nil && s.marks.Look(ctx, soldout.Key{Tenant: t, Schedule: v.ID}, r) == soldout.Sold
 }
 
 // take takes a seat for a request whose right was checked.

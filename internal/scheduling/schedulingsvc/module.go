@@ -16,6 +16,7 @@ import (
 	"xinglin/internal/platform/state"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/labels"
+	"xinglin/internal/scheduling/schedulingsvc/invariants"
 	"xinglin/internal/scheduling/schedulingsvc/rotas"
 	"xinglin/internal/scheduling/soldout"
 	"xinglin/internal/tenant"
@@ -53,6 +54,7 @@ func Describe() module.Description {
 // New builds the context. tenants is for the daily extension of every tenant's rota.
 func New(base module.Base, tenants tenant.Service, dir directory.Service, patients patient.Service, payments payment.Service, cal *calendar.Calendar, opts ...Option) (*Service, *module.Module) {
 	s := &Service{base: base, tenants: tenants, dir: dir, patients: patients, payments: payments, cal: cal, pick: randomPick}
+	s.under = batch.Bound{Name: "scheduling.holds", Most: mostHolds, Metrics: base.Batches}
 	s.kept, s.labels = newSessions(), labels.New(s.dir.Labels)
 	s.kept.loads = batch.New(batch.Options{Name: "scheduling.sessions", Writers: 1, Max: maxAsked, Log: base.Log, Metrics: base.Batches}, s.loadSessions)
 	s.store = store{db: base.DB, live: s.signalLive, free: s.signalFree, forget: s.forget}
@@ -76,8 +78,8 @@ func New(base module.Base, tenants tenant.Service, dir directory.Service, patien
 		Routes:   s.routes,
 		Hears:    []inbox.Handler{inbox.OnTogether(s.lockPaid, s.onPaid), inbox.OnTogether(s.lockCheckedIn, s.onCheckedIn), inbox.OnTogether(s.lockFinished, s.onFinished)},
 		Jobs:     s.jobs(),
-		Checks:   checks(),
-		Sets:     sets(),
+		Checks:   invariants.Checks(),
+		Sets:     invariants.Sets(),
 		Machines: []state.Diagram{appointments, lotteries},
 		Start:    s.start,
 	}

@@ -146,7 +146,7 @@ func (m *memorySeats) hold(_ context.Context, _ scheduling.TenantID, h *holding)
 		}
 	}
 	m.limits.Delete(limit)
-	return appointmentRow{}, false, noSeat(h)
+	return appointmentRow{}, false, noSeat(h.Request)
 }
 
 // takeAtomically takes the lowest free seat; 0 when there is none.

@@ -55,7 +55,7 @@ func (r *redisSeats) hold(ctx context.Context, t scheduling.TenantID, h *holding
 	case err != nil:
 		return appointmentRow{}, false, batch.ErrBusy.Wrap(err)
 	case answer == "full":
-		return appointmentRow{}, false, noSeat(h)
+		return appointmentRow{}, false, noSeat(h.Request)
 	case answer == "limit":
 		return appointmentRow{}, false, scheduling.ErrLimitReached.New()
 	case answer == "known":

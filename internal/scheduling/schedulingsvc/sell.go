@@ -199,7 +199,7 @@ func (s *sale) give(b *bid) error {
 		b.row = b.appointment(t, s.now)
 		return nil
 	}
-	return noSeat(b.h)
+	return noSeat(b.h.Request)
 }
 
 func (y *tray) count(bit int64, free bool, n int) {

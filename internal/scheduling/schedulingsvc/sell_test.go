@@ -203,6 +203,8 @@ func TestSoldOutRetry(t *testing.T) {
 		if w.s.marks.Look(context.Background(), soldout.Key{Tenant: w.tenant, Schedule: sch.ID}, w.ask(x, sch.ID)) != soldout.Sold {
 			t.Fatal("no mark")
 		}
+		_, _, err := w.s.Hold(w.as(q), w.ask(v, sch.ID))
+		want(t, err, scheduling.ErrFull) // of somebody else's person nothing was asked
 		again, hit, err := w.s.Hold(w.as(p), r)
 		if err != nil || !hit || again.ID != a.ID {
 			t.Fatalf("%v %v %+v", err, hit, again)

@@ -37,7 +37,7 @@ func (c *combined) hold(ctx context.Context, t scheduling.TenantID, h *holding) 
 	key := soldout.Key{Tenant: t, Schedule: h.Session.ID}
 	switch c.marks.Look(ctx, key, h.Request) {
 	case soldout.Sold:
-		return appointmentRow{}, false, noSeat(h)
+		return appointmentRow{}, false, noSeat(h.Request)
 	case soldout.Known: // booked before the sell-out: the reply was lost
 		v, err := c.store.appointment(ctx, t, h.Request.ID)
 		switch {
@@ -57,8 +57,8 @@ func (c *combined) hold(ctx context.Context, t scheduling.TenantID, h *holding) 
 }
 
 // noSeat is the refusal of a request for which there is no seat.
-func noSeat(h *holding) error {
-	if h.Request.Any {
+func noSeat(r scheduling.HoldRequest) error {
+	if r.Any {
 		return scheduling.ErrFull.New()
 	}
 	return scheduling.ErrSlotTaken.New()

@@ -12,6 +12,7 @@ import (
 	"xinglin/internal/patient"
 	"xinglin/internal/payment"
 	"xinglin/internal/platform/authz"
+	"xinglin/internal/platform/batch"
 	"xinglin/internal/platform/calendar"
 	"xinglin/internal/platform/fanout"
 	"xinglin/internal/platform/module"
@@ -33,8 +34,9 @@ type Service struct {
 	cal      *calendar.Calendar
 	store    store
 	seats    seller
-	echo     bool   // of the bench: holds are answered without a seat
-	close    func() // ends the seller's writers
+	echo     bool        // of the bench: holds are answered without a seat
+	under    batch.Bound // holds
+	close    func()      // ends the seller's writers
 	marks    *soldout.Marks
 	kept     *sessions
 	labels   *labels.Keeper

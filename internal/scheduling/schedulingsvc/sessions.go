@@ -147,13 +147,18 @@ func (c *sessions) keep(t scheduling.TenantID, asks []sessionAsk, found []*sessi
 	return out
 }
 
+// askOf is how a request names its session.
+func askOf(r scheduling.HoldRequest) sessionAsk {
+	if r.Any {
+		return sessionAsk{schedule: r.Schedule}
+	}
+	return sessionAsk{slot: r.Slot}
+}
+
 // sessionOf finds the session that a request names; scheduling.not_found, batch.busy,
 // batch.outcome_unknown.
 func (s *Service) sessionOf(ctx context.Context, t scheduling.TenantID, r scheduling.HoldRequest) (*session, error) {
-	ask := sessionAsk{schedule: r.Schedule}
-	if !r.Any {
-		ask = sessionAsk{slot: r.Slot}
-	}
+	ask := askOf(r)
 	v, ok := s.kept.look(t, ask)
 	if !ok {
 		var err error

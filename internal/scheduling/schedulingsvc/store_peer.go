@@ -247,7 +247,7 @@ func (b *bid) orNoSeat(ctx context.Context, tx db.Tx) error {
 	if b.state == bidGiven {
 		return nil
 	}
-	b.state, b.err = bidRefused, noSeat(b.h)
+	b.state, b.err = bidRefused, noSeat(b.h.Request)
 	if !b.h.Request.Any {
 		return nil
 	}

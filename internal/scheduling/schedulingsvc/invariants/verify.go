@@ -1,4 +1,6 @@
-package schedulingsvc
+// Package invariants says what must hold of registration over all tenants, whatever happens: `xinglin verify` asks it of the
+// database itself.
+package invariants
 
 import (
 	"slices"
@@ -10,8 +12,8 @@ import (
 // atOnce is for rules that no work in flight may break: all of it is one transaction.
 const atOnce = 1
 
-// checks are the invariants of registration over all tenants.
-func checks() []verify.Check {
+// Checks are the invariants.
+func Checks() []verify.Check {
 	return slices.Concat(seatChecks(), appointmentChecks(), stopChecks(), lotteryChecks())
 }
 
@@ -145,8 +147,8 @@ func lotteryChecks() []verify.Check {
 	}
 }
 
-// sets are what other contexts' invariants are compared with.
-func sets() []verify.Set {
+// Sets are what other contexts' invariants are compared with.
+func Sets() []verify.Set {
 	return []verify.Set{
 		// The audit row of each transition, unless it is still in the own trail. The hold's has
 		// the appointment's id, and leaves with the row of its batch.

@@ -29,7 +29,9 @@ type claimMark struct {
 	id patient.ClaimID
 }
 
-func (m claimMark) String() string { return strconv.FormatInt(m.at.UnixMicro(), 10) + " " + m.id.String() }
+func (m claimMark) String() string {
+	return strconv.FormatInt(m.at.UnixMicro(), 10) + " " + m.id.String()
+}
 
 // readClaimMark reads the cursor of a page; empty begins with the latest. Code: patient.invalid.
 func readClaimMark(cursor string, now time.Time) (claimMark, error) {

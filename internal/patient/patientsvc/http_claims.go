@@ -33,7 +33,9 @@ type (
 
 func (s *Service) claimRoutes(a *httpx.API) {
 	httpx.Register(a, httpx.Op{ID: "patient.list_claims", Method: http.MethodGet, Path: "/claims", Summary: "Claims that wait for a proof, for the window; each person shown is an audit row"},
-		func(ctx context.Context, in *listClaimsIn) (*out[deskClaimsBody], error) { return s.getClaims(ctx, a, in) })
+		func(ctx context.Context, in *listClaimsIn) (*out[deskClaimsBody], error) {
+			return s.getClaims(ctx, a, in)
+		})
 	httpx.Register(a, httpx.Op{ID: "patient.read_claim", Method: http.MethodGet, Path: "/claims/{id}", Summary: "One claim, for the window"}, s.getClaim)
 }
 

@@ -382,7 +382,9 @@ func newFakePatients() *fakePatients {
 	return &fakePatients{links: map[string]bool{}, of: map[scheduling.AccountID][]patient.Link{}, birth: map[patient.ID]clock.Date{}}
 }
 
-func (f *fakePatients) link(a scheduling.AccountID, p patient.ID) { f.linkAs(a, patient.Link{Patient: p}) }
+func (f *fakePatients) link(a scheduling.AccountID, p patient.ID) {
+	f.linkAs(a, patient.Link{Patient: p})
+}
 
 func (f *fakePatients) linkAs(a scheduling.AccountID, l patient.Link) {
 	f.mu.Lock()

@@ -1,6 +1,7 @@
 import { mount } from '@vue/test-utils'
+import { createMemoryHistory, createRouter } from 'vue-router'
 import { describe, expect, it, vi } from 'vitest'
-import { AsyncView, FaultNote, XButton, XErrorState, XField, XSlotGrid, XSteps, applyScale, savedScale, wordsKey } from '../src'
+import { AsyncView, FaultNote, XButton, XErrorState, XField, XSlotGrid, XSteps, applyScale, renewOnMissingPage, savedScale, wordsKey } from '../src'
 
 describe('XButton', () => {
   it('refuses a second press while busy', async () => {
@@ -100,5 +101,18 @@ describe('components that speak', () => {
     vi.spyOn(console, 'warn').mockImplementation(() => undefined)
     expect(() => mount(FaultNote, { props: { error: new Error('x') } })).toThrow('app.provide(wordsKey, useWords)')
     expect(() => mount(AsyncView, { props: { query } })).toThrow('app.provide(wordsKey, useWords)')
+  })
+})
+
+describe('a page that an update took away', () => {
+  it('loads the application again, once, and other failures never', async () => {
+    sessionStorage.clear()
+    const assign = vi.spyOn(location, 'assign').mockImplementation(() => undefined)
+    const gone = () => Promise.reject(new TypeError('Failed to fetch dynamically imported module: /m/assets/Old.js'))
+    const broken = () => Promise.reject(new Error('broken'))
+    const router = createRouter({ history: createMemoryHistory('/m/'), routes: [{ path: '/', component: { template: '' } }, { path: '/gone', component: gone }, { path: '/broken', component: broken }] })
+    renewOnMissingPage(router)
+    for (const path of ['/broken', '/gone', '/gone']) await router.push(path).catch(() => undefined)
+    expect(assign.mock.calls).toEqual([['/m/gone']])
   })
 })

@@ -25,14 +25,15 @@ func (c *migrateCmd) Run(ctx context.Context) error {
 
 type importRotaCmd struct {
 	config.Where
-	Tenant string `help:"Code of the tenant." default:"main"`
-	DryRun bool   `help:"Show what would change and write nothing."`
-	File   string `arg:"" help:"Workbook (.xlsx) or CSV in UTF-8 or GBK, plain or gzip (docs/guide/rota-file.md)." type:"existingfile"`
+	Tenant     string `help:"Code of the tenant." default:"main"`
+	DryRun     bool   `help:"Show what would change, which sessions would stop and who has booked them; write nothing."`
+	StopVisits bool   `help:"Consent that sessions stop which people have booked: their visits are cancelled, refunded and told."`
+	File       string `arg:"" help:"Workbook (.xlsx) or CSV in UTF-8 or GBK, plain or gzip (docs/guide/rota-file.md)." type:"existingfile"`
 }
 
 // Run implements the command.
 func (c *importRotaCmd) Run(ctx context.Context) error {
-	return app.ImportRota(ctx, c.Where, c.Tenant, c.File, c.DryRun, os.Stdout)
+	return app.ImportRota(ctx, c.Where, app.RotaImport{Tenant: c.Tenant, File: c.File, DryRun: c.DryRun, StopVisits: c.StopVisits}, os.Stdout)
 }
 
 type importICD10Cmd struct {

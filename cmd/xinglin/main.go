@@ -35,11 +35,20 @@ type commands struct {
 	Staff struct {
 		Add addStaffCmd `cmd:"" help:"Make a staff account; its TOTP secret is printed once."`
 	} `cmd:"" help:"Staff accounts."`
+	Client struct {
+		Add addClientCmd `cmd:"" help:"Make an OpenID Connect client; its secret is printed once."`
+	} `cmd:"" help:"Other systems that people log in to with their account here."`
 	Lottery struct {
 		Verify   verifyLotteryCmd   `cmd:"" help:"Compute a draw again from its proof file; exit 1 when anything does not fit."`
 		Simulate simulateLotteryCmd `cmd:"" help:"Play many draws of people against bots and print the bots' advantage."`
 	} `cmd:"" help:"Verifiable release of numbers by lottery."`
-	Witness witnessCmd `cmd:"" help:"Sign sealed lists for hospitals, each once. Run it where the hospital has no hand."`
+	Audit struct {
+		Verify  verifyAuditCmd  `cmd:"" help:"Compute the audit logs again from their rows and compare them with their signed heads; exit 1 when anything was changed."`
+		Bundle  bundleAuditCmd  `cmd:"" help:"Write entries with their proofs and heads into a file for the supervisor. Audited."`
+		Offline offlineAuditCmd `cmd:"" name:"verify-offline" help:"Check a bundle or a proof with a public key and no database; exit 1 when it does not hold."`
+		Keys    keysAuditCmd    `cmd:"" help:"Print the public keys of a tenant's log, to be handed to those who check."`
+	} `cmd:"" help:"The audit log that cannot be rewritten."`
+	Witness witnessCmd `cmd:"" help:"Sign sealed lists for hospitals, each once, and cosign the heads of their logs. Run it where the hospital has no hand."`
 	Paysim  paysimCmd  `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
 	Bench   struct {
 		Booking benchBookingCmd `cmd:"" help:"Measure how fast seats are sold, against the other ways, and check what was sold; exit 1 when a gate is missed."`

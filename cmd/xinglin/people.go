@@ -41,3 +41,27 @@ func (c *addStaffCmd) Run(ctx context.Context) error {
 		Tenant: c.Tenant, Username: c.Username, Name: c.Name, Roles: c.Role, Password: secret.New(strings.TrimSpace(string(b))),
 	}, os.Stdout)
 }
+
+type addClientCmd struct {
+	config.Where
+	Tenant      string   `help:"Code of the tenant." default:"main"`
+	Name        string   `required:"" help:"Name as the consent page shows it."`
+	NameEN      string   `name:"name-en" help:"The same in English."`
+	Accounts    string   `required:"" help:"Whose logins: patient, staff or any." enum:"patient,staff,any"`
+	Public      bool     `help:"A program that cannot keep a secret: PKCE alone."`
+	FirstParty  bool     `help:"A system of the hospital itself: no consent page, and it may introspect the tokens of others."`
+	Grant       []string `help:"authorization_code, refresh_token, client_credentials, device_code." default:"authorization_code,refresh_token"`
+	Scope       []string `help:"What it may ask for beside openid: profile, phone, roles, offline_access, or names of the hospital's own."`
+	Redirect    []string `help:"Redirect URI, compared character by character."`
+	Logout      []string `help:"Where a browser may go after a logout."`
+	BackChannel string   `help:"Where ended sessions are told to."`
+	Sector      string   `help:"Clients of one sector see the same subject for a person."`
+}
+
+// Run implements the command.
+func (c *addClientCmd) Run(ctx context.Context) error {
+	return app.AddClient(ctx, c.Where, app.ClientSpec{
+		Tenant: c.Tenant, Name: c.Name, NameEN: c.NameEN, Accounts: c.Accounts, Public: c.Public, FirstParty: c.FirstParty, Grants: c.Grant, Scopes: c.Scope,
+		Redirects: c.Redirect, Logouts: c.Logout, BackChannel: c.BackChannel, Sector: c.Sector,
+	}, os.Stdout)
+}

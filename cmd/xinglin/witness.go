@@ -13,8 +13,8 @@ import (
 
 type witnessCmd struct {
 	Listen string `help:"Address for the hospitals, and for everybody who compares." default:"127.0.0.1:8090" env:"XINGLIN_WITNESS_LISTEN"`
-	Key    string `required:"" help:"File of the private key, in a folder of its own; made when missing. What was signed is in FILE.book: keep both." env:"XINGLIN_WITNESS_KEY" type:"path"`
-	Rate   int    `help:"New statements a second." default:"20"`
+	Key    string `required:"" help:"File of the private key, in a folder of its own; made when missing. What was signed is in FILE.book and FILE.heads: keep all." env:"XINGLIN_WITNESS_KEY" type:"path"`
+	Rate   int    `help:"New statements and heads a second." default:"20"`
 }
 
 // Run implements the command.

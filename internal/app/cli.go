@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -21,7 +20,6 @@ import (
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/platform/process"
-	"xinglin/internal/scheduling"
 	"xinglin/internal/tenant"
 )
 
@@ -58,15 +56,6 @@ func (p *Process) openDoor() error {
 	}
 	p.later(func() { _ = os.Remove(name) })
 	return nil
-}
-
-// importRota loads a file for the tenant of ctx.
-func (h *House) importRota(ctx context.Context, file io.Reader, dryRun bool) (scheduling.ImportReport, error) {
-	return h.Scheduling.Import(ctx, scheduling.ImportRequest{File: file, DryRun: dryRun})
-}
-
-func (p *Process) importRotaDoor(ctx context.Context, w http.ResponseWriter, r *http.Request, dryRun bool) (scheduling.ImportReport, error) {
-	return p.house.importRota(ctx, http.MaxBytesReader(w, r.Body, maxImport), dryRun)
 }
 
 // OSUser is who runs the command.
@@ -189,32 +178,6 @@ func (silent) Signal(context.Context, string, []byte) error { return nil }
 // OnSignal implements module.Signals.
 func (silent) OnSignal(string, func([]byte)) (func(), error) { return func() {}, nil }
 
-// ImportRota is `xinglin import rota`: through the process that serves the folder, or
-// directly. The report is printed; the error is of bad rows too.
-func ImportRota(ctx context.Context, where config.Where, tenantCode, file string, dryRun bool, out io.Writer) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	bar := newProgress(os.Stderr, file)
-	begin := clock.Mono()
-	read := bar.read(filepath.Base(file), f)
-	rep, err := importing[scheduling.ImportReport]{
-		kind: "rota", within: importTime, answer: 8 << 20, tenant: tenantCode, dryRun: dryRun,
-		do: func(ctx context.Context, h *House) (scheduling.ImportReport, error) {
-			return h.importRota(ctx, read, dryRun)
-		},
-		body: func() (io.ReadCloser, string) { return io.NopCloser(read), "" },
-	}.into(ctx, where)
-	bar.end()
-	printReport(out, rep)
-	if rep.Rows > 0 {
-		fmt.Fprintf(out, "  in %.1f s, this command took at most %d MiB of memory\n", clock.Mono().Sub(begin).Seconds(), peakMemory()>>20)
-	}
-	return err
-}
-
 // askDoor asks the process that serves a folder, at its private door, and reads at most
 // limit bytes of its answer. Code: process.dir_taken when it cannot be asked.
 func askDoor(ctx context.Context, dir, path, contentType string, body io.Reader, limit int64, answer any) error {
@@ -243,50 +206,6 @@ func askDoor(ctx context.Context, dir, path, contentType string, body io.Reader,
 		return process.ErrDirTaken.Because("the serving process answered %s", res.Status)
 	}
 	return nil
-}
-
-// printReport says what a file holds, what it changes and which rows are bad.
-func printReport(w io.Writer, r scheduling.ImportReport) {
-	if r.Rows == 0 && r.ErrorCount == 0 {
-		return
-	}
-	done := "imported"
-	switch {
-	case r.ErrorCount > 0:
-		done = "refused, nothing was written"
-	case r.DryRun:
-		done = "dry run, nothing was written"
-	}
-	fmt.Fprintf(w, "%d rows (%s): %s\n", r.Rows, r.Encoding, done)
-	for _, s := range r.Skipped {
-		fmt.Fprintf(w, "  sheet %s skipped: %s\n", s.Name, s.Reason)
-	}
-	for _, e := range r.Errors {
-		at := "row"
-		if e.Sheet != "" {
-			at = e.Sheet + " row"
-		}
-		fmt.Fprintf(w, "  %s %d, %s: %s / %s\n", at, e.Line, e.Column, e.ReasonZH, e.ReasonEN)
-	}
-	if n := r.ErrorCount - len(r.Errors); n > 0 {
-		fmt.Fprintf(w, "  and %d more\n", n)
-	}
-	if r.ErrorCount > 0 {
-		return
-	}
-	for _, l := range []struct {
-		name string
-		c    scheduling.Change
-	}{
-		{"campuses", r.Campuses},
-		{"departments", r.Departments},
-		{"doctors", r.Doctors},
-		{"rota rules", r.Rules},
-		{"exceptions", r.Exceptions},
-		{"schedules", r.Schedules},
-	} {
-		fmt.Fprintf(w, "  %-12s %5d new, %5d changed, %5d as they were\n", l.name, l.c.New, l.c.Changed, l.c.Same)
-	}
 }
 
 // MigratePostgres is `xinglin migrate`.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -31,6 +32,7 @@ type importing[R any] struct {
 	answer int64 // bytes of a report, at most
 	tenant string
 	dryRun bool
+	more   url.Values // what else this kind is asked for
 	do     func(ctx context.Context, h *House) (R, error)
 	// body is what is sent to the door, and its media type.
 	body func() (body io.ReadCloser, contentType string)
@@ -71,6 +73,7 @@ func (i importing[R]) through(ctx context.Context, dir string) (R, error) {
 	defer body.Close()
 	var a reply[R]
 	q := url.Values{"tenant": {i.tenant}, "user": {OSUser()}, "dry_run": {fmt.Sprint(i.dryRun)}}
+	maps.Copy(q, i.more)
 	err := askDoor(ctx, dir, "/cli/import/"+i.kind+"?"+q.Encode(), contentType, body, i.answer, &a)
 	if err == nil && a.Code != "" {
 		err = fmt.Errorf("%s: %s", a.Code, a.Title)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"xinglin/internal/audit/auditsvc"
 	"xinglin/internal/demo/traffic"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/secret"
@@ -27,6 +28,7 @@ import (
 	"xinglin/internal/platform/mail"
 	"xinglin/internal/platform/realname"
 	"xinglin/internal/platform/sms"
+	"xinglin/internal/platform/tlog"
 	"xinglin/internal/platform/webpush"
 	"xinglin/internal/platform/wechatpay"
 	"xinglin/internal/platform/witness"
@@ -43,6 +45,9 @@ type Outside struct {
 	RealName patientsvc.Verifier
 	Pay      paymentsvc.Channel
 	Witness  schedulingsvc.Witness // of lotteries
+
+	Anchors  auditsvc.Anchors // of the audit logs
+	Cosigner auditsvc.Witness // of their heads
 }
 
 const callback = httpx.Prefix + "/callbacks/wechatpay"
@@ -142,6 +147,34 @@ func lotteryWitness(c config.Lottery) (schedulingsvc.Witness, error) {
 		return nil, ErrFlags.At("lottery-witness", "want an http(s) URL and --lottery-witness-key with 64 hexadecimal digits")
 	}
 	return w, nil
+}
+
+// evidence names where the heads of the audit logs go.
+func (o *Outside) evidence(c config.Serve) error {
+	if path := anchorOf(c.Data, c.Audit.Anchor); path != "" {
+		a, err := tlog.OpenAnchors(path)
+		if err != nil {
+			return err
+		}
+		o.Anchors = a
+	}
+	if c.Audit.Witness == "" {
+		return nil
+	}
+	w, err := witness.NewClient(c.Audit.Witness, c.Audit.WitnessKey)
+	if err != nil {
+		return ErrFlags.At("audit-witness", "want an http(s) URL and --audit-witness-key with 64 hexadecimal digits")
+	}
+	o.Cosigner = w
+	return nil
+}
+
+// anchorOf is the anchor file; "" for none.
+func anchorOf(data, flag string) string {
+	if flag == "" && data != "" {
+		return filepath.Join(data, "audit.anchor")
+	}
+	return flag
 }
 
 func trimmed(b []byte) secret.Text { return secret.New(strings.TrimSpace(string(b))) }

@@ -45,6 +45,30 @@ type StaffSpec struct {
 // AddStaff is `xinglin staff add`: the first administrators of an installation. The
 // TOTP secret is printed once.
 func AddStaff(ctx context.Context, where config.Where, s StaffSpec, out io.Writer) error {
+	return inTenant(ctx, where, s.Tenant, func(ctx context.Context, h *House, t tenant.Tenant) error {
+		spec := identity.StaffSpec{Username: s.Username, Name: s.Name, Password: s.Password}
+		for _, r := range s.Roles {
+			g := auth.Grant{Role: auth.Role(r), Organization: id.As[auth.Organization](t.ID)}
+			switch g.Role {
+			case auth.SystemAdmin, auth.SecurityAdmin, auth.AuditAdmin:
+				g.Organization = id.ID[auth.Organization]{} // they look after the tenant as a whole
+			}
+			spec.Grants = append(spec.Grants, g)
+		}
+		a, err := h.Identity.EnsureStaff(ctx, spec)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "account %s\n", a.ID)
+		if !a.TOTP.Empty() {
+			fmt.Fprintf(out, "totp %s\n", a.TOTP.Reveal())
+		}
+		return nil
+	})
+}
+
+// inTenant runs f as the operator on the tenant of this code.
+func inTenant(ctx context.Context, where config.Where, code string, f func(context.Context, *House, tenant.Tenant) error) error {
 	h, closeAll, err := Offline(ctx, where, false)
 	if err != nil {
 		return err
@@ -58,27 +82,42 @@ func AddStaff(ctx context.Context, where config.Where, s StaffSpec, out io.Write
 		return err
 	}
 	for _, t := range ts {
-		if t.Code != s.Tenant {
-			continue
+		if t.Code == code {
+			return f(auth.With(ctx, auth.Principal{Kind: auth.CLI, Tenant: t.ID, Name: OSUser()}), h, t)
 		}
-		spec := identity.StaffSpec{Username: s.Username, Name: s.Name, Password: s.Password}
-		for _, r := range s.Roles {
-			g := auth.Grant{Role: auth.Role(r), Organization: id.As[auth.Organization](t.ID)}
-			switch g.Role {
-			case auth.SystemAdmin, auth.SecurityAdmin, auth.AuditAdmin:
-				g.Organization = id.ID[auth.Organization]{} // they look after the tenant as a whole
+	}
+	return ErrFlags.At("tenant", "there is no tenant "+code)
+}
+
+// ClientSpec is what `xinglin client add` makes.
+type ClientSpec struct {
+	Tenant, Name, NameEN, Accounts     string
+	Public, FirstParty                 bool
+	Grants, Scopes, Redirects, Logouts []string
+	BackChannel, Sector                string
+}
+
+// AddClient is `xinglin client add`: an OpenID Connect client. Its secret is printed once.
+func AddClient(ctx context.Context, where config.Where, s ClientSpec, out io.Writer) error {
+	return inTenant(ctx, where, s.Tenant, func(ctx context.Context, h *House, _ tenant.Tenant) error {
+		spec := identity.ClientSpec{
+			Name: s.Name, NameEN: s.NameEN, Public: s.Public, FirstParty: s.FirstParty, Accounts: identity.Accounts(s.Accounts), Scopes: s.Scopes,
+			RedirectURIs: s.Redirects, LogoutURIs: s.Logouts, BackChannelURI: s.BackChannel, Sector: s.Sector,
+		}
+		for _, g := range s.Grants {
+			if g == "device_code" {
+				g = string(identity.ByDevice)
 			}
-			spec.Grants = append(spec.Grants, g)
+			spec.Grants = append(spec.Grants, identity.GrantType(g))
 		}
-		a, err := h.Identity.EnsureStaff(auth.With(ctx, auth.Principal{Kind: auth.CLI, Tenant: t.ID, Name: OSUser()}), spec)
+		c, err := h.Identity.AddClient(ctx, spec)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "account %s\n", a.ID)
-		if !a.TOTP.Empty() {
-			fmt.Fprintf(out, "totp %s\n", a.TOTP.Reveal())
+		fmt.Fprintf(out, "client_id %s\n", c.ID)
+		if !c.Secret.Empty() {
+			fmt.Fprintf(out, "client_secret %s\n", c.Secret.Reveal())
 		}
 		return nil
-	}
-	return ErrFlags.At("tenant", "there is no tenant "+s.Tenant)
+	})
 }

@@ -248,6 +248,9 @@ func (p *Process) wire(ctx context.Context) (err error) {
 		}
 		p.later(p.sims.close)
 	}
+	if err := o.evidence(p.cfg); err != nil {
+		return err
+	}
 	own := &ownPhone{}
 	if p.desk, err = desk(p.cfg, p.ring.Derive("admission"), p.clk, p.log, p.metrics, own); err != nil {
 		return err

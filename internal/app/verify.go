@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"io"
+	"time"
 
+	"xinglin/internal/audit"
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/platform/config"
 	"xinglin/internal/platform/verify"
@@ -12,15 +14,19 @@ import (
 // ErrViolated ends `xinglin verify` when an invariant is broken.
 var ErrViolated = fault.Register(fault.Conflict, "app.invariant_broken", "数据不变量被破坏", "An invariant is broken; the lines above name the rows")
 
+// auditAge is how long every audit row is kept at least (R57): older acts may have lost
+// theirs.
+const auditAge = audit.MinimumDays * 24 * time.Hour
+
 // subsets are the invariants between contexts: every key of the left is in the right.
 var subsets = []verify.Subset{
-	{Name: "patient: each step has its audit row", Left: "patient.acts", Right: "audit.acts"},
-	{Name: "payment: each step has its audit row", Left: "payment.acts", Right: "audit.acts"},
-	{Name: "scheduling: each transition has its audit row", Left: "scheduling.acts", Right: "audit.acts"},
+	{Name: "patient: each step has its audit row", Left: "patient.acts", Right: "audit.acts", Age: auditAge},
+	{Name: "payment: each step has its audit row", Left: "payment.acts", Right: "audit.acts", Age: auditAge},
+	{Name: "scheduling: each transition has its audit row", Left: "scheduling.acts", Right: "audit.acts", Age: auditAge},
 	{Name: "scheduling: each visit with a fee has its payment", Left: "scheduling.appointment_payments", Right: "payment.payments"},
 	{Name: "payment: each paid registration fee took its effect once", Left: "payment.paid", Right: "scheduling.settled"},
 	{Name: "payment: each effect is known to scheduling", Left: "payment.applied", Right: "scheduling.settled"},
-	{Name: "clinic: each transition has its audit row", Left: "clinic.acts", Right: "audit.acts"},
+	{Name: "clinic: each transition has its audit row", Left: "clinic.acts", Right: "audit.acts", Age: auditAge},
 	{Name: "clinic: the turn of each visit that was given up is closed", Left: "scheduling.given_up", Right: "clinic.closed"},
 	{Name: "ledger: each posted money fact has its transaction", Left: "payment.ledgered", Right: "ledger.transactions"},
 	{Name: "ledger: each transaction has its money fact", Left: "ledger.transactions", Right: "payment.facts"},
@@ -37,7 +43,11 @@ func Verify(ctx context.Context, where config.Where, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if !rep.Clean() {
+	logs, err := h.inspect(ctx, AuditCheck{}, where, out)
+	if err != nil {
+		return err
+	}
+	if !rep.Clean() || !logs {
 		return ErrViolated.New()
 	}
 	return nil

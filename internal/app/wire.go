@@ -103,7 +103,8 @@ type House struct {
 	Modules []*module.Module
 	DBs     map[string]*db.DB
 
-	ring *crypt.Ring
+	ring   *crypt.Ring
+	trails *auditsvc.Service
 }
 
 // collectEach is how often trail rows move to the audit context.
@@ -135,6 +136,7 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 	tenants, tenantMod := tenantsvc.New(base("tenant"))
 	dir, dirMod := directorysvc.New(base("directory"))
 	trails, auditMod := auditsvc.New(base("audit"))
+	trails.UseOutside(m.Outside.Anchors, m.Outside.Cosigner)
 	books, ledgerMod := ledgersvc.New(base("ledger"))
 	notices, notifyMod := notifysvc.New(base("notify"), dir, m.Outside.Notices)
 	accounts, identityMod := identitysvc.New(base("identity"), tenants, notices)
@@ -148,7 +150,7 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 
 	h.Tenants, h.Directory, h.Audit, h.Ledger, h.Notify = tenants, dir, trails, books, notices
 	h.Identity, h.Patients, h.Interop, h.Payments, h.Scheduling, h.Clinic = accounts, patients, exchange, payments, bookings, lines
-	h.Terminology = terms
+	h.Terminology, h.trails = terms, trails
 	h.Hosts, h.Auth, h.Demo = tenants, accounts, accounts
 	h.Modules = []*module.Module{
 		tenantMod, dirMod, auditMod, ledgerMod, notifyMod, identityMod, patientMod, paymentMod, schedulingMod, clinicMod, terminologyMod, interopMod,

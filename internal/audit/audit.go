@@ -1,8 +1,10 @@
 // Package audit keeps who did what to what, when, from where and why (审计): the rows
-// that every context writes in the transaction of its use case, collected here.
+// that every context writes in the transaction of its use case, collected here into one
+// log a tenant that cannot be rewritten without a trace (log.go).
 //
-// Invariants: a row is kept once, by its id; rows are never changed; at least 190 days
-// (R57).
+// Invariants: a row is kept once, by its id, at one position of its tenant's log, under
+// the log's signed heads; rows are never changed; at least 190 days, longer by class
+// (R57, retention.go).
 package audit
 
 import (
@@ -36,6 +38,9 @@ type AuditEvent struct {
 	Origin  string
 	Trace   string
 	Number  string
+	// Position in the tenant's log, from 0.
+	Position uint64
+	Class    Class
 }
 
 // Query filters events; empty fields match all.
@@ -48,6 +53,21 @@ type Query struct {
 type Service interface {
 	// List reads the trail, newest first; audit administrators only, and reading is audited too.
 	List(ctx context.Context, q Query) (page.Page[AuditEvent], error)
+
+	// Append puts entries of other contexts into the tenant's log and gives their positions,
+	// in order. Kind and Ref make it once: the same entry again has the same position,
+	// another text is audit.leaf_differs. Only behaviours call it, after their commit.
+	Append(ctx context.Context, tenant TenantID, leaves ...Leaf) ([]uint64, error)
+	// Log is the state of the chain; audit administrators only.
+	Log(ctx context.Context) (LogState, error)
+	// Heads lists signed heads, the newest first; audit administrators only.
+	Heads(ctx context.Context, p page.Request) (page.Page[Head], error)
+	// SignHead signs what is in the log now; the last head again when it covers everything.
+	// It changes no entry: audit administrators may.
+	SignHead(ctx context.Context) (Head, error)
+	// Proof shows that an audit event or another entry (by its Ref) stands in the log.
+	// audit.not_found; audit.not_signed when no head covers it yet.
+	Proof(ctx context.Context, ref id.ID[id.Any]) (Proof, error)
 }
 
 // ErrNotFound is the refusal for an event that does not exist.

@@ -1,10 +1,13 @@
 // Package identity knows accounts and how they prove themselves (账号): patients by a
-// code to their phone, staff by password and TOTP; sessions, bearer tokens, roles.
+// code to their phone, staff by password and TOTP; sessions, bearer tokens, roles. It is
+// an OpenID Connect provider too: clients are other systems that people log in to with
+// their account here.
 //
 // Invariants: a code is single use, bound to its phone and purpose and dies after
 // five wrong tries; a phone has at most one patient account of a tenant; the three
 // administrator roles exclude each other (R58); a revoked session is refused by every
-// process within a second.
+// process within a second, and so are the tokens that clients got through it; a code or
+// refresh token that comes twice ends what came of its first use.
 package identity
 
 import (
@@ -69,6 +72,9 @@ type Service interface {
 	EnsureStaff(ctx context.Context, s StaffSpec) (StaffAccount, error)
 	// EnsurePatient makes the patient account of a phone, or finds it. Command line and demo only.
 	EnsurePatient(ctx context.Context, phone secret.Text) (AccountID, error)
+	// AddClient makes an OpenID Connect client; its secret is in the answer and nowhere else. identity.client_invalid,
+	// identity.too_many_clients. Command line, and the security administrator's route.
+	AddClient(ctx context.Context, s ClientSpec) (MadeClient, error)
 	// Revoke ends one session of the account, or all of them when s is zero.
 	Revoke(ctx context.Context, a AccountID, s SessionID) error
 }

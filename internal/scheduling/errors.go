@@ -37,6 +37,7 @@ var (
 	ErrRulesInvalid     = fault.Register(fault.Invalid, "scheduling.rules_invalid", "预约规则不符合要求", "The booking rules are not valid")
 	ErrImportTooLarge   = fault.Register(fault.TooLarge, "scheduling.import_too_large", "排班文件过大：最多 16 MiB、50000 行", "The rota file is too large: at most 16 MiB and 50,000 rows")
 	ErrImportUnreadable = fault.Register(fault.Malformed, "scheduling.import_unreadable", "无法读取排班文件", "The rota file cannot be read")
+	ErrImportStops      = fault.Register(fault.Conflict, "scheduling.import_stops", "导入会停掉已有人预约的班次，未导入任何内容；同意退号、退款并通知后可导入", "The import would stop sessions that people have booked; nothing was imported, since their visits need consent")
 	ErrImportRows       = fault.Register(fault.Invalid, "scheduling.import_rows", "排班文件有错误行，未导入任何内容", "The rota file has bad rows; nothing was imported")
 )
 

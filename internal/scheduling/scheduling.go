@@ -227,9 +227,10 @@ type ScheduleQuery struct {
 
 // ImportRequest is a hospital's rota as a file.
 type ImportRequest struct {
-	File   io.Reader
-	DryRun bool
-	From   clock.Date // the first day of rules that name none
+	File       io.Reader
+	DryRun     bool
+	StopVisits bool       // consent: sessions with visits may stop, which cancels, refunds and tells those
+	From       clock.Date // the first day of rules that name none
 }
 
 // Change counts what an import makes, changes or finds as it is.
@@ -247,8 +248,16 @@ type SkippedSheet struct{ Name, Reason string }
 
 const NoHeadings, HiddenSheet = "no_headings", "hidden" // the reasons of a SkippedSheet
 
+// StoppedSession is a session to come that an import takes out of the rota, with the directory's names.
+type StoppedSession struct {
+	Date               clock.Date
+	Session            Session
+	Department, Doctor string
+	Visits             int // people who hold a seat in it
+}
+
 // ImportReport is the outcome. With errors nothing was written; Errors holds the first
-// 200 by sheet and line, ErrorCount all.
+// 200 by sheet and line, ErrorCount all. Stops holds the first 50, most visits first.
 type ImportReport struct {
 	Encoding                       string // utf-8, utf-8-bom, utf-16, gbk, xlsx
 	Rows, ErrorCount               int
@@ -256,6 +265,8 @@ type ImportReport struct {
 	Campuses, Departments, Doctors Change
 	Rules, Exceptions, Schedules   Change
 	Errors                         []RowError
+	Stops                          []StoppedSession
+	StopCount, StopVisits          int // sessions that stop, and visits in them
 	DryRun                         bool
 }
 
@@ -265,6 +276,7 @@ type ExtendReport struct {
 	Schedules int
 	Slots     int
 	Conflicts int // a doctor planned twice at one time; the earlier rule holds
+	Kept      int // sessions that the rota no longer has but people have booked: they stay
 }
 
 // Service is what other contexts, the wiring and the command line use. Methods without
@@ -282,7 +294,7 @@ type Service interface {
 	// Rules and SetRules read and replace the hospital's booking rules (operator).
 	Rules(ctx context.Context) (BookingRules, int64, error)
 	SetRules(ctx context.Context, r BookingRules, version int64) (int64, error)
-	// Import loads a rota file, all or nothing (operator, command line).
+	// Import loads a rota file, all or nothing (operator, command line); scheduling.import_stops without consent.
 	Import(ctx context.Context, r ImportRequest) (ImportReport, error)
 	// ExtendRota makes the schedules of the rules up to and including a day; repeating it changes nothing.
 	ExtendRota(ctx context.Context, through clock.Date) (ExtendReport, error)

@@ -44,7 +44,7 @@ func TestCodes(t *testing.T) {
 			}
 		}
 	}
-	if n != 37 {
+	if n != 38 {
 		t.Errorf("%d codes", n)
 	}
 }

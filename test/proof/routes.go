@@ -20,6 +20,7 @@ type Route struct {
 	Stale  int            // the status with another version than the current one
 
 	Stream    bool
+	Anew      bool   // the same request again makes another one
 	Secret    bool   // its words in braces are proofs, not ids: another tenant's are just wrong
 	Foreign   int    // what another tenant's ids get, 404 when 0
 	Elsewhere string // where it is proved, for what this table cannot do
@@ -51,6 +52,10 @@ func own() map[string]int { return map[string]int{nobody: 401, stranger: 404} }
 
 const ruleBody = `{"campus_id":"{campus}","department_id":"{department}","practitioner_id":"{practitioner}","session":"%s","class":"ordinary",` +
 	`"seats":10,"slot_minutes":6,"fee_fen":2500,"start":"%s","end":"%s","recurrence":"FREQ=WEEKLY;BYDAY=MO","from":"{far}"}`
+
+func clientBody(name string) string {
+	return `{"name":"` + name + `","accounts":"staff","grants":["authorization_code"],"redirect_uris":["https://his.example.com/cb"]}`
+}
 
 const wishes = `{"topics":{"visit":` + everyWay + `,"queue":` + everyWay + `,"payment":` + everyWay + `,"service":` + everyWay + `},` +
 	`"quiet":true,"quiet_from":"22:00","quiet_to":"07:00"}`
@@ -203,6 +208,18 @@ var Routes = []Route{
 	{Op: "identity.create_staff", Who: security, Body: `{"username":"newcomer","name":"新人","initial_password":"{password}"}`, Want: 201, Repeat: 409, Deny: staffOnly()},
 	{Op: "identity.put_grants", Who: security, ID: "{staff}", Body: `{"grants":[{"role":"nurse"}]}`, Match: "{staff_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
 	{Op: "identity.disable_staff", Who: security, ID: "{staff}", Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "audit.read_log", Who: auditor, Want: 200, Deny: map[string]int{nobody: 401, patient: 403, security: 403}},
+	{Op: "audit.list_heads", Who: auditor, Want: 200, Deny: map[string]int{nobody: 401, patient: 403, security: 403}},
+	{Op: "audit.sign_head", Who: auditor, Elsewhere: "auditsvc.TestLogRoutes"}, // there is something to sign once it was collected
+	{Op: "audit.read_proof", Who: auditor, Elsewhere: "auditsvc.TestLogRoutes"},
+	{Op: "identity.create_client", Who: security, Body: clientBody("新系统"), Want: 201, Repeat: 201, Deny: staffOnly(), Anew: true},
+	{Op: "identity.list_clients", Who: security, Want: 200, Deny: staffOnly()},
+	{Op: "identity.read_client", Who: security, ID: "{client}", Want: 200, Deny: staffOnly()},
+	{Op: "identity.update_client", Who: security, ID: "{client}", Body: clientBody("改名"), Match: "{client_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
+	{Op: "identity.rotate_client_secret", Who: security, ID: "{client}", Body: `{"overlap_hours":1}`, Want: 201, Repeat: 201, Deny: staffOnly()},
+	{Op: "identity.disable_client", Who: security, ID: "{client}", Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "identity.list_signing_keys", Who: security, Want: 200, Deny: staffOnly()},
+	{Op: "identity.rotate_signing_key", Who: security, Want: 201, Repeat: 409, Deny: staffOnly()},
 	{Op: "audit.list_events", Who: auditor, Want: 200, Deny: map[string]int{nobody: 401, patient: 403, security: 403}},
 	{Op: "notify.list_deliveries", Who: operator, Query: "?state=failed", Want: 200, Deny: staffOnly()},
 	{Op: "notify.retry_delivery", Who: operator, ID: "{failed_delivery}", Want: 204, Repeat: 409, Deny: staffOnly()},
@@ -211,6 +228,29 @@ var Routes = []Route{
 	{Op: "ops.list_dead_letters", Who: system, Want: 200, Deny: staffOnly()},
 	{Op: "ops.retry_job", Who: system, ID: "{dead_job}", Want: 204, Repeat: 404, Deny: staffOnly()},
 	{Op: "ops.replay_dead_letter", Who: system, ID: "{letter}", Want: 204, Repeat: 404, Deny: staffOnly()},
+
+	// The OpenID Connect provider: its doors take proofs, not ids, and answer in the standards' form.
+	{Op: "identity.list_consents", Who: patient, Want: 200, Deny: loggedIn()},
+	{Op: "identity.withdraw_consent", Who: patient, Elsewhere: "identitysvc.TestConsents"},
+	{Op: "identity.read_openid_configuration", Who: nobody, Want: 200},
+	{Op: "identity.read_openid_keys", Who: nobody, Want: 200},
+	{Op: "identity.authorize", Who: nobody, Elsewhere: "identitysvc.TestCodeFlow"},
+	{Op: "identity.authorize_by_form", Who: nobody, Elsewhere: "identitysvc.TestCodeFlow"},
+	{Op: "identity.continue_login", Who: nobody, Elsewhere: "identitysvc.TestCodeFlow"},
+	{Op: "identity.decide_login", Who: nobody, Elsewhere: "identitysvc.TestConsents"},
+	{Op: "identity.issue_token", Who: nobody, Elsewhere: "identitysvc.TestCodeFlow"},
+	{Op: "identity.read_userinfo", Who: nobody, Elsewhere: "identitysvc.TestCodeFlow"},
+	{Op: "identity.read_userinfo_by_form", Who: nobody, Elsewhere: "identitysvc.TestCodeFlow"},
+	{Op: "identity.introspect_token", Who: nobody, Elsewhere: "identitysvc.TestTokensOfOthers"},
+	{Op: "identity.revoke_token", Who: nobody, Elsewhere: "identitysvc.TestTokensOfOthers"},
+	{Op: "identity.start_device", Who: nobody, Elsewhere: "identitysvc.TestDeviceFlow"},
+	{Op: "identity.show_consents", Who: nobody, Elsewhere: "identitysvc.TestConsents"},
+	{Op: "identity.withdraw_on_page", Who: nobody, Elsewhere: "identitysvc.TestConsents"},
+	{Op: "identity.show_device", Who: nobody, Elsewhere: "identitysvc.TestDeviceFlow"},
+	{Op: "identity.decide_device", Who: nobody, Elsewhere: "identitysvc.TestDeviceFlow"},
+	{Op: "identity.logout_by_client", Who: nobody, Elsewhere: "identitysvc.TestLogoutByClient"},
+	{Op: "identity.logout_by_form", Who: nobody, Elsewhere: "identitysvc.TestLogoutByClient"},
+	{Op: "identity.confirm_logout", Who: nobody, Elsewhere: "identitysvc.TestLogoutByClient"},
 
 	// The end of sessions.
 	{Op: "identity.revoke_session", Who: guest, ID: "{guest_session}", Want: 204, Repeat: 401, Deny: map[string]int{nobody: 401, stranger: 404}},

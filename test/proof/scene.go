@@ -292,6 +292,10 @@ func (s *Scene) versions(ctx context.Context, t *testing.T) {
 	_, err := s.Actors[patient].Do(ctx, "POST", "/push/subscriptions", strings.Replace(browser, "/x", "/"+s.Code, 1), &device)
 	must(t, err)
 	s.Words["device"] = device.ID
+	var relying named
+	_, err = s.Actors[security].Do(ctx, "POST", "/clients", clientBody("测试系统"), &relying)
+	must(t, err)
+	s.Words["client"], s.Words["client_version"] = relying.ID, fmt.Sprint(relying.Version)
 	s.get(ctx, t, nobody, "/practitioners/"+s.Words["practitioner"], &doctor)
 	s.Words["practitioner_version"] = fmt.Sprint(doctor.Version)
 	s.get(ctx, t, operator, "/booking-rules", &rules)

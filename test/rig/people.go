@@ -130,6 +130,17 @@ func Rota(cs ...Clinic) string {
 	return out
 }
 
+// Weekly is a rota file in which a doctor works each week in the morning, holidays too, from a day on.
+func Weekly(doctor int, from clock.Date, seats int, fee string) string {
+	weekday := []rune("日一二三四五六")[from.Weekday()]
+	return rotaHead + fmt.Sprintf("本部院区,测试科,测试%s,1103100%08d,副主任医师,周%c,上午,普通,%d,5,%s,08:00,1诊室,%s,,出诊,照常,按星期,\n", numeral(doctor), doctor, weekday, seats, fee, from)
+}
+
+// Leave is a rota file in which such a doctor is away on a day.
+func Leave(doctor int, day clock.Date) string {
+	return rotaHead + fmt.Sprintf("本部院区,测试科,测试%s,1103100%08d,副主任医师,%s,全天,,,,,,,,,停诊,,,\n", numeral(doctor), doctor, day)
+}
+
 func numeral(n int) string {
 	rs := []rune("零一二三四五六七八九")
 	out := ""

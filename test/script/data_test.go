@@ -137,18 +137,29 @@ func rota(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), file, 0o600))
 }
 
-// clinic FILE DOCTOR DAY SEATS FEE: a rota with one session, DAY as YYYY-MM-DD.
+// clinic FILE DOCTOR DAY SEATS FEE [weekly]: a rota with one session, DAY as YYYY-MM-DD, or with one each week.
+// clinic FILE DOCTOR DAY leave: a rota in which the doctor is away on that day.
 func clinic(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 5 {
-		ts.Fatalf("usage: clinic FILE DOCTOR DAY SEATS FEE")
+	away := len(args) == 4 && args[3] == "leave"
+	weekly := len(args) == 6 && args[5] == "weekly"
+	if neg || len(args) != 5 && !away && !weekly {
+		ts.Fatalf("usage: clinic FILE DOCTOR DAY SEATS FEE [weekly], or clinic FILE DOCTOR DAY leave")
 	}
 	doctor, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	var day clock.Date
 	ts.Check(day.UnmarshalText([]byte(args[2])))
-	seats, err := strconv.Atoi(args[3])
-	ts.Check(err)
-	text := rig.Rota(rig.Clinic{Doctor: doctor, Day: day, Seats: seats, Fee: args[4]})
+	text := ""
+	if away {
+		text = rig.Leave(doctor, day)
+	} else {
+		seats, err := strconv.Atoi(args[3])
+		ts.Check(err)
+		text = rig.Rota(rig.Clinic{Doctor: doctor, Day: day, Seats: seats, Fee: args[4]})
+		if weekly {
+			text = rig.Weekly(doctor, day, seats, args[4])
+		}
+	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -205,6 +206,43 @@ func let(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%v\n%s", err, on(ts).last.Body)
 	}
 	ts.Setenv(args[0], v)
+}
+
+// location NAME PARAMETER sets a variable from the address that the last answer leads to; with - as NAME the second word must be
+// in that address.
+func location(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: location NAME PARAMETER")
+	}
+	last := on(ts).last
+	to := last.Header.Get("Location")
+	u, err := url.Parse(to)
+	if err != nil || to == "" {
+		ts.Fatalf("%d leads nowhere\n%s", last.Status, last.Body)
+	}
+	switch v := u.Query().Get(args[1]); {
+	case args[0] == "-" && !strings.Contains(to, args[1]):
+		ts.Fatalf("%s: no %s", to, args[1])
+	case args[0] == "-":
+	case v == "":
+		ts.Fatalf("%s: no %s", to, args[1])
+	default:
+		ts.Setenv(args[0], v)
+	}
+}
+
+// said NAME PATTERN sets a variable from what the program printed last: the pattern's first group.
+func said(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: said NAME PATTERN")
+	}
+	re, err := regexp.Compile(args[1])
+	ts.Check(err)
+	m := re.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(m) < 2 {
+		ts.Fatalf("%s: not said", args[1])
+	}
+	ts.Setenv(args[0], m[1])
 }
 
 // until NAME PATH FIELD VALUE reads as a person until the field has the value.

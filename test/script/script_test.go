@@ -33,8 +33,8 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"xinglin": xinglin, "serve": serve, "broker": broker, "drain": drain, "kill9": kill9, "pg": postgres,
-			"patient": person, "doctor": person, "attacker": person, "expect": expect, "body": body, "let": let, "until": until,
+			"xinglin": xinglin, "serve": serve, "broker": broker, "witness": witness, "drain": drain, "kill9": kill9, "pg": postgres,
+			"patient": person, "doctor": person, "attacker": person, "expect": expect, "body": body, "let": let, "location": location, "said": said, "until": until,
 			"channel": channel, "sql": sql, "region": region, "tables": tables, "rota": rota, "clinic": clinic, "snapshot": snapshot, "fresh": fresh,
 		},
 	})
@@ -237,6 +237,25 @@ func broker(ts *testscript.TestScript, _ bool, args []string) {
 	s.servers[name] = &server{Process: p}
 	ts.Check(p.Said(context.Background(), "broker ready"))
 	ts.Setenv("NATS", "nats://"+address)
+}
+
+// witness [NAME] starts `xinglin witness` and sets $WITNESS and $WITNESS_KEY.
+func witness(ts *testscript.TestScript, _ bool, args []string) {
+	s := on(ts)
+	name, args := named(args)
+	if name == "main" {
+		name = "witness"
+	}
+	address, err := rig.FreePort()
+	ts.Check(err)
+	p, err := rig.SpawnIn(ts.MkAbs("."), s.binary, name, append([]string{"witness", "--listen", address, "--key", ts.MkAbs(name + "/key")}, args...)...)
+	ts.Check(err)
+	s.servers[name] = &server{Process: p}
+	const said = "public key "
+	ts.Check(p.Said(context.Background(), said))
+	_, key, _ := strings.Cut(p.Log(), said)
+	ts.Setenv("WITNESS", "http://"+address)
+	ts.Setenv("WITNESS_KEY", strings.TrimSpace(key[:min(64, len(key))]))
 }
 
 // pg sets $PG to the DSN of a fresh migrated database.

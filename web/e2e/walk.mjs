@@ -10,7 +10,7 @@ export const api = async (base, path, init) => {
 }
 
 /** The digits of the newest code sent to a phone, from the demo's own inbox; waits until one is newer than `since`. */
-async function codeFor(base, phone, since) {
+export async function codeFor(base, phone, since) {
   const end = Date.now() + 15_000
   while (Date.now() < end) {
     const m = (await api(base, '/demo/inbox')).filter((x) => x.phone === phone && Date.parse(x.at) >= since - 1000).sort((a, b) => b.at.localeCompare(a.at))[0]

@@ -24,6 +24,9 @@ type eventBody struct {
 	Origin  string         `json:"origin"`
 	Trace   string         `json:"trace"`
 	Number  string         `json:"number"`
+
+	Position uint64      `json:"position" doc:"In the tenant's log, from 0"`
+	Class    audit.Class `json:"class" enum:"operation,transaction,record,permanent" doc:"How long the text is kept"`
 }
 
 type listIn struct {
@@ -60,4 +63,5 @@ func (s *Service) routes(a *httpx.API) {
 		}
 		return out, nil
 	})
+	s.logRoutes(a)
 }

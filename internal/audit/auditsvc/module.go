@@ -30,6 +30,8 @@ func New(base module.Base) (*Service, *module.Module) {
 	return s, &module.Module{
 		Name:   "audit",
 		Routes: s.routes,
+		Jobs:   s.jobs(),
+		Checks: checks(),
 		Sets:   sets(),
 	}
 }

@@ -13,8 +13,10 @@ import (
 
 // Service implements audit.Service and trail.Sink.
 type Service struct {
-	base  module.Base
-	store store
+	base    module.Base
+	store   store
+	anchors Anchors
+	witness Witness
 }
 
 // List reads the trail. The reading itself is an act in the trail.

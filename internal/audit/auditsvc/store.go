@@ -3,7 +3,7 @@ package auditsvc
 import (
 	"context"
 	"fmt"
-	"strings"
+	"slices"
 
 	"xinglin/internal/audit"
 	"xinglin/internal/kernel/id"
@@ -37,7 +37,7 @@ func (store) list(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.
 	}
 	size := q.Page.Size()
 	args = append(args, size+1)
-	text := `SELECT id, at, context, actor, action, noun, object, policy, why, changed, origin, trace, number FROM audit_event WHERE ` +
+	text := `SELECT id, at, context, actor, action, noun, object, policy, why, changed, origin, trace, number, position, class FROM audit_event WHERE ` +
 		where + fmt.Sprintf(" ORDER BY id DESC LIMIT $%d", len(args))
 	err = d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
 		out = page.Page[audit.AuditEvent]{}
@@ -48,13 +48,14 @@ func (store) list(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.
 		defer rows.Close()
 		for rows.Next() {
 			var e audit.AuditEvent
-			var at int64
+			var at, position int64
 			var changed any
-			err := rows.Scan(&e.ID, &at, &e.Context, &e.Actor, &e.Action, &e.Noun, &e.Object, &e.Policy, &e.Why, db.JSONInto(&changed), &e.Origin, &e.Trace, &e.Number)
+			var class string
+			err := rows.Scan(&e.ID, &at, &e.Context, &e.Actor, &e.Action, &e.Noun, &e.Object, &e.Policy, &e.Why, db.JSONInto(&changed), &e.Origin, &e.Trace, &e.Number, &position, &class)
 			if err != nil {
 				return err
 			}
-			e.At, e.Changed = db.Time(at), fields(changed)
+			e.At, e.Changed, e.Position, e.Class = db.Time(at), fields(changed), uint64(position), audit.Class(class)
 			out.Items = append(out.Items, e)
 		}
 		if err := rows.Err(); err != nil {
@@ -86,41 +87,25 @@ func fields(v any) map[string]any {
 	return map[string]any{}
 }
 
-const batch = 100
+const batch = 500
 
-// Collect implements trail.Sink: it keeps rows of one context, each once.
+// Collect implements trail.Sink: it keeps rows of one context, each once, a transaction
+// for up to 500 of a tenant.
 func (s *Service) Collect(ctx context.Context, from string, rows []trail.Row) error {
-	for len(rows) > 0 {
-		n := 1
-		for n < len(rows) && n < batch && rows[n].Tenant == rows[0].Tenant {
-			n++
+	var order []audit.TenantID
+	own := map[audit.TenantID][]trail.Row{}
+	for _, r := range rows {
+		if own[r.Tenant] == nil {
+			order = append(order, r.Tenant)
 		}
-		if err := s.store.collect(ctx, s.base.DB, from, rows[:n]); err != nil {
-			return err
+		own[r.Tenant] = append(own[r.Tenant], r)
+	}
+	for _, t := range order {
+		for some := range slices.Chunk(own[t], batch) {
+			if err := s.store.collect(ctx, s.base.DB, from, some); err != nil {
+				return err
+			}
 		}
-		rows = rows[n:]
 	}
 	return nil
-}
-
-// collect writes rows of one tenant in one statement.
-func (store) collect(ctx context.Context, d *db.DB, from string, rows []trail.Row) error {
-	tenant := rows[0].Tenant
-	return d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
-		var b strings.Builder
-		b.WriteString(`INSERT INTO audit_event (tenant_id, id, at, context, actor, action, noun, object, policy, why, changed, origin, trace, number, collected_at) VALUES `)
-		args := make([]any, 0, len(rows)*13+3)
-		args = append(args, tenant, from, tx.Now().UnixMicro())
-		for i, r := range rows {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			n := len(args)
-			fmt.Fprintf(&b, "($1,$%d,$%d,$2,$%d,$%d,$%d,$%d,$%d,$%d,$%d,$%d,$%d,$%d,$3)", n+1, n+2, n+3, n+4, n+5, n+6, n+7, n+8, n+9, n+10, n+11, n+12)
-			args = append(args, r.ID, r.At.UnixMicro(), r.Actor, r.Action, r.Noun, r.Object, r.Policy, r.Why, string(r.Changed), r.Origin, r.Trace, r.Number)
-		}
-		b.WriteString(` ON CONFLICT DO NOTHING`)
-		_, err := tx.Exec(ctx, b.String(), args...)
-		return err
-	})
 }

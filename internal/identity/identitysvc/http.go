@@ -33,6 +33,7 @@ func (s *Service) routes(a *httpx.API) {
 	httpx.Register(a, httpx.Op{ID: "identity.read_me", Method: "GET", Path: "/auth/me", Summary: "Who is logged in"}, s.httpMe)
 	s.sessionRoutes(a)
 	s.staffRoutes(a)
+	s.openid.Routes(a)
 	if s.demo {
 		httpx.Register(a, httpx.Op{ID: "identity.list_demo_accounts", Method: "GET", Path: "/demo/accounts", Summary: "Accounts of the demo (only with --demo)", Public: true}, s.httpDemo)
 	}

@@ -72,11 +72,7 @@ type logoutOut struct {
 }
 
 func (s *Service) httpLogout(ctx context.Context, _ *struct{}) (*logoutOut, error) {
-	who, err := auth.From(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.end(ctx, "identity.end_session", who.Account, who.Session); err != nil {
+	if err := s.logout(ctx); err != nil {
 		return nil, err
 	}
 	return &logoutOut{SetCookie: httpx.SessionCookie(ctx, "", 0)}, nil

@@ -16,10 +16,10 @@ const (
 )
 
 func (s *Service) jobs() []job.Handler {
-	return []job.Handler{
+	return append(s.openid.Jobs(),
 		job.Call(contactKind, s.setContact),
 		job.Every(sweepKind, job.Cron{Every: sweepEvery}, s.sweep),
-	}
+	)
 }
 
 // contactJob brings a new account's phone to notify.
@@ -39,7 +39,7 @@ func (s *Service) setContact(ctx context.Context, j contactJob) error {
 	return s.notices.SetContact(ctx, j.Tenant, j.Account, phone)
 }
 
-// sweep deletes what has expired, tenant by tenant.
+// sweep deletes what has expired and publishes signing keys in time, tenant by tenant.
 func (s *Service) sweep(ctx context.Context) error {
 	all, err := s.tenants.List(ctx)
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *Service) sweep(ctx context.Context) error {
 	}
 	var errs []error
 	for _, t := range all {
-		errs = append(errs, s.store.sweep(ctx, t.ID, s.now()))
+		errs = append(errs, s.openid.Tend(ctx, t.ID), s.store.sweep(ctx, t.ID, s.now()))
 	}
 	return errors.Join(errs...)
 }

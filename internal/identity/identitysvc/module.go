@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"xinglin/internal/identity"
+	"xinglin/internal/identity/identitysvc/provider"
 	"xinglin/internal/kernel/event"
 	"xinglin/internal/notify"
 	"xinglin/internal/platform/module"
@@ -40,7 +41,7 @@ func New(base module.Base, tenants tenant.Service, notices notify.Service) (*Ser
 		Routes:   s.routes,
 		Jobs:     s.jobs(),
 		Checks:   checks(),
-		Machines: []state.Diagram{accounts, sessions},
+		Machines: append([]state.Diagram{accounts, sessions}, provider.Machines...),
 		Start:    s.listen,
 	}
 }

@@ -3,9 +3,11 @@ package identitysvc
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"xinglin/internal/identity"
+	"xinglin/internal/identity/identitysvc/provider"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
@@ -43,6 +45,7 @@ type Service struct {
 	cache   *cache
 	asked   *batch.Combiner[identity.TenantID, tokenAsk, liveSession] // many requests' sessions in one read
 	hashes  *hasher
+	openid  *provider.Service
 }
 
 var (
@@ -56,6 +59,10 @@ func newService(base module.Base, tenants tenant.Service, notices notify.Service
 		signals: base.Signals, tenants: tenants, notices: notices, demo: base.Demo,
 		cache: newCache(clock.Mono), hashes: newHasher(),
 	}
+	s.openid = provider.New(provider.Options{
+		Store: s.store.provider(), Clock: base.Clock, Authz: base.Authz, Crypt: base.Crypt, Private: base.Demo,
+		Profile: s.profile, Logout: s.logout,
+	})
 	s.asked = batch.New(batch.Options{Name: "identity.authenticate", Writers: 1, Max: maxAsked, Log: base.Log, Metrics: base.Batches}, s.store.sessionsOf(s.now))
 	return s
 }
@@ -120,6 +127,35 @@ func (s *Service) Phone(ctx context.Context, t identity.TenantID, a identity.Acc
 		return secret.Text{}, identity.ErrNotFound.New()
 	}
 	return s.crypt.OpenText(ctx, phoneField(t, a), acc.phone)
+}
+
+// AddClient implements identity.Service.
+func (s *Service) AddClient(ctx context.Context, spec identity.ClientSpec) (identity.MadeClient, error) {
+	return s.openid.AddClient(ctx, spec)
+}
+
+// profile is what userinfo may tell of an account.
+func (s *Service) profile(ctx context.Context, t identity.TenantID, a identity.AccountID) (provider.Profile, error) {
+	m, err := s.readMe(ctx, t, a)
+	if err != nil {
+		return provider.Profile{}, err
+	}
+	p := provider.Profile{Kind: m.account.kind, Name: m.name, Username: m.account.username, Phone: m.phone, Roles: []string{}}
+	for _, g := range m.account.grants {
+		if !slices.Contains(p.Roles, string(g.Role)) {
+			p.Roles = append(p.Roles, string(g.Role))
+		}
+	}
+	return p, nil
+}
+
+// logout ends the session of ctx.
+func (s *Service) logout(ctx context.Context) error {
+	who, err := auth.From(ctx)
+	if err != nil {
+		return err
+	}
+	return s.end(ctx, "identity.end_session", who.Account, who.Session)
 }
 
 // EnsurePatient implements identity.Service.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"xinglin/internal/identity"
+	"xinglin/internal/identity/identitysvc/provider"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/id"
@@ -39,9 +40,12 @@ func record(ctx context.Context, tx db.Tx, who auth.Principal, e trail.Entry) er
 // byProof is the policy of acts that a code, password or token permits.
 const byProof = "identity.by_proof"
 
-// revocation tells that one session ended, or (zero) all of the account.
+// revocation tells that one session ended, or (zero) all of the account; what clients got through it ends with it.
 func revocation(ctx context.Context, tx db.Tx, a identity.AccountID, one ...identity.SessionID) error {
 	for _, s := range one {
+		if err := provider.SessionsEnded(ctx, tx, a, s); err != nil {
+			return err
+		}
 		if err := outbox.Add(ctx, tx, identity.SessionRevoked{Account: a, Session: s}); err != nil {
 			return err
 		}
@@ -112,3 +116,19 @@ func (b budget) forget(ctx context.Context, tx db.Tx) error {
 }
 
 func missing(err error) bool { return errors.Is(err, db.ErrNoRows) }
+
+// provider is the SQL of the OpenID Connect provider, in the same database.
+func (s store) provider() provider.Store {
+	tries := func(a identity.AccountID) budget {
+		return budget{kind: "device", subject: a[:], max: provider.DeviceTries, window: provider.DeviceLock, sliding: true, refusal: identity.ErrDeviceTries}
+	}
+	return provider.Store{
+		DB: s.db, Record: record,
+		Try:     func(ctx context.Context, tx db.Tx, a identity.AccountID) error { return spendIn(ctx, tx, tries(a)) },
+		Forgive: func(ctx context.Context, tx db.Tx, a identity.AccountID) error { return tries(a).forget(ctx, tx) },
+		Seen: func(ctx context.Context, tx db.Tx, k auth.Kind, one identity.SessionID) error {
+			_, idle := lasts(k)
+			return seenIn(ctx, tx, one, tx.Now(), tx.Now().Add(idle), tx.Now().Add(-seenEvery))
+		},
+	}
+}

@@ -46,10 +46,11 @@ func (s store) challenge(ctx context.Context, t identity.TenantID, c identity.Ch
 }
 
 // consume is the one conditional write that a code is used by: of several at the same
-// moment one wins, and each costs a try. nil, identity.code_wrong or identity.code_expired.
+// moment one wins, and each costs a try. The process may have a clock behind that of the one that sent the code: it is
+// never used before it was made. nil, identity.code_wrong or identity.code_expired.
 func consume(ctx context.Context, tx db.Tx, c claim) error {
 	var used time.Time
-	err := tx.QueryRow(ctx, `UPDATE challenge SET tries = tries + 1, used_at = CASE WHEN code_hash = $3 THEN CAST($4 AS BIGINT) ELSE NULL END
+	err := tx.QueryRow(ctx, `UPDATE challenge SET tries = tries + 1, used_at = CASE WHEN code_hash <> $3 THEN NULL WHEN created_at > $4 THEN created_at ELSE CAST($4 AS BIGINT) END
 		WHERE tenant_id = $1 AND id = $2 AND used_at IS NULL AND tries < $5 AND expires_at > $4 RETURNING used_at`,
 		tx.Tenant(), c.id, c.shown, tx.Now().UnixMicro(), codeTries).Scan(db.Instant(&used))
 	switch {

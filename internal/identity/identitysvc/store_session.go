@@ -119,7 +119,7 @@ func sessionsIn(ctx context.Context, tx db.Tx, asks []tokenAsk, now time.Time) (
 			FROM token t
 			JOIN session s ON s.tenant_id = t.tenant_id AND s.id = t.session_id
 			JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
-			WHERE t.tenant_id = $1 AND t.hash ` + match + ` AND t.used_at IS NULL AND t.expires_at > $2
+			WHERE t.tenant_id = $1 AND t.hash ` + match + ` AND t.used_at IS NULL AND +t.expires_at > $2
 				AND s.ended_at IS NULL AND s.expires_at > $2 AND s.idle_at > $2 AND a.state = 'active'`
 	}), args...)
 	type line struct {
@@ -147,12 +147,15 @@ func sessionsIn(ctx context.Context, tx db.Tx, asks []tokenAsk, now time.Time) (
 
 // seen moves the idle end on, at most once each seenEvery over all processes.
 func (s store) seen(ctx context.Context, t identity.TenantID, one identity.SessionID, now, idleAt, before time.Time) error {
-	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE session SET last_seen_at = $3, idle_at = $4
-			WHERE tenant_id = $1 AND id = $2 AND ended_at IS NULL AND last_seen_at <= $5`,
-			t, one, now.UnixMicro(), idleAt.UnixMicro(), before.UnixMicro())
-		return err
-	})
+	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error { return seenIn(ctx, tx, one, now, idleAt, before) })
+}
+
+// seenIn is seen in a transaction; the idle end stays within the absolute one.
+func seenIn(ctx context.Context, tx db.Tx, one identity.SessionID, now, idleAt, before time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE session SET last_seen_at = $3, idle_at = CASE WHEN expires_at < $4 THEN expires_at ELSE $4 END
+		WHERE tenant_id = $1 AND id = $2 AND ended_at IS NULL AND last_seen_at <= $5`,
+		tx.Tenant(), one, now.UnixMicro(), idleAt.UnixMicro(), before.UnixMicro())
+	return err
 }
 
 // sessions lists live ones older than before (zero: from the newest).

@@ -12,7 +12,7 @@ func checks() []verify.Check {
 				WHERE NOT EXISTS (SELECT 1 FROM ` + parent + ` p WHERE p.tenant_id = c.tenant_id AND p.id = c.` + parentKey + `)`,
 		}
 	}
-	return []verify.Check{
+	return append(clientChecks(child), []verify.Check{
 		child("each right belongs to an account of its tenant", "role_grant", "account_id", "c.created_at", "account", "account_id"),
 		child("each session belongs to an account of its tenant", "session", "id", "c.created_at", "account", "account_id"),
 		child("each token belongs to a session of its tenant", "token", "session_id", "c.created_at", "session", "session_id"),
@@ -33,5 +33,28 @@ func checks() []verify.Check {
 				WHERE n.tenant_id = k.tenant_id AND n.session_id = k.session_id AND n.kind = 'refresh' AND n.created_at >= k.used_at)`},
 		{Name: "identity: no session outlives its limit", SQL: `SELECT CAST(id AS TEXT) AS what, created_at AS at FROM session
 			WHERE tenant_id IS NULL OR idle_at > expires_at OR expires_at <= created_at OR expires_at > created_at + 2592000000000`},
+	}...)
+}
+
+// clientChecks are those of the OpenID Connect provider.
+func clientChecks(child func(name, table, key, at, parent, parentKey string) verify.Check) []verify.Check {
+	return []verify.Check{
+		child("each grant belongs to a client of its tenant", "client_grant", "id", "c.created_at", "client", "client_id"),
+		child("each token of a client belongs to a grant of its tenant", "client_token", "grant_id", "c.created_at", "client_grant", "grant_id"),
+		child("each consent belongs to a client of its tenant", "client_consent", "account_id", "c.given_at", "client", "client_id"),
+		{Name: "identity: no live grant of a disabled client", SQL: `SELECT CAST(g.id AS TEXT) AS what, g.created_at AS at FROM client_grant g
+			JOIN client c ON c.tenant_id = g.tenant_id AND c.id = g.client_id WHERE c.state = 'disabled' AND g.ended_at IS NULL`},
+		{Name: "identity: no grant outlives its session without offline access", SQL: `SELECT CAST(g.id AS TEXT) AS what, s.ended_at AS at FROM client_grant g
+			JOIN session s ON s.tenant_id = g.tenant_id AND s.id = g.session_id WHERE s.ended_at IS NOT NULL AND g.ended_at IS NULL AND NOT g.offline`},
+		{Name: "identity: no token of a client outlives its grant", SQL: `SELECT CAST(k.grant_id AS TEXT) AS what, k.created_at AS at FROM client_token k
+			JOIN client_grant g ON g.tenant_id = k.tenant_id AND g.id = k.grant_id WHERE k.kind <> 'code' AND k.expires_at > g.expires_at`},
+		{Name: "identity: a client's refresh token that was used has a successor or its grant ended", SQL: `SELECT CAST(k.grant_id AS TEXT) AS what, k.used_at AS at
+			FROM client_token k JOIN client_grant g ON g.tenant_id = k.tenant_id AND g.id = k.grant_id
+			WHERE k.kind = 'refresh' AND k.used_at IS NOT NULL AND g.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM client_token n
+				WHERE n.tenant_id = k.tenant_id AND n.grant_id = k.grant_id AND n.kind = 'access' AND n.created_at >= k.used_at)`},
+		{Name: "identity: a signing key was published before it signed", SQL: `SELECT kid AS what, created_at AS at FROM signing_key
+			WHERE tenant_id IS NULL OR number > 1 AND signs_at < created_at + 600000000`},
+		{Name: "identity: a public client has no secret and acts for people only", SQL: `SELECT CAST(id AS TEXT) AS what, created_at AS at FROM client
+			WHERE tenant_id IS NULL OR public = (secret_hash IS NOT NULL)`},
 	}
 }

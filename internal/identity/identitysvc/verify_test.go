@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
+	"xinglin/internal/identity"
+	"xinglin/internal/identity/identitysvc/provider"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/verify"
@@ -22,7 +25,7 @@ func (b *bench) broken(t *testing.T) map[string]int {
 	var text strings.Builder
 	rep, err := verify.Run(t.Context(), []verify.Unit{{
 		Context: "identity", DB: b.store.db, Checks: b.mod.Checks, Events: []string{"identity.session.revoked.v1"},
-		Actions: b.actions(), Jobs: []string{contactKind, sweepKind},
+		Actions: b.actions(), Jobs: []string{contactKind, sweepKind, provider.LogoutKind},
 	}}, nil, &text)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text.String())
@@ -50,6 +53,7 @@ func TestVerifyIsCleanAfterUse(t *testing.T) {
 		in := b.login(t, phone)
 		b.do("POST", "/staff/accounts", map[string]any{"username": "li.si", "name": "李四", "initial_password": strong}, sec).Want(t, 201)
 		ch, code := b.sendCode(t, "13900000000")
+		b.clk.Add(-3 * time.Second) // another process with a clock behind
 		first := b.do("POST", "/auth/tokens", map[string]any{"grant": "code", "challenge_id": ch, "code": code}).Want(t, 201).Map(t)
 		b.do("POST", "/auth/tokens", map[string]any{"grant": "refresh", "refresh_token": first["refresh_token"]}).Want(t, 201)
 		b.do("POST", "/auth/tokens", map[string]any{"grant": "refresh", "refresh_token": first["refresh_token"]}).Want(t, 401)
@@ -67,6 +71,9 @@ ALTER TABLE session DROP CONSTRAINT session_tenant_id_account_id_fkey;
 ALTER TABLE token DROP CONSTRAINT token_tenant_id_session_id_fkey;
 ALTER TABLE demo_account DROP CONSTRAINT demo_account_tenant_id_account_id_fkey;
 ALTER TABLE challenge DROP CONSTRAINT challenge_tries_check, DROP CONSTRAINT challenge_check;
+ALTER TABLE client_grant DROP CONSTRAINT client_grant_tenant_id_client_id_fkey, DROP CONSTRAINT client_grant_tenant_id_account_id_fkey;
+ALTER TABLE client_token DROP CONSTRAINT client_token_tenant_id_grant_id_fkey;
+ALTER TABLE client_consent DROP CONSTRAINT client_consent_tenant_id_client_id_fkey, DROP CONSTRAINT client_consent_tenant_id_account_id_fkey;
 DROP INDEX role_grant_one_administrator;
 DROP INDEX account_phone;
 `
@@ -76,7 +83,9 @@ func TestVerifyFinds(t *testing.T) {
 	d := dbtest.Make(t, db.Postgres, testkit.Sets(Describe()))
 	b := newBench(t, d.Open(t, dbtest.WithClock(clk)), clk)
 	a := b.employ(t, "zhang.san", auth.AuditAdmin)
-	b.login(t, phone)
+	in := b.login(t, phone)
+	r := b.relying(t, func(s *identity.ClientSpec) { s.FirstParty, s.Sector = true, "his" })
+	r.tokens(t, in)
 	files := fstest.MapFS{"0099_loosen.sql": &fstest.MapFile{Data: []byte(loosen)}}
 	own, err := migrations.ReadFile("migrations/0001_init.sql")
 	if err != nil {
@@ -105,6 +114,15 @@ func TestVerifyFinds(t *testing.T) {
 			SELECT tenant_id, ` + here + `, kind, state, phone_index, phone_sealed, 1, 1 FROM account WHERE kind = 'patient'`, `DELETE FROM account WHERE id = ` + here, here},
 		{"no live session of a disabled account", `UPDATE account SET state = 'disabled' WHERE kind = 'patient'`, `UPDATE account SET state = 'active'`, here},
 		{"a refresh token that was used has a successor or its session ended", `INSERT INTO token SELECT tenant_id, '\x01', id, 'refresh', 1, 2, 3 FROM session`, `DELETE FROM token WHERE kind = 'refresh'`, here},
+		{"each grant belongs to a client of its tenant", `INSERT INTO client_grant VALUES (` + there + `, ` + acc + `, ` + acc + `, NULL, NULL, '', '', '[]', '', '', '', false, '', 0, 1, 1, 2, NULL, '')`, `DELETE FROM client_grant`, there},
+		{"each token of a client belongs to a grant of its tenant", `INSERT INTO client_token VALUES (` + there + `, '\x00', ` + acc + `, 'code', '[]', 1, 2, NULL)`, `DELETE FROM client_token`, there},
+		{"each consent belongs to a client of its tenant", `INSERT INTO client_consent VALUES (` + there + `, ` + acc + `, ` + acc + `, '[]', 1)`, `DELETE FROM client_consent`, there},
+		{"no live grant of a disabled client", `UPDATE client SET state = 'disabled'`, `UPDATE client SET state = 'active'`, here},
+		{"no grant outlives its session without offline access", `UPDATE session SET ended_at = 1, end_reason = 'x'`, `UPDATE session SET ended_at = NULL, end_reason = ''`, here},
+		{"no token of a client outlives its grant", `UPDATE client_token SET expires_at = expires_at + 9000000000000 WHERE kind = 'access'`, `UPDATE client_token SET expires_at = expires_at - 9000000000000 WHERE kind = 'access'`, here},
+		{"a client's refresh token that was used has a successor or its grant ended", `UPDATE client_token SET used_at = created_at + 1 WHERE kind = 'refresh'`, `UPDATE client_token SET used_at = NULL WHERE kind = 'refresh'`, here},
+		{"a signing key was published before it signed", `INSERT INTO signing_key VALUES (` + here + `, 2, 'k', '\x00', '\x00', 1, 2)`, `DELETE FROM signing_key WHERE number = 2`, here},
+		{"a public client has no secret and acts for people only", `UPDATE client SET public = true`, `UPDATE client SET public = false`, here},
 		{"no session outlives its limit", `UPDATE session SET expires_at = expires_at + 1`, `UPDATE session SET expires_at = expires_at - 1`, here},
 	} {
 		tenant := apitest.Main

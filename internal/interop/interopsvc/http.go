@@ -35,6 +35,7 @@ type importBody struct {
 	Name      string                `json:"name" doc:"Of the file"`
 	State     string                `json:"state" enum:"running,done,refused,failed,interrupted"`
 	DryRun    bool                  `json:"dry_run"`
+	Stops     bool                  `json:"stop_visits" doc:"There was consent that a rota stops sessions which people have booked"`
 	Bytes     int64                 `json:"bytes"`
 	ReadBytes int64                 `json:"read_bytes" doc:"Of the file, so far"`
 	StartedAt time.Time             `json:"started_at"`
@@ -44,7 +45,7 @@ type importBody struct {
 
 func importOut(v importRun) importBody {
 	b := importBody{
-		ID: v.ID, Kind: v.Kind, Name: v.Name, State: string(v.State), DryRun: v.DryRun, Bytes: v.Bytes, ReadBytes: v.ReadBytes, StartedAt: v.StartedAt,
+		ID: v.ID, Kind: v.Kind, Name: v.Name, State: string(v.State), DryRun: v.DryRun, Stops: v.StopVisits, Bytes: v.Bytes, ReadBytes: v.ReadBytes, StartedAt: v.StartedAt,
 	}
 	if !v.EndedAt.IsZero() {
 		b.EndedAt = &v.EndedAt
@@ -58,6 +59,7 @@ func importOut(v importRun) importBody {
 type startIn struct {
 	Kind   string `query:"kind" required:"true" enum:"rota,fhir,icd10"`
 	DryRun bool   `query:"dry_run" doc:"Say what would be and write nothing"`
+	Stops  bool   `query:"stop_visits" doc:"Consent that a rota stops sessions which people have booked: their visits are cancelled, refunded and told. Without it such a rota is refused: scheduling.import_stops"`
 	Name   string `query:"name" maxLength:"255" doc:"Of the file, for the list"`
 	Key    string `header:"Idempotency-Key" doc:"A UUIDv7 of the last day; it becomes the import's id"`
 
@@ -115,7 +117,7 @@ func (s *Service) postImport(ctx context.Context, in *startIn) (*startOut, error
 	if off := s.base.Clock.Now().Sub(key.Time()); off > keyAge || off < -keyAge {
 		return nil, interop.ErrKeyTime.At("header.Idempotency-Key", "its time is more than a day away")
 	}
-	v, hit, err := s.start(ctx, importRun{ID: key, Kind: in.Kind, Name: fileName(in.Name), DryRun: in.DryRun}, in.file)
+	v, hit, err := s.start(ctx, importRun{ID: key, Kind: in.Kind, Name: fileName(in.Name), DryRun: in.DryRun, StopVisits: in.Stops && in.Kind == kindRota}, in.file)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"xinglin/internal/interop"
 	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/page"
@@ -30,18 +31,19 @@ const (
 
 // importRun is one import with its progress.
 type importRun struct {
-	ID        id.ID[interop.Import]
-	Kind      string
-	Name      string // of the file, for people
-	State     runState
-	DryRun    bool
-	Actor     string
-	Hash      []byte // of the file and what was asked
-	Bytes     int64
-	ReadBytes int64
-	StartedAt time.Time
-	EndedAt   time.Time // zero while it runs
-	Report    outcomeBody
+	ID         id.ID[interop.Import]
+	Kind       string
+	Name       string // of the file, for people
+	State      runState
+	DryRun     bool
+	StopVisits bool // consent: a rota may stop sessions that people have booked
+	Actor      string
+	Hash       []byte // of the file and what was asked
+	Bytes      int64
+	ReadBytes  int64
+	StartedAt  time.Time
+	EndedAt    time.Time // zero while it runs
+	Report     outcomeBody
 }
 
 // problem is why an import was refused or failed.
@@ -229,7 +231,7 @@ func (s *Service) guarded(ctx context.Context, v importRun, up *upload) (rep out
 	}()
 	switch v.Kind {
 	case kindRota:
-		r, err := s.rotas.Import(ctx, scheduling.ImportRequest{File: up, DryRun: v.DryRun})
+		r, err := s.rotas.Import(ctx, scheduling.ImportRequest{File: up, DryRun: v.DryRun, StopVisits: v.StopVisits})
 		return outcomeBody{Rota: rotaOut(r)}, err
 	case kindICD10:
 		r, err := s.terms.Import(ctx, terminology.ImportRequest{System: terminology.ICD10, File: up, DryRun: v.DryRun})
@@ -304,6 +306,18 @@ type rotaReport struct {
 	Schedules   changes    `json:"schedules"`
 	Errors      []rowError `json:"errors"`
 	ErrorCount  int        `json:"error_count"`
+	Stops       []stopRow  `json:"stops" doc:"The first 50 sessions that stop, most visits first"`
+	StopCount   int        `json:"stop_count" doc:"All sessions that stop; of a dry run and of a refusal: that would"`
+	StopVisits  int        `json:"stop_visits" doc:"Visits in them, which are cancelled, refunded and told"`
+}
+
+// stopRow is a session that an import stops.
+type stopRow struct {
+	Date       clock.Date `json:"date"`
+	Session    string     `json:"session"`
+	Department string     `json:"department_name"`
+	Doctor     string     `json:"practitioner_name"`
+	Visits     int        `json:"visits"`
 }
 
 type changes struct {
@@ -329,6 +343,10 @@ func rotaOut(r scheduling.ImportReport) *rotaReport {
 	out := &rotaReport{
 		Encoding: r.Encoding, Rows: r.Rows, Skipped: []sheetRow{}, Campuses: changes(r.Campuses), Departments: changes(r.Departments), Doctors: changes(r.Doctors),
 		Rules: changes(r.Rules), Exceptions: changes(r.Exceptions), Schedules: changes(r.Schedules), Errors: []rowError{}, ErrorCount: r.ErrorCount,
+		Stops: []stopRow{}, StopCount: r.StopCount, StopVisits: r.StopVisits,
+	}
+	for _, v := range r.Stops {
+		out.Stops = append(out.Stops, stopRow{v.Date, string(v.Session), v.Department, v.Doctor, v.Visits})
 	}
 	for _, s := range r.Skipped {
 		out.Skipped = append(out.Skipped, sheetRow(s))

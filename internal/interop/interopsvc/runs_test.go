@@ -165,12 +165,51 @@ func TestImportRoutes(t *testing.T) {
 		if n := d.count(`SELECT COUNT(*) FROM trail WHERE tenant_id = $1 AND action = 'interop.start_import'`); n != 6 {
 			t.Errorf("%d audit rows for the beginnings and ends of three imports", n)
 		}
+		d.consent()
 		d.refusals(key)
 		if left, err := os.ReadDir(d.folder); err != nil || len(left) != 0 {
 			t.Errorf("%v %v", left, err)
 		}
 		d.clean()
 	})
+}
+
+// consent to stops reaches the rota's owner, belongs to the request, and is of rotas alone.
+func (d *desk) consent() {
+	t := d.t
+	var asked []bool
+	was := d.rotas.do
+	d.rotas.do = func(_ context.Context, r scheduling.ImportRequest, _ string) (scheduling.ImportReport, error) {
+		asked = append(asked, r.StopVisits)
+		return scheduling.ImportReport{Rows: 1, StopCount: 60, StopVisits: 2, Stops: []scheduling.StoppedSession{
+			{Date: clock.NewDate(2026, time.March, 5), Session: scheduling.Morning, Department: "内科", Doctor: "张三", Visits: 2},
+		}}, nil
+	}
+	d.clk.Add(time.Second)
+	first := d.key()
+	d.send(d.op, "kind=rota&stop_visits=true", first, "the file").Want(t, 202)
+	d.s.runs.all.Wait()
+	d.send(d.op, "kind=rota", first, "the file").Refused(t, 422, "idem.key_reused")
+	r := d.Do(d.op, "GET", "/imports/"+first.String(), nil).Want(t, 200)
+	const row = `{"date":"2026-03-05","session":"morning","department_name":"内科","practitioner_name":"张三","visits":2}`
+	if m := r.Map(t); m["stop_visits"] != true || !bytes.Contains(r.Body, []byte(row)) || !bytes.Contains(r.Body, []byte(`"stop_count":60,"stop_visits":2`)) {
+		t.Errorf("%s", r.Body)
+	}
+	if n := d.count(`SELECT COUNT(*) FROM trail WHERE tenant_id = $1 AND action = 'interop.start_import' AND why = 'rota, visits may be stopped'`); n != 2 {
+		t.Errorf("%d audit rows say that there was consent", n)
+	}
+	d.clk.Add(time.Second)
+	d.send(d.op, "kind=rota", d.key(), "the file").Want(t, 202)
+	d.s.runs.all.Wait()
+	if len(asked) != 2 || !asked[0] || asked[1] {
+		t.Errorf("%v", asked)
+	}
+	d.clk.Add(time.Second)
+	if m := d.send(d.op, "kind=icd10&stop_visits=true", d.key(), "a\nb\n").Want(t, 202).Map(t); m["stop_visits"] != false {
+		t.Errorf("%v", m)
+	}
+	d.s.runs.all.Wait()
+	d.rotas.do = was
 }
 
 // refusals are those of callers who may not, and of requests that cannot be.
@@ -267,6 +306,7 @@ func TestEnds(t *testing.T) {
 			problem string
 		}{
 			"bad rows": {scheduling.ImportReport{Rows: 2, ErrorCount: 1, Errors: []scheduling.RowError{{Line: 3, Column: "时段", ReasonZH: "z", ReasonEN: "e"}}}, scheduling.ErrImportRows.At("line 3", "x"), false, "refused", "scheduling.import_rows"},
+			"stops":    {scheduling.ImportReport{Rows: 2, StopCount: 1, StopVisits: 1, Stops: []scheduling.StoppedSession{{Doctor: "张三", Visits: 1}}}, scheduling.ErrImportStops.At("2026-03-05 morning", "x"), false, "refused", "scheduling.import_stops"},
 			"internal": {scheduling.ImportReport{}, errors.New("secret of the database"), false, "failed", "interop.internal"},
 			"panic":    {scheduling.ImportReport{}, nil, true, "failed", "interop.internal"},
 		} {
@@ -283,6 +323,9 @@ func TestEnds(t *testing.T) {
 			r := d.Do(d.op, "GET", "/imports/"+key.String(), nil).Want(t, 200)
 			m := r.Map(t)
 			if m["state"] != x.state || m["report"].(map[string]any)["problem"].(map[string]any)["code"] != x.problem || bytes.Contains(r.Body, []byte("secret")) {
+				t.Errorf("%s: %s", name, r.Body)
+			}
+			if name == "stops" && !bytes.Contains(r.Body, []byte(`"practitioner_name":"张三","visits":1`)) {
 				t.Errorf("%s: %s", name, r.Body)
 			}
 			if name == "bad rows" && !bytes.Contains(r.Body, []byte(`"line":3,"column":"时段"`)) {

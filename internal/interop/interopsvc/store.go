@@ -20,12 +20,12 @@ import (
 
 type store struct{}
 
-const runColumns = `id, kind, name, state, dry_run, actor, hash, bytes, read_bytes, started_at, ended_at`
+const runColumns = `id, kind, name, state, dry_run, stop_visits, actor, hash, bytes, read_bytes, started_at, ended_at`
 
 func scanRun(r interface{ Scan(...any) error }, v *importRun, more ...any) error {
 	var state string
 	var ended *int64
-	into := []any{&v.ID, &v.Kind, &v.Name, &state, &v.DryRun, &v.Actor, &v.Hash, &v.Bytes, &v.ReadBytes, db.Instant(&v.StartedAt), &ended}
+	into := []any{&v.ID, &v.Kind, &v.Name, &state, &v.DryRun, &v.StopVisits, &v.Actor, &v.Hash, &v.Bytes, &v.ReadBytes, db.Instant(&v.StartedAt), &ended}
 	if err := r.Scan(append(into, more...)...); err != nil {
 		return err
 	}
@@ -104,9 +104,9 @@ func (store) begin(ctx context.Context, d *db.DB, tenant id.ID[auth.Tenant], v i
 			tx.Tenant(), v.Kind, now); err != nil {
 			return err
 		}
-		n, err := tx.Exec(ctx, `INSERT INTO import_run (tenant_id, id, kind, name, state, dry_run, actor, hash, bytes, read_bytes, lease_until, started_at, ended_at, report)
-			VALUES ($1, $2, $3, $4, 'running', $5, $6, $7, $8, 0, $9, $10, NULL, '{}') ON CONFLICT DO NOTHING`,
-			tx.Tenant(), v.ID, v.Kind, v.Name, v.DryRun, v.Actor, v.Hash, v.Bytes, now+leaseTime.Microseconds(), now)
+		n, err := tx.Exec(ctx, `INSERT INTO import_run (tenant_id, id, kind, name, state, dry_run, stop_visits, actor, hash, bytes, read_bytes, lease_until, started_at, ended_at, report)
+			VALUES ($1, $2, $3, $4, 'running', $5, $6, $7, $8, $9, 0, $10, $11, NULL, '{}') ON CONFLICT DO NOTHING`,
+			tx.Tenant(), v.ID, v.Kind, v.Name, v.DryRun, v.StopVisits, v.Actor, v.Hash, v.Bytes, now+leaseTime.Microseconds(), now)
 		if err != nil {
 			return err
 		}
@@ -125,8 +125,12 @@ func (store) begin(ctx context.Context, d *db.DB, tenant id.ID[auth.Tenant], v i
 }
 
 func started(v importRun, policy string, from, to runState) trail.Entry {
+	why := v.Kind
+	if v.StopVisits {
+		why += ", visits may be stopped"
+	}
 	return trail.Entry{
-		Action: "interop.start_import", Noun: "Import", ID: v.ID.String(), Policy: policy, Why: v.Kind,
+		Action: "interop.start_import", Noun: "Import", ID: v.ID.String(), Policy: policy, Why: why,
 		Changed: map[string]trail.Change{"state": {From: string(from), To: string(to)}},
 	}
 }

@@ -38,7 +38,7 @@ func (r *runs) receive(from io.Reader, v importRun) (*upload, error) {
 	_ = os.Remove(f.Name()) // some systems remove it at close only
 	u := &upload{file: f}
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\x00%t\x00%s\x00", v.Kind, v.DryRun, v.Name)
+	fmt.Fprintf(sum, "%s\x00%t\x00%t\x00%s\x00", v.Kind, v.DryRun, v.StopVisits, v.Name)
 	u.size, err = io.Copy(io.MultiWriter(f, sum), io.LimitReader(from, maxUpload+1))
 	switch {
 	case u.size > maxUpload:

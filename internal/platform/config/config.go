@@ -51,6 +51,7 @@ type Serve struct {
 	OTLP           string  `help:"OTLP/HTTP endpoint for traces." env:"XINGLIN_OTLP"`
 
 	Lottery   Lottery   `embed:"" prefix:"lottery-"`
+	Audit     Audit     `embed:"" prefix:"audit-"`
 	WeChatPay WeChatPay `embed:"" prefix:"wechat-"`
 	SMS       SMS       `embed:"" prefix:"sms-"`
 	Mail      Mail      `embed:"" prefix:"mail-"`
@@ -62,6 +63,14 @@ type Serve struct {
 type Lottery struct {
 	Witness    string `help:"URL of an independent witness (xinglin witness, run by somebody else). Without it draws say that there was none." env:"XINGLIN_LOTTERY_WITNESS"`
 	WitnessKey string `help:"The witness's public key, 64 hexadecimal digits, as its operator told it." env:"XINGLIN_LOTTERY_WITNESS_KEY"`
+}
+
+// Audit names where the heads of the audit logs go when they are signed (see
+// docs/guide/audit.md).
+type Audit struct {
+	Anchor     string `help:"File that takes every signed head of the audit logs, only grows and is synced; put it on another disk or on write-once storage. By default audit.anchor in the --data folder." env:"XINGLIN_AUDIT_ANCHOR" type:"path"`
+	Witness    string `help:"URL of an independent witness (xinglin witness, run by somebody else) that cosigns heads." env:"XINGLIN_AUDIT_WITNESS"`
+	WitnessKey string `help:"The witness's public key, 64 hexadecimal digits, as its operator told it." env:"XINGLIN_AUDIT_WITNESS_KEY"`
 }
 
 // WeChatPay is the merchant's side of WeChat Pay v3.

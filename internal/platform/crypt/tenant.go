@@ -90,9 +90,12 @@ func (r *Ring) reloadTenant(ctx context.Context, tenant id.ID[auth.Tenant]) (ten
 func (r *Ring) newTenantRow(tenant id.ID[auth.Tenant], kind string, generation int) (row, error) {
 	var k *key
 	var err error
-	if kind == kindIndex {
+	switch kind {
+	case kindIndex:
 		k = newIndexKey(r.clock.Now(), r.alg, generation)
-	} else {
+	case kindSM2, kindP256:
+		k, err = newSigningKey(r.clock.Now(), r.alg, kind, generation)
+	default:
 		k, err = newKey(r.clock.Now(), r.alg, generation)
 	}
 	if err != nil {
@@ -115,7 +118,7 @@ func (r *Ring) unwrapTenant(tenant id.ID[auth.Tenant], v row) (*key, error) {
 	if err != nil {
 		return nil, ErrUnreadable.Because("tenant key %s: %w", v.id, err)
 	}
-	if v.kind == kindIndex {
+	if v.kind == kindIndex || signs(v.kind) {
 		return &key{id: v.id, alg: v.alg, generation: v.generation, raw: raw}, nil
 	}
 	return makeKey(v.id, v.alg, v.generation, raw)

@@ -107,7 +107,9 @@ func MigrateSQLite(ctx context.Context, dir string, sets []Set) error {
 		if err != nil {
 			return fmt.Errorf("migrate %s: %w", s.Name, err)
 		}
-		err = up(ctx, e.db, SQLite, s)
+		if err = up(ctx, e.db, SQLite, s); err == nil {
+			err = tellShape(ctx, e.db)
+		}
 		if err := errors.Join(err, e.close()); err != nil {
 			return fmt.Errorf("migrate %s: %w", s.Name, err)
 		}

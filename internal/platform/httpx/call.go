@@ -199,3 +199,11 @@ func (a *API) date() []string {
 	}
 	return d.text
 }
+
+// Origin is the public origin that the caller asked: scheme and host, whose tenant the door has found.
+func Origin(r *http.Request) string {
+	if c := callOf(r.Context()); c != nil && c.secure {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}

@@ -164,6 +164,9 @@ func compare(ctx context.Context, sets map[string]source, s Subset) Line {
 			break
 		}
 		last, any = k.what, true
+		if s.Age > 0 && k.at.Before(now.Add(-s.Age)) {
+			continue
+		}
 		l.Seen++
 		for more && r.what < k.what {
 			r, more = <-rk

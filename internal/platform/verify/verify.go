@@ -37,6 +37,7 @@ type Subset struct {
 	Name        string
 	Left, Right string        // names of sets
 	Grace       time.Duration // 0 means 2 minutes
+	Age         time.Duration // older keys of the left are not compared: the right forgets them; 0 compares all
 }
 
 // Unit is what one context brings. Events, Actions and Jobs are the names that it

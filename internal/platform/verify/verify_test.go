@@ -175,6 +175,24 @@ func TestViolations(t *testing.T) {
 	})
 }
 
+// TestAge: what the right side may have forgotten is not asked of it.
+func TestAge(t *testing.T) {
+	each(t, func(p *pair) {
+		p.add(p.left, start.Add(-25*time.Hour))
+		missing := p.add(p.left, start.Add(-23*time.Hour))
+		for age, want := range map[time.Duration]int{0: 2, 24 * time.Hour: 1} {
+			rep, err := verify.Run(p.ctx, []verify.Unit{
+				{Context: "port", DB: p.left, Sets: []verify.Set{{Name: "left", SQL: things}}},
+				{Context: "starboard", DB: p.right, Sets: []verify.Set{{Name: "right", SQL: things}}},
+			}, []verify.Subset{{Name: "age", Left: "left", Right: "right", Age: age}}, &strings.Builder{})
+			l := line(rep, "age")
+			if err != nil || l.Violations != want || l.Seen != want || want == 1 && l.Broken[0] != missing.String() {
+				t.Errorf("age %s: %+v, %v", age, l, err)
+			}
+		}
+	})
+}
+
 func TestCheckThatCannotRun(t *testing.T) {
 	each(t, func(p *pair) {
 		var b strings.Builder

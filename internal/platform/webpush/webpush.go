@@ -3,30 +3,25 @@
 // attempt; the caller's job repeats it, and the Topic of a repeat replaces what has not
 // been shown yet.
 //
-// The endpoint comes from a caller, so the client is careful where it connects to: https
-// on the usual port of a public address only, looked at after the name is resolved; no
-// redirects, no proxy. An endpoint is a secret: it is in no error.
+// The endpoint comes from a caller, so the client connects to public addresses only
+// (package outward). An endpoint is a secret: it is in no error.
 package webpush
 
 import (
 	"context"
 	"crypto/ecdh"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"strings"
-	"syscall"
 	"time"
 
 	push "github.com/SherClockHolmes/webpush-go"
 
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/secret"
+	"xinglin/internal/platform/outward"
 )
 
 // What may go wrong. After unreachable repeat; after gone forget the subscription; after
@@ -96,51 +91,11 @@ func New(o Options) *Client {
 	if o.Timeout == 0 {
 		o.Timeout = timeout
 	}
-	dial := &net.Dialer{Timeout: o.Timeout}
-	if !o.Private {
-		dial.Control = func(_, address string, _ syscall.RawConn) error {
-			at, err := netip.ParseAddrPort(address)
-			if err != nil || !public(at.Addr()) {
-				return errors.New("not a public address")
-			}
-			return nil
-		}
-	}
-	return &Client{o: o, http: &http.Client{
-		Timeout:       o.Timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			DialContext: dial.DialContext, TLSHandshakeTimeout: o.Timeout, ResponseHeaderTimeout: o.Timeout, ForceAttemptHTTP2: true,
-			MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 16 << 10,
-		},
-	}}
+	return &Client{o: o, http: outward.Client(o.Timeout, o.Private)}
 }
 
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
-
-// special are ranges that package netip calls neither private nor local and that lead
-// into a network or nowhere: shared (RFC 6598), tests, benchmarks, IPv4 within IPv6.
-var special = func() (out []netip.Prefix) {
-	for _, p := range []string{"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/23", "100::/64", "fec0::/10"} {
-		out = append(out, netip.MustParsePrefix(p))
-	}
-	return out
-}()
-
-// public reports whether an address is one of the Internet's.
-func public(a netip.Addr) bool {
-	a = a.Unmap()
-	if !a.IsGlobalUnicast() || a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() {
-		return false
-	}
-	for _, p := range special {
-		if p.Contains(a) {
-			return false
-		}
-	}
-	return true
-}
 
 // Check refuses what cannot be a subscription, and endpoints that this client would not
 // connect to: webpush.invalid.
@@ -159,26 +114,11 @@ func (c *Client) Check(s Subscription) error {
 }
 
 func (c *Client) checkEndpoint(text string) error {
-	u, err := url.Parse(text)
-	if err != nil || len(text) > maxEndpoint || u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" {
+	if len(text) > maxEndpoint {
 		return ErrInvalid.At("endpoint", "want the address that the browser gave")
 	}
-	if c.o.Private && u.Scheme == "http" {
-		return nil
-	}
-	if u.Scheme != "https" {
-		return ErrInvalid.At("endpoint", "want https")
-	}
-	if c.o.Private {
-		return nil
-	}
-	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-	ip, notIP := netip.ParseAddr(host)
-	switch {
-	case u.Port() != "" && u.Port() != "443":
-		return ErrInvalid.At("endpoint", "want the usual port")
-	case notIP == nil && !public(ip), host == "localhost", strings.HasSuffix(host, ".localhost"), notIP != nil && !strings.Contains(host, "."):
-		return ErrInvalid.At("endpoint", "want a public address")
+	if err := outward.Check(text, c.o.Private); err != nil {
+		return ErrInvalid.At("endpoint", err.Error())
 	}
 	return nil
 }

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"xinglin/internal/kernel/attest"
+	"xinglin/internal/kernel/fault"
+	"xinglin/internal/platform/merkle"
+	"xinglin/internal/platform/tlog"
 )
 
 // askTime bounds one question to the witness.
@@ -76,4 +79,87 @@ func (c *Client) Sign(ctx context.Context, owner ed25519.PrivateKey, d attest.Di
 		return none, nil, ErrUntrue.New()
 	}
 	return s, signature, nil
+}
+
+// Cosign asks for the witness's line below a signed head. prove gives the consistency
+// proof from the size that the witness saw last. Refusals: witness.unreachable,
+// witness.untrue, witness.fork, witness.set_back.
+func (c *Client) Cosign(ctx context.Context, note string, ks tlog.Keys, prove func(ctx context.Context, from uint64) ([]merkle.Node, error)) (string, error) {
+	h, _, err := tlog.Parse(note)
+	if err != nil {
+		return "", err
+	}
+	known, err := c.Known(ctx, h.Origin, ks)
+	if err != nil && !errors.Is(err, ErrUnknown) {
+		return "", err
+	}
+	in := headRequest{Note: note, Keys: ks.PEM(), Path: []merkle.Node{}}
+	if err == nil {
+		last, _, err := tlog.Parse(known.Head)
+		if err != nil {
+			return "", ErrUntrue.Wrap(err)
+		}
+		if last.Size <= h.Size { // what was set back is shown as it is
+			in.From = last.Size
+			if in.Path, err = prove(ctx, last.Size); err != nil {
+				return "", err
+			}
+		}
+	}
+	body, err := json.Marshal(in)
+	if err != nil {
+		return "", err
+	}
+	var got cosigned
+	if err := c.ask(ctx, http.MethodPost, PathHeads, body, &got); err != nil {
+		return "", err
+	}
+	if _, ok := tlog.Cosigned(tlog.With(note, got.Cosignature), c.key); !ok {
+		return "", ErrUntrue.New()
+	}
+	return got.Cosignature, nil
+}
+
+// Known is what the witness has of a log: witness.unknown when nothing, witness.untrue
+// when its line below the head does not hold.
+func (c *Client) Known(ctx context.Context, origin string, ks tlog.Keys) (a HeadAnswer, err error) {
+	if err := c.ask(ctx, http.MethodGet, PathHeads+"/"+tlog.LogID(origin, ks), nil, &a); err != nil {
+		return a, err
+	}
+	if _, ok := tlog.Cosigned(a.Head, c.key); !ok {
+		return a, ErrUntrue.New()
+	}
+	return a, nil
+}
+
+// ask sends one question and reads its answer; a refusal becomes its code.
+func (c *Client) ask(ctx context.Context, method, path string, body []byte, into any) error {
+	r, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(body))
+	if err != nil {
+		return ErrUnreachable.Wrap(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	res, err := c.http.Do(r)
+	if err != nil {
+		return ErrUnreachable.Wrap(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(res.Body, maxHeadBody))
+	if err != nil {
+		return ErrUnreachable.Wrap(err)
+	}
+	if res.StatusCode == http.StatusOK {
+		if err := json.Unmarshal(raw, into); err != nil {
+			return ErrUntrue.New()
+		}
+		return nil
+	}
+	var refused struct{ Code string }
+	_ = json.Unmarshal(raw, &refused) // what cannot be read has no code
+	for _, known := range []*fault.Code{ErrFork, ErrSetBack, ErrOtherSize, ErrSigner, ErrUnknown, ErrBusy, ErrFull, ErrMalformed} {
+		if refused.Code == known.Name {
+			return known.New()
+		}
+	}
+	return ErrUnreachable.Because("the witness answered %d", res.StatusCode)
 }

@@ -25,15 +25,16 @@ import (
 // Options of a witness.
 type Options struct {
 	Listen string // host:port
-	Key    string // file of the private key, made when missing; what was signed is in KEY.book beside it
+	Key    string // file of the private key, made when missing; what was signed is in KEY.book and KEY.heads beside it
 	Clock  clock.Clock
 	Log    *slog.Logger
-	Rate   int // new subjects a second; 0 is 20
+	Rate   int // new subjects and heads a second; 0 is 20
 }
 
 // Server is a witness. One process at a time has a key's folder.
 type Server struct {
 	book    *book
+	logs    *logs
 	rate    *rate.Limiter
 	listen  net.Listener
 	log     *slog.Logger
@@ -62,12 +63,18 @@ func New(ctx context.Context, o Options) (s *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
+	heads, err := openLogs(o.Key+".heads", key, o.Clock)
 	if err != nil {
 		b.close()
 		return nil, err
 	}
-	return &Server{book: b, rate: rate.NewLimiter(rate.Limit(o.Rate), 4*o.Rate), listen: l, log: o.Log, release: release}, nil
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
+	if err != nil {
+		b.close()
+		heads.close()
+		return nil, err
+	}
+	return &Server{book: b, logs: heads, rate: rate.NewLimiter(rate.Limit(o.Rate), 4*o.Rate), listen: l, log: o.Log, release: release}, nil
 }
 
 // URL is where hospitals reach it.
@@ -94,8 +101,11 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	s.book.mu.Lock() // a handler that outlived the shutdown has written, or does not any more
 	defer s.book.mu.Unlock()
-	s.book.broken = true
+	s.logs.mu.Lock()
+	defer s.logs.mu.Unlock()
+	s.book.broken, s.logs.broken = true, true
 	s.book.close()
+	s.logs.close()
 	s.release()
 	return err
 }
@@ -125,7 +135,46 @@ func (s *Server) handler() http.Handler {
 		}
 		answer(w, got)
 	})
+	s.headRoutes(mux)
 	return mux
+}
+
+func (s *Server) headRoutes(mux *http.ServeMux) {
+	mux.HandleFunc("GET "+PathHeads+"/{log}", func(w http.ResponseWriter, r *http.Request) {
+		name, ok := logName(r.PathValue("log"))
+		if !ok {
+			refuse(w, ErrMalformed.New())
+			return
+		}
+		found, ok := s.logs.find(name)
+		if !ok {
+			refuse(w, ErrUnknown.New())
+			return
+		}
+		answer(w, found)
+	})
+	mux.HandleFunc("POST "+PathHeads, func(w http.ResponseWriter, r *http.Request) {
+		var in headRequest
+		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxHeadBody))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&in); err != nil {
+			refuse(w, ErrMalformed.Wrap(err))
+			return
+		}
+		line, known, err := s.logs.cosign(in, s.rate.Allow)
+		if err != nil {
+			s.log.Warn("witness: a head was refused", "code", codeOf(err))
+			if errors.Is(err, ErrOtherSize) { // who lost the thread may take it up again
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(http.StatusConflict)
+				_ = json.NewEncoder(w).Encode(cosigned{Head: known.Head, Code: codeOf(err)})
+				return
+			}
+			refuse(w, err)
+			return
+		}
+		answer(w, cosigned{Cosignature: line, Head: known.Head})
+	})
 }
 
 // sign reads one request, strictly, and answers it from the book.

@@ -1,5 +1,6 @@
-// Package witness signs digests for others, each subject once and for ever, and asks
-// such a witness. It does not know what the digests are about.
+// Package witness signs digests for others, each subject once and for ever, follows logs
+// and cosigns their heads (heads.go), and asks such a witness. It does not know what
+// digests and logs are about.
 //
 //	GET  /v1/key                    {"key"}
 //	POST /v1/statements             {"subject", "digest", "ask"} -> a statement

@@ -54,6 +54,27 @@ func othersOf(r scheduling.RotaRule, rules []scheduling.RotaRule) []scheduling.R
 	return out
 }
 
+// Lost are the sessions of one plan that another lacks. Whoever still works in that part of
+// the day has lost nothing, whatever became of the hours, the place or the fee.
+func Lost(before, after []Session) (out []Session) {
+	type turn struct {
+		day     clock.Date
+		doctor  scheduling.PractitionerID
+		session scheduling.Session
+	}
+	of := func(p Session) turn { return turn{p.Date, p.Duty.Practitioner, p.Duty.Session} }
+	kept := map[turn]bool{}
+	for _, p := range after {
+		kept[of(p)] = true
+	}
+	for _, p := range before {
+		if !kept[of(p)] {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // RuleKey is what makes two rules the same one over the imports.
 type RuleKey struct {
 	doctor     scheduling.PractitionerID

@@ -2,6 +2,7 @@ package rotaplan
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -45,6 +46,40 @@ func TestPreview(t *testing.T) {
 	}
 	if len(conflicts) != 1 || conflicts[0].Left.Rule != r.ID || conflicts[0].Left.Date != day("2026-03-02") {
 		t.Errorf("%+v", conflicts)
+	}
+}
+
+// TestLost: who still works in that part of the day has lost nothing; another doctor, day or
+// part of the day does not stand in.
+func TestLost(t *testing.T) {
+	plan := func(change func(d *scheduling.Duty), doctor byte, days ...time.Weekday) []Session {
+		r := rule(doctor, 1, "2026-03-01", days...)
+		if change != nil {
+			change(&r.Duty)
+		}
+		out, _, err := Plan([]scheduling.RotaRule{r}, nil, cal, day("2026-03-02"), day("2026-03-08"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	before := plan(nil, 1, time.Monday, time.Tuesday)
+	for name, x := range map[string]struct {
+		after []Session
+		want  []string
+	}{
+		"nothing":            {nil, []string{"2026-03-02", "2026-03-03"}},
+		"the same":           {before, nil},
+		"a day less":         {plan(nil, 1, time.Tuesday, time.Friday), []string{"2026-03-02"}},
+		"another fee, hours": {plan(func(d *scheduling.Duty) { d.Fee, d.Start = 1, hm(9, 0) }, 1, time.Monday, time.Tuesday), nil},
+		"another doctor":     {plan(nil, 2, time.Monday, time.Tuesday), []string{"2026-03-02", "2026-03-03"}},
+		"the afternoon": {plan(func(d *scheduling.Duty) {
+			d.Session, d.Start, d.End = scheduling.Afternoon, hm(14, 0), hm(17, 0)
+		}, 1, time.Monday, time.Tuesday), []string{"2026-03-02", "2026-03-03"}},
+	} {
+		if got := dates(Lost(before, x.after)); !slices.Equal(got, x.want) {
+			t.Errorf("%s: %v, want %v", name, got, x.want)
+		}
 	}
 }
 

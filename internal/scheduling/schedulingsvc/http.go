@@ -48,8 +48,8 @@ func (s *Service) routes(a *httpx.API) {
 			return s.getRotas(ctx, a, in)
 		})
 	httpx.Register(a, httpx.Op{ID: "scheduling.create_rota", Method: http.MethodPost, Path: "/rotas", Status: http.StatusCreated, Summary: "Add a rota rule"}, s.postRota)
-	httpx.Register(a, httpx.Op{ID: "scheduling.update_rota", Method: http.MethodPut, Path: "/rotas/{id}", Versioned: true, Summary: "Change a rota rule; sessions that nobody booked follow"}, s.putRota)
-	httpx.Register(a, httpx.Op{ID: "scheduling.preview_rota", Method: http.MethodPost, Path: "/rotas/preview", Summary: "The sessions that a rule would make"}, s.postPreview)
+	httpx.Register(a, httpx.Op{ID: "scheduling.update_rota", Method: http.MethodPut, Path: "/rotas/{id}", Versioned: true, Summary: "Change a rota rule; sessions that nobody booked follow, others stay as they were sold"}, s.putRota)
+	httpx.Register(a, httpx.Op{ID: "scheduling.preview_rota", Method: http.MethodPost, Path: "/rotas/preview", Summary: "The sessions that a rule would make, and those that its change would drop"}, s.postPreview)
 	httpx.Register(a, httpx.Op{ID: "scheduling.read_booking_rules", Method: http.MethodGet, Path: "/booking-rules", Summary: "The hospital's rules of registration and the presets"}, s.getRules)
 	httpx.Register(a, httpx.Op{ID: "scheduling.update_booking_rules", Method: http.MethodPut, Path: "/booking-rules", Versioned: true, Summary: "Choose a preset, or set every rule"}, s.putRules)
 }

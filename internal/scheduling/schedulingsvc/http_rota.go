@@ -170,6 +170,16 @@ type postPreviewIn struct {
 type previewBody struct {
 	Items     []previewItemBody `json:"items"`
 	Conflicts []conflictBody    `json:"conflicts" doc:"Days on which the doctor is planned already; the rule makes no session there"`
+	Drops     []dropBody        `json:"drops" doc:"The first 50 sessions to come that a change of the rule would leave without one, most visits first"`
+	DropCount int               `json:"drop_count" doc:"All of these; those without visits would stop, the others stay as they were sold"`
+	DropKept  int               `json:"drop_kept" doc:"How many have visits and would stay"`
+}
+
+type dropBody struct {
+	ScheduleID scheduleID `json:"schedule_id"`
+	Date       clock.Date `json:"date"`
+	Session    string     `json:"session"`
+	Visits     int        `json:"visits"`
 }
 
 type previewItemBody struct {
@@ -209,12 +219,20 @@ func (s *Service) postPreview(ctx context.Context, in *postPreviewIn) (*out[prev
 	if err != nil {
 		return nil, err
 	}
-	planned, conflicts, err := s.previewRota(ctx, r, from, to)
+	found, err := s.previewRota(ctx, r, from, to)
 	if err != nil {
 		return nil, err
 	}
-	b := previewBody{Items: []previewItemBody{}, Conflicts: []conflictBody{}}
-	for _, p := range planned {
+	b := previewBody{Items: []previewItemBody{}, Conflicts: []conflictBody{}, Drops: []dropBody{}, DropCount: len(found.Drops)}
+	for i, v := range found.Drops {
+		if v.Visits > 0 {
+			b.DropKept++
+		}
+		if i < rotas.MaxStops {
+			b.Drops = append(b.Drops, dropBody{v.Schedule, v.Date, string(v.Session), v.Visits})
+		}
+	}
+	for _, p := range found.Sessions {
 		item := previewItemBody{p.Date, string(p.Duty.Session), p.StartsAt, p.EndsAt, 0, nil}
 		for _, v := range p.Slots {
 			item.Seats += v.Capacity
@@ -222,7 +240,7 @@ func (s *Service) postPreview(ctx context.Context, in *postPreviewIn) (*out[prev
 		}
 		b.Items = append(b.Items, item)
 	}
-	for _, c := range conflicts {
+	for _, c := range found.Conflicts {
 		b.Conflicts = append(b.Conflicts, conflictBody{c.Left.Date, string(c.Left.Duty.Session)})
 	}
 	return &out[previewBody]{b}, nil

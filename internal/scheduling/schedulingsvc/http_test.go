@@ -180,7 +180,12 @@ func TestRotaRoutes(t *testing.T) {
 		h.Do(w.operator, "PUT", item, rule, apitest.IfMatch(1)).Refused(t, 412, "scheduling.stale")
 		rule["recurrence"] = "FREQ=HOURLY"
 		h.Do(w.operator, "PUT", item, rule, apitest.IfMatch(2)).Refused(t, 422, "scheduling.rota_invalid")
+		rule["recurrence"] = "FREQ=WEEKLY;BYDAY=FR"
 		w.due()
+		drops := h.Do(w.operator, "POST", "/rotas/preview", map[string]any{"id": r.Map(t)["id"], "rule": rule}).Want(t, 200).Map(t)
+		if first := drops["drops"].([]any)[0].(map[string]any); first["date"] != "2026-03-04" || first["visits"] != 0.0 || drops["drop_kept"] != 0.0 || drops["drop_count"].(float64) < 4 {
+			t.Errorf("%v", drops)
+		}
 		if w.on("2026-03-04").Fee != 3000 {
 			t.Error("the schedules follow")
 		}

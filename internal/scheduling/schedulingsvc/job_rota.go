@@ -6,6 +6,7 @@ import (
 
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/platform/obs"
 )
 
 // extendJob makes one tenant's schedules up to its horizon, and files the visits of past days.
@@ -15,7 +16,10 @@ func (s *Service) extendJob(ctx context.Context, _ struct{}) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.extendToHorizon(ctx)
+	rep, err := s.extendToHorizon(ctx)
+	if rep.Kept > 0 {
+		obs.Log(ctx).Warn("sessions without a rule stay, people have booked them; the operator may stop them", "sessions", rep.Kept)
+	}
 	return errors.Join(err, s.store.filePast(ctx, who.Tenant, clock.DateOf(s.base.Clock.Now())))
 }
 

@@ -58,7 +58,7 @@ func New(base module.Base, tenants tenant.Service, dir directory.Service, patien
 	s.kept, s.labels = newSessions(), labels.New(s.dir.Labels)
 	s.kept.loads = batch.New(batch.Options{Name: "scheduling.sessions", Writers: 1, Max: maxAsked, Log: base.Log, Metrics: base.Batches}, s.loadSessions)
 	s.store = store{db: base.DB, live: s.signalLive, free: s.signalFree, forget: s.forget}
-	s.store.rotas = rotas.Store{DB: base.DB, Turn: s.store.takeRotaTurn, Follow: enqueueExtend}
+	s.store.rotas = rotas.Store{DB: base.DB, Turn: s.store.takeRotaTurn, Follow: enqueueExtend, Lock: lockPlans, Halt: s.store.haltAll, Extend: s.store.foretell(cal)}
 	s.marks = soldout.New(s.store.mark)
 	s.marks.Log = base.Log
 	s.marks.Gone = func(k soldout.Key) { base.Admission.SoldOut(k.Tenant, id.As[id.Any](k.Schedule)) }

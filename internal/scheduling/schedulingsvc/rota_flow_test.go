@@ -121,8 +121,7 @@ func TestImportChange(t *testing.T) {
 			t.Errorf("%+v", sch)
 		}
 		w.sound()
-		leave := head + strings.NewReplacer("周一", "2026-03-09", "出诊", "停诊").Replace(sound)
-		if rep, err = w.load([]byte(leave), false); err != nil || rep.Exceptions.New != 1 {
+		if rep, err = w.agreed(leave(mondays[0], mondays[0])); err != nil || rep.Exceptions.New != 1 {
 			t.Fatalf("%v %+v", err, rep)
 		}
 		if sch := w.on(mondays[0]); sch.State != scheduling.ScheduleHalted || w.told(scheduling.ScheduleStopped{}) != 1 {

@@ -36,7 +36,8 @@ func (s *Service) createRota(ctx context.Context, r scheduling.RotaRule) (schedu
 	return s.saveRota(ctx, "scheduling.create_rota", r)
 }
 
-// updateRota changes a rule; sessions that nobody has booked follow it.
+// updateRota changes a rule; sessions that nobody has booked follow it, others stay as they
+// were sold, also where the rule no longer works.
 func (s *Service) updateRota(ctx context.Context, r scheduling.RotaRule) (scheduling.RotaRule, error) {
 	if r.Version <= 0 {
 		return r, scheduling.ErrStale.New()
@@ -86,30 +87,41 @@ func has[K comparable, V any](m map[K]V, k K) bool {
 	return ok
 }
 
+// preview is what a rule would do.
+type preview struct {
+	Sessions  []rotaplan.Session
+	Conflicts []rotaplan.Conflict
+	Drops     []rotas.Falling // sessions that the rule made and would make no more; those with visits would stay
+}
+
 // previewRota shows the sessions that a rule would make beside what is planned, at most
-// 92 days.
-func (s *Service) previewRota(ctx context.Context, r scheduling.RotaRule, from, to clock.Date) ([]rotaplan.Session, []rotaplan.Conflict, error) {
+// 92 days, and those to come that a change of the rule would leave without one.
+func (s *Service) previewRota(ctx context.Context, r scheduling.RotaRule, from, to clock.Date) (out preview, err error) {
 	who, _, err := s.may(ctx, "scheduling.preview_rota", "Rota")
 	if err != nil {
-		return nil, nil, err
+		return out, err
 	}
 	if to < from || int(to-from) >= 92 {
-		return nil, nil, scheduling.ErrInput.At("to", "from..to within 92 days")
+		return out, scheduling.ErrInput.At("to", "from..to within 92 days")
 	}
 	if err := rotaplan.CheckRule(r); err != nil {
-		return nil, nil, err
+		return out, err
 	}
 	if err := s.placed(ctx, who.Tenant, r.Duty); err != nil {
-		return nil, nil, err
+		return out, err
 	}
 	rules, exceptions, err := s.store.rotas.Between(ctx, who.Tenant, from, to)
 	if err != nil {
-		return nil, nil, err
+		return out, err
 	}
 	if r.ID.IsZero() {
 		r.ID = id.New[scheduling.RotaRule](s.base.Clock.Now())
 	}
-	return rotaplan.Preview(r, rules, exceptions, s.cal, from, to)
+	if out.Sessions, out.Conflicts, err = rotaplan.Preview(r, rules, exceptions, s.cal, from, to); err != nil {
+		return out, err
+	}
+	out.Drops, err = s.store.rotas.FallingByRule(ctx, who.Tenant, s.cal, r, clock.DateOf(s.base.Clock.Now()))
+	return out, err
 }
 
 // ExtendRota makes the schedules of the rules from today up to and including through.
@@ -126,7 +138,7 @@ func (s *Service) ExtendRota(ctx context.Context, through clock.Date) (schedulin
 	if err == nil {
 		err = s.store.planMisses(ctx, who.Tenant, today)
 	}
-	return scheduling.ExtendReport{Through: through, Schedules: m.New, Slots: m.Slots, Conflicts: m.Conflicts}, err
+	return scheduling.ExtendReport{Through: through, Schedules: m.New, Slots: m.Slots, Conflicts: m.Conflicts, Kept: m.Kept}, err
 }
 
 // extendToHorizon brings a tenant's schedules to where its rules need them.

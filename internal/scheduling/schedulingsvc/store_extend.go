@@ -41,11 +41,16 @@ func (s store) askExtend(ctx context.Context, t scheduling.TenantID) error {
 // made counts what a stretch of the rota made.
 type made struct {
 	New, Changed, Same, Slots, Conflicts int
+	Kept                                 int // sessions that the rota no longer has, with visits
+}
+
+func (m made) change() scheduling.Change {
+	return scheduling.Change{New: m.New, Changed: m.Changed, Same: m.Same}
 }
 
 func (m *made) add(n made) {
 	m.New, m.Changed, m.Same = m.New+n.New, m.Changed+n.Changed, m.Same+n.Same
-	m.Slots, m.Conflicts = m.Slots+n.Slots, m.Conflicts+n.Conflicts
+	m.Slots, m.Conflicts, m.Kept = m.Slots+n.Slots, m.Conflicts+n.Conflicts, m.Kept+n.Kept
 }
 
 // extend makes the schedules of from..to in short transactions.
@@ -64,8 +69,9 @@ func (s store) extend(ctx context.Context, t scheduling.TenantID, cal *calendar.
 	return sum, nil
 }
 
-// extendIn lays the rota over from..to within a transaction: what is new is planned,
-// what nobody has booked yet follows the rota, what the rota no longer has is stopped.
+// extendIn lays the rota over from..to within a transaction: what is new is planned, what
+// nobody has booked yet follows the rota, what the rota no longer has is stopped. Where
+// somebody has a seat all stays as it was sold.
 func (s store) extendIn(ctx context.Context, tx db.Tx, cal *calendar.Calendar, from, to clock.Date, policy string) (m made, err error) {
 	if err := s.takeRotaTurn(ctx, tx); err != nil {
 		return m, err
@@ -96,6 +102,14 @@ func (s store) extendIn(ctx context.Context, tx db.Tx, cal *calendar.Calendar, f
 	return m, e.flush(ctx, policy)
 }
 
+// foretell is extendIn for an import that is rolled back.
+func (s store) foretell(cal *calendar.Calendar) func(context.Context, db.Tx, clock.Date, clock.Date, string) (scheduling.Change, error) {
+	return func(ctx context.Context, tx db.Tx, from, to clock.Date, policy string) (scheduling.Change, error) {
+		m, err := s.extendIn(ctx, tx, cal, from, to, policy)
+		return m.change(), err
+	}
+}
+
 type sessionKey struct {
 	day     clock.Date
 	doctor  scheduling.PractitionerID
@@ -114,7 +128,7 @@ type extension struct {
 	schedules [][]any
 	slots     [][]any
 	published []scheduling.SchedulePublished
-	stopped   []scheduling.ScheduleStopped
+	stopped   int
 }
 
 // changed is a session that the rota has in another form now.
@@ -130,7 +144,7 @@ func (e *extension) read(ctx context.Context, from, to clock.Date) error {
 		e.known[sessionKey{v.Date, v.Practitioner, v.Session}] = v
 	}
 	if err == nil {
-		e.held, err = heldStops(ctx, e.tx, from, to)
+		e.held, err = rotas.HeldStops(ctx, e.tx, from, to)
 	}
 	return err
 }
@@ -182,7 +196,7 @@ func (e *extension) alter(ctx context.Context, m *made) error {
 		m.Changed++
 		e.publish(c.row)
 	}
-	return e.stop(ctx, stops)
+	return e.stop(ctx, stops, m)
 }
 
 // row is the schedule that a plan makes.
@@ -254,31 +268,27 @@ func (e *extension) change(ctx context.Context, v scheduleRow, p rotaplan.Sessio
 }
 
 // rest are the sessions to come that the rota no longer has.
-func (e *extension) rest() (out []scheduleRow) {
+func (e *extension) rest() (out []scheduleID) {
 	for _, v := range e.known {
 		if !v.Stopped && e.now.Before(v.StartsAt) {
-			out = append(out, v)
+			out = append(out, v.ID)
 		}
 	}
-	slices.SortFunc(out, func(a, b scheduleRow) int { return slices.Compare(a.ID[:], b.ID[:]) })
+	slices.SortFunc(out, func(a, b scheduleID) int { return slices.Compare(a[:], b[:]) })
 	return out
 }
 
-func (e *extension) stop(ctx context.Context, stops []scheduleRow) error {
-	for _, v := range stops {
-		v, err := scheduleIn(ctx, e.tx, v.ID) // again, under the lock
-		if err == nil && v.Stopped {
-			continue
-		}
-		if err == nil {
-			err = e.s.halt(ctx, e.tx, v, true)
-		}
-		if err != nil {
-			return err
-		}
-		e.stopped = append(e.stopped, v.stopEvent())
+// stop stops sessions, read again under the lock, unless somebody has a visit there: nobody
+// sees this work, so nobody could be asked.
+func (e *extension) stop(ctx context.Context, stops []scheduleID, m *made) error {
+	found, err := rotas.Standing(ctx, e.tx, stops)
+	if err != nil {
+		return err
 	}
-	return nil
+	free := slices.DeleteFunc(slices.Clone(found), func(v rotas.Falling) bool { return v.Visits > 0 })
+	m.Kept += len(found) - len(free)
+	e.stopped = len(free)
+	return e.s.haltAll(ctx, e.tx, free)
 }
 
 func (e *extension) publish(v scheduleRow) {
@@ -302,10 +312,7 @@ func (e *extension) flush(ctx context.Context, policy string) error {
 	if err := addAll(ctx, e.tx, e.published); err != nil {
 		return err
 	}
-	if err := addAll(ctx, e.tx, e.stopped); err != nil {
-		return err
-	}
-	if len(e.published)+len(e.stopped) == 0 {
+	if len(e.published)+e.stopped == 0 {
 		return nil
 	}
 	e.s.changed(ctx, e.tx, everySession)
@@ -332,13 +339,4 @@ func addAll[E event.Event](ctx context.Context, tx db.Tx, events []E) error {
 		events = events[n:]
 	}
 	return nil
-}
-
-// tryImport does what importRota and extend would do and rolls it back.
-func (s store) tryImport(ctx context.Context, t scheduling.TenantID, in rotas.Imported, cal *calendar.Calendar, from, to clock.Date) (rules, exceptions scheduling.Change, m made, err error) {
-	rules, exceptions, err = s.rotas.Import(ctx, t, in, func(ctx context.Context, tx db.Tx) error {
-		m, err = s.extendIn(ctx, tx, cal, from, to, in.Policy)
-		return err
-	})
-	return rules, exceptions, m, err
 }

@@ -24,7 +24,7 @@ func (s store) sessionsAround(ctx context.Context, t scheduling.TenantID, asks [
 			WHERE tenant_id = $1 AND (department_id, day) IN (SELECT a.department_id, a.day FROM schedule a WHERE a.tenant_id = $1 AND a.id IN (` + wanted + `))
 			ORDER BY id IN (` + wanted + `) DESC LIMIT ` + strconv.Itoa(maxAsked+aroundMax) + `)
 		SELECT a.*, l.id, l.schedule_id, l.starts_at, l.ends_at, l.first, l.capacity, l.held, l.booked
-		FROM around a JOIN slot l ON l.tenant_id = $1 AND l.schedule_id = a.id WHERE l.capacity > 0 ORDER BY a.id, l.starts_at`
+		FROM around a CROSS JOIN slot l WHERE l.tenant_id = $1 AND l.schedule_id = a.id AND l.capacity > 0 ORDER BY a.id, l.starts_at` // CROSS: SQLite would begin with all slots
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		out = nil
 		rows, err := tx.Query(ctx, text, args...)

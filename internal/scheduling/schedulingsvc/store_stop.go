@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/event"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
@@ -15,6 +14,7 @@ import (
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/bookingrules"
+	"xinglin/internal/scheduling/schedulingsvc/rotas"
 )
 
 // halting asks to stop a session, or to hold it after all; the right was checked.
@@ -40,8 +40,7 @@ type aboutSession struct {
 	Schedule scheduleID `json:"schedule"`
 }
 
-// toCome are the visits that a stop cancels.
-const toCome = `a.state <> 'cancelled' AND a.state IN ('pending', 'booked', 'arrived')`
+const toCome = rotas.ToCome
 
 // stopSession stops a session once: nobody books from this commit on, and a job cancels who
 // is booked. hit: the key has had its effect.
@@ -50,7 +49,7 @@ func (s store) stopSession(ctx context.Context, t scheduling.TenantID, h halting
 		if err := bookingrules.DecideStop(f, tx.Now()); err != nil {
 			return nil, err
 		}
-		return v.stopEvent(), s.halt(ctx, tx, v, false)
+		return v.stopEvent(), s.halt(ctx, tx, v)
 	})
 }
 
@@ -110,9 +109,9 @@ func (s store) once(ctx context.Context, t scheduling.TenantID, h halting, actio
 	return hit, err
 }
 
-// halt stops a session: a lottery that takes entries ends, and a job cancels the visits to
-// come. The caller holds the session's lock, or that of all plans.
-func (s store) halt(ctx context.Context, tx db.Tx, v scheduleRow, byRota bool) error {
+// halt stops a session for the operator: a lottery that takes entries ends, and a job cancels
+// the visits to come. The caller holds the session's lock.
+func (s store) halt(ctx context.Context, tx db.Tx, v scheduleRow) error {
 	now := tx.Now().UnixMicro()
 	if v.Window > 0 {
 		if err := endWindow(ctx, tx, v.ID); err != nil {
@@ -129,12 +128,42 @@ func (s store) halt(ctx context.Context, tx db.Tx, v scheduleRow, byRota bool) e
 	_, err = tx.Exec(ctx, `INSERT INTO session_stop (tenant_id, schedule_id, stopped_at, by_rota, affected, refund_fen, cancelled)
 		SELECT $1, $2, $4, $5, COUNT(*), CAST(COALESCE(SUM(CASE WHEN a.settlement = 'applied' THEN a.fee_fen ELSE 0 END), 0) AS BIGINT), 0
 		FROM appointment a JOIN slot s ON s.tenant_id = a.tenant_id AND s.id = a.slot_id
-		WHERE a.tenant_id = $1 AND a.day = $3 AND s.schedule_id = $2 AND `+toCome, tx.Tenant(), v.ID, v.Date, now, byRota)
+		WHERE a.tenant_id = $1 AND a.day = $3 AND s.schedule_id = $2 AND `+toCome, tx.Tenant(), v.ID, v.Date, now, false)
 	if err != nil {
 		return err
 	}
 	s.changed(ctx, tx, v.ID)
 	return job.Enqueue(ctx, tx, job.Spec{Kind: jobStop, Key: v.ID.String(), Payload: aboutSession{v.ID}, Max: workMax})
+}
+
+// haltAll stops sessions that the rota no longer has, as halt stops one, and tells it. They
+// were read under the lock of all plans: one without visits gets none any more.
+func (s store) haltAll(ctx context.Context, tx db.Tx, of []rotas.Falling) error {
+	if len(of) == 0 {
+		return nil
+	}
+	var jobs []job.Spec
+	var told []scheduling.ScheduleStopped
+	for _, v := range of {
+		if v.Window > 0 {
+			if err := endWindow(ctx, tx, v.Schedule); err != nil {
+				return err
+			}
+		}
+		if v.Visits > 0 {
+			jobs = append(jobs, job.Spec{Kind: jobStop, Key: v.Schedule.String(), Payload: aboutSession{v.Schedule}, Max: workMax})
+		}
+		told = append(told, v.ScheduleStopped)
+		s.changed(ctx, tx, v.Schedule)
+	}
+	if err := rotas.Stop(ctx, tx, of); err != nil {
+		return err
+	}
+	if err := job.Enqueue(ctx, tx, jobs...); err != nil {
+		return err
+	}
+	s.changed(ctx, tx, everySession)
+	return addAll(ctx, tx, told)
 }
 
 // endWindow closes a lottery that takes entries now; its job then tells each entry that the
@@ -235,17 +264,4 @@ func (s store) cancelStopped(ctx context.Context, t scheduling.TenantID, schedul
 		}
 		return addAll(ctx, tx, told)
 	})
-}
-
-// heldStops are the sessions of from..to that the operator stopped: the rota leaves them so.
-func heldStops(ctx context.Context, tx db.Tx, from, to clock.Date) (out map[scheduleID]bool, err error) {
-	out = map[scheduleID]bool{}
-	rows, err := tx.Query(ctx, `SELECT c.id FROM session_stop x JOIN schedule c ON c.tenant_id = x.tenant_id AND c.id = x.schedule_id
-		WHERE x.tenant_id = $1 AND c.day >= $2 AND c.day <= $3 AND NOT x.by_rota`, tx.Tenant(), from, to)
-	_, err = db.Collect(rows, err, func(r db.Rows, v *scheduleID) error {
-		err := r.Scan(v)
-		out[*v] = true
-		return err
-	})
-	return out, err
 }

@@ -22,7 +22,7 @@ CREATE INDEX challenge_expires ON challenge (tenant_id, expires_at);
 -- How often something was done for a subject (the blind index of a phone, an address or a user name) within a window.
 CREATE TABLE budget (
     tenant_id {{uuid}} NOT NULL,
-    kind      {{text}} NOT NULL CHECK (kind IN ('phone', 'address', 'login')),
+    kind      {{text}} NOT NULL CHECK (kind IN ('phone', 'address', 'login', 'device')),
     subject   {{bytes}} NOT NULL,
     used      {{int}} NOT NULL CHECK (used > 0),
     opened_at {{bigint}} NOT NULL,
@@ -123,3 +123,170 @@ CREATE TABLE demo_account (
     FOREIGN KEY (tenant_id, account_id) REFERENCES account (tenant_id, id)
 ){{strict}};
 {{rls "demo_account"}}
+
+-- Other systems that people log in to with their account here, or that act by themselves (OAuth clients). A secret is 256
+-- random bits, of which the SHA-256 is stored; the one before it is good until old_until.
+CREATE TABLE client (
+    tenant_id     {{uuid}} NOT NULL,
+    id            {{uuid}} NOT NULL,
+    name          {{text}} NOT NULL,
+    name_en       {{text}} NOT NULL,
+    public        {{bool}} NOT NULL,
+    first_party   {{bool}} NOT NULL,
+    accounts      {{text}} NOT NULL CHECK (accounts IN ('patient', 'staff', 'any')),
+    grants        {{json}} NOT NULL,
+    scopes        {{json}} NOT NULL,
+    redirect_uris {{json}} NOT NULL,
+    logout_uris   {{json}} NOT NULL,
+    back_channel  {{text}} NOT NULL,
+    sector        {{text}} NOT NULL,
+    secret_hash   {{bytes}},
+    old_hash      {{bytes}},
+    old_until     {{bigint}},
+    state         {{text}} NOT NULL CHECK (state IN ('active', 'disabled')),
+    version       {{bigint}} NOT NULL,
+    created_at    {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, id),
+    CHECK ((old_hash IS NULL) = (old_until IS NULL)),
+    CHECK (old_hash IS NULL OR secret_hash IS NOT NULL)
+){{strict}};
+{{rls "client"}}
+
+-- Who somebody is to the clients of one sector: random, so that two sectors cannot compare.
+CREATE TABLE client_subject (
+    tenant_id  {{uuid}} NOT NULL,
+    sector     {{text}} NOT NULL,
+    account_id {{uuid}} NOT NULL,
+    subject    {{text}} NOT NULL,
+    created_at {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, sector, account_id),
+    FOREIGN KEY (tenant_id, account_id) REFERENCES account (tenant_id, id)
+){{strict}};
+{{rls "client_subject"}}
+CREATE UNIQUE INDEX client_subject_subject ON client_subject (tenant_id, subject);
+
+-- What somebody allowed a client, until it is withdrawn.
+CREATE TABLE client_consent (
+    tenant_id  {{uuid}} NOT NULL,
+    account_id {{uuid}} NOT NULL,
+    client_id  {{uuid}} NOT NULL,
+    scopes     {{json}} NOT NULL,
+    given_at   {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, account_id, client_id),
+    FOREIGN KEY (tenant_id, account_id) REFERENCES account (tenant_id, id),
+    FOREIGN KEY (tenant_id, client_id) REFERENCES client (tenant_id, id)
+){{strict}};
+{{rls "client_consent"}}
+
+-- An authorization request that waits for its person: the SHA-256 of the handle in their browser, and what was asked.
+CREATE TABLE login_request (
+    tenant_id    {{uuid}} NOT NULL,
+    hash         {{bytes}} NOT NULL,
+    client_id    {{uuid}} NOT NULL,
+    issuer       {{text}} NOT NULL,
+    redirect_uri {{text}} NOT NULL,
+    scopes       {{json}} NOT NULL,
+    client_state {{text}} NOT NULL,
+    nonce        {{text}} NOT NULL,
+    challenge    {{text}} NOT NULL,
+    prompts      {{json}} NOT NULL,
+    max_age_s    {{bigint}} NOT NULL,
+    hint         {{text}} NOT NULL,
+    created_at   {{bigint}} NOT NULL,
+    expires_at   {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, hash),
+    FOREIGN KEY (tenant_id, client_id) REFERENCES client (tenant_id, id)
+){{strict}};
+{{rls "login_request"}}
+CREATE INDEX login_request_expires ON login_request (tenant_id, expires_at);
+
+-- What a client may do for a person (or, without one, by itself): the family of its code and tokens. It lives as long as
+-- the session that it came of, or as an offline one until expires_at. The session's row may be gone before.
+CREATE TABLE client_grant (
+    tenant_id        {{uuid}} NOT NULL,
+    id               {{uuid}} NOT NULL,
+    client_id        {{uuid}} NOT NULL,
+    account_id       {{uuid}},
+    session_id       {{uuid}},
+    issuer           {{text}} NOT NULL,
+    subject          {{text}} NOT NULL,
+    scopes           {{json}} NOT NULL,
+    nonce            {{text}} NOT NULL,
+    redirect_uri     {{text}} NOT NULL,
+    challenge        {{text}} NOT NULL,
+    offline          {{bool}} NOT NULL,
+    kind             {{text}} NOT NULL CHECK (kind IN ('', 'patient', 'staff')),
+    factors          {{int}} NOT NULL,
+    authenticated_at {{bigint}} NOT NULL,
+    created_at       {{bigint}} NOT NULL,
+    expires_at       {{bigint}} NOT NULL,
+    ended_at         {{bigint}},
+    end_reason       {{text}} NOT NULL DEFAULT '',
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, client_id) REFERENCES client (tenant_id, id),
+    FOREIGN KEY (tenant_id, account_id) REFERENCES account (tenant_id, id),
+    CHECK ((account_id IS NULL) = (session_id IS NULL)),
+    CHECK ((account_id IS NULL) = (kind = '')),
+    CHECK ((ended_at IS NULL) = (end_reason = ''))
+){{strict}};
+{{rls "client_grant"}}
+CREATE INDEX client_grant_account ON client_grant (tenant_id, account_id, session_id);
+CREATE INDEX client_grant_client ON client_grant (tenant_id, client_id);
+CREATE INDEX client_grant_expires ON client_grant (tenant_id, expires_at);
+
+-- Codes and tokens of clients: SHA-256 of 32 random bytes. A code or refresh token is used once; the used ones stay until
+-- they would have expired, to recognise a second use.
+CREATE TABLE client_token (
+    tenant_id  {{uuid}} NOT NULL,
+    hash       {{bytes}} NOT NULL,
+    grant_id   {{uuid}} NOT NULL,
+    kind       {{text}} NOT NULL CHECK (kind IN ('code', 'access', 'refresh')),
+    scopes     {{json}} NOT NULL,
+    created_at {{bigint}} NOT NULL,
+    expires_at {{bigint}} NOT NULL,
+    used_at    {{bigint}},
+    PRIMARY KEY (tenant_id, hash),
+    FOREIGN KEY (tenant_id, grant_id) REFERENCES client_grant (tenant_id, id)
+){{strict}};
+{{rls "client_token"}}
+CREATE INDEX client_token_grant ON client_token (tenant_id, grant_id);
+CREATE INDEX client_token_expires ON client_token (tenant_id, expires_at);
+
+-- A device without a keyboard that waits for somebody to confirm it (RFC 8628). The short code is a blind index.
+CREATE TABLE device_login (
+    tenant_id  {{uuid}} NOT NULL,
+    hash       {{bytes}} NOT NULL,
+    user_code  {{bytes}} NOT NULL,
+    client_id  {{uuid}} NOT NULL,
+    issuer     {{text}} NOT NULL,
+    scopes     {{json}} NOT NULL,
+    state      {{text}} NOT NULL CHECK (state IN ('pending', 'approved', 'denied', 'used')),
+    grant_id   {{uuid}},
+    interval_s {{int}} NOT NULL,
+    polled_at  {{bigint}} NOT NULL,
+    created_at {{bigint}} NOT NULL,
+    expires_at {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, hash),
+    FOREIGN KEY (tenant_id, client_id) REFERENCES client (tenant_id, id),
+    FOREIGN KEY (tenant_id, grant_id) REFERENCES client_grant (tenant_id, id),
+    CHECK ((state IN ('approved', 'used')) = (grant_id IS NOT NULL))
+){{strict}};
+{{rls "device_login"}}
+CREATE UNIQUE INDEX device_login_user_code ON device_login (tenant_id, user_code);
+CREATE INDEX device_login_expires ON device_login (tenant_id, expires_at);
+
+-- Keys that sign for the tenant (ES256), the private half sealed. A key is published before it signs and stays published
+-- until the last token that it signed has ended.
+CREATE TABLE signing_key (
+    tenant_id  {{uuid}} NOT NULL,
+    number     {{int}} NOT NULL,
+    kid        {{text}} NOT NULL,
+    public_key {{bytes}} NOT NULL,
+    sealed     {{bytes}} NOT NULL,
+    created_at {{bigint}} NOT NULL,
+    signs_at   {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, number),
+    CHECK (signs_at >= created_at)
+){{strict}};
+{{rls "signing_key"}}
+CREATE UNIQUE INDEX signing_key_kid ON signing_key (tenant_id, kid);

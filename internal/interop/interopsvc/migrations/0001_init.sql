@@ -1,7 +1,8 @@
 -- +goose Up
 
 -- An import that was sent to the console's door; its id is the request's key. One of a kind runs at a time. The file itself
--- is nowhere but in the process that runs it, which keeps the lease. A report has places, codes and counts, no values of persons.
+-- is nowhere but in the process that runs it, which keeps the lease. stop_visits: consent that a rota stops sessions which
+-- people have booked. A report has places, codes and counts, of a rota the names of its doctors, and no values of patients.
 CREATE TABLE import_run (
     tenant_id   {{uuid}} NOT NULL,
     id          {{uuid}} NOT NULL,
@@ -9,6 +10,7 @@ CREATE TABLE import_run (
     name        {{text}} NOT NULL,
     state       {{text}} NOT NULL CHECK (state IN ('running', 'done', 'refused', 'failed', 'interrupted')),
     dry_run     {{bool}} NOT NULL,
+    stop_visits {{bool}} NOT NULL,
     actor       {{text}} NOT NULL,
     hash        {{bytes}} NOT NULL,
     bytes       {{bigint}} NOT NULL CHECK (bytes >= 0),

@@ -10,11 +10,12 @@ CREATE TABLE root_check (
 ){{strict}};
 {{rls "root_check"}}
 
--- Keys of a tenant, wrapped by the root key: wrap (over person keys), seal (fields of no person), index (blind indexes).
+-- Keys of a tenant, wrapped by the root key: wrap (over person keys), seal (fields of no person), index (blind indexes),
+-- sign_sm2 and sign_p256 (heads of the tenant's log; PKCS #8).
 CREATE TABLE tenant_key (
     tenant_id   {{uuid}} NOT NULL,
     id          {{uuid}} NOT NULL,
-    kind        {{text}} NOT NULL CHECK (kind IN ('wrap', 'seal', 'index')),
+    kind        {{text}} NOT NULL CHECK (kind IN ('wrap', 'seal', 'index', 'sign_sm2', 'sign_p256')),
     generation  {{int}} NOT NULL CHECK (generation > 0),
     algorithm   {{int}} NOT NULL CHECK (algorithm IN (1, 2)),
     wrapped     {{bytes}} NOT NULL,

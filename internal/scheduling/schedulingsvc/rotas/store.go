@@ -1,4 +1,5 @@
-// Package rotas stores a hospital's rota: its rules and the exceptions from them. It makes no
+// Package rotas stores a hospital's rota: its rules and the exceptions from them, loads it from
+// a file, and knows which sessions a change of it leaves without a rule. It makes no
 // sessions; what lays the rota over the calendar reads it here.
 package rotas
 
@@ -6,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
@@ -13,7 +15,6 @@ import (
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/scheduling"
-	"xinglin/internal/scheduling/rotaplan"
 )
 
 // Store is the SQL of the rota.
@@ -21,6 +22,10 @@ type Store struct {
 	DB     *db.DB
 	Turn   func(ctx context.Context, tx db.Tx) error // makes the writers of a tenant go one after the other
 	Follow func(ctx context.Context, tx db.Tx) error // asks for the sessions to follow
+	Lock   func(ctx context.Context, tx db.Tx) error // nobody takes a seat until the end of the transaction
+	Halt   func(ctx context.Context, tx db.Tx, of []Falling) error
+	// Extend makes the schedules of some days; its counts are what an import that is only tried foretells.
+	Extend func(ctx context.Context, tx db.Tx, from, to clock.Date, policy string) (scheduling.Change, error)
 }
 
 // found makes a missing row the caller's not found.
@@ -209,110 +214,46 @@ func writeException(ctx context.Context, tx db.Tx, v scheduling.Exception) error
 	return err
 }
 
-// Imported is what a file brings, with the directory's ids.
-type Imported struct {
+// Rota is rules and exceptions, each by id.
+type Rota struct {
 	Rules      []scheduling.RotaRule
 	Exceptions []scheduling.Exception
-	From       clock.Date // the first day of rules that named none
-	Policy     string
 }
 
-// errDryRun rolls an import back after it was tried for real.
-var errDryRun = errors.New("dry run")
-
-// Import brings rules and exceptions into the rota, all or nothing. A dry run goes
-// as far as the schedules and rolls back.
-func (s Store) Import(ctx context.Context, t scheduling.TenantID, in Imported, dry func(ctx context.Context, tx db.Tx) error) (rules, exceptions scheduling.Change, err error) {
-	err = s.DB.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		rules, exceptions = scheduling.Change{}, scheduling.Change{}
-		if err := s.Turn(ctx, tx); err != nil {
-			return err
-		}
-		if rules, err = mergeRules(ctx, tx, in); err != nil {
-			return err
-		}
-		if exceptions, err = mergeExceptions(ctx, tx, in); err != nil {
-			return err
-		}
-		if dry != nil {
-			if err := dry(ctx, tx); err != nil {
-				return err
-			}
-			return errDryRun
-		}
-		if rules.New+rules.Changed+exceptions.New+exceptions.Changed == 0 {
-			return nil
-		}
-		_, err := trail.Record(ctx, tx, trail.Entry{Action: "scheduling.import_rota", Noun: "Rota", ID: t.String(), Policy: in.Policy, Changed: []string{"rule", "exception"}})
-		return err
-	})
-	if errors.Is(err, errDryRun) {
-		err = nil
+// Doctors are those whom it is about.
+func (r Rota) Doctors() map[scheduling.PractitionerID]bool {
+	out := map[scheduling.PractitionerID]bool{}
+	for _, v := range r.Rules {
+		out[v.Duty.Practitioner] = true
 	}
-	return rules, exceptions, err
+	for _, v := range r.Exceptions {
+		out[v.Duty.Practitioner] = true
+	}
+	return out
 }
 
-func mergeRules(ctx context.Context, tx db.Tx, in Imported) (c scheduling.Change, err error) {
-	rows, err := tx.Query(ctx, `SELECT `+ruleColumns+` FROM rota_rule WHERE tenant_id = $1 ORDER BY id LIMIT $2`, tx.Tenant(), maxRota)
-	old, err := db.Collect(rows, err, func(r db.Rows, v *scheduling.RotaRule) error { return scanRule(r, v) })
-	if err != nil {
-		return c, err
-	}
-	known := map[rotaplan.RuleKey][]scheduling.RotaRule{}
-	for _, v := range old {
-		k := rotaplan.KeyOfRule(v)
-		known[k] = append(known[k], v)
-	}
-	var fresh [][]any
-	for _, v := range in.Rules {
-		was, found := rotaplan.SameRule(known[rotaplan.KeyOfRule(v)], v, in.From)
-		if !found {
-			v.ID, v.Version = id.New[scheduling.RotaRule](tx.Now()), 1
-			fresh = append(fresh, ruleValues(tx.Tenant(), v))
-			c.New++
-			continue
+// With is the rota in which a rule that is there reads as v.
+func (r Rota) With(v scheduling.RotaRule) Rota {
+	r.Rules = slices.Clone(r.Rules)
+	for i := range r.Rules {
+		if r.Rules[i].ID == v.ID {
+			r.Rules[i] = v
 		}
-		v.ID, v.Version, v.From = was.ID, was.Version, was.From
-		if v == was {
-			c.Same++
-			continue
-		}
-		if err := writeRule(ctx, tx, v); err != nil {
-			return c, err
-		}
-		c.Changed++
 	}
-	return c, db.InsertMany(ctx, tx, insertRule, 20, fresh)
+	return r
 }
 
-func mergeExceptions(ctx context.Context, tx db.Tx, in Imported) (c scheduling.Change, err error) {
-	rows, err := tx.Query(ctx, `SELECT `+exceptionColumns+` FROM rota_exception WHERE tenant_id = $1 ORDER BY id LIMIT $2`, tx.Tenant(), maxRota)
-	old, err := db.Collect(rows, err, func(r db.Rows, v *scheduling.Exception) error { return scanException(r, v) })
-	if err != nil {
-		return c, err
-	}
-	known := map[rotaplan.ExceptionKey]scheduling.Exception{}
-	for _, v := range old {
-		known[rotaplan.KeyOfException(v)] = v
-	}
-	var fresh [][]any
-	for _, v := range in.Exceptions {
-		was, found := known[rotaplan.KeyOfException(v)]
-		if !found {
-			v.ID, v.Version = id.New[scheduling.Exception](tx.Now()), 1
-			fresh = append(fresh, exceptionValues(tx.Tenant(), v))
-			c.New++
-			continue
+// Of is the part about some doctors.
+func (r Rota) Of(who map[scheduling.PractitionerID]bool) (out Rota) {
+	for _, v := range r.Rules {
+		if who[v.Duty.Practitioner] {
+			out.Rules = append(out.Rules, v)
 		}
-		v.ID, v.Version = was.ID, was.Version
-		if v == was {
-			c.Same++
-			continue
-		}
-		if err := writeException(ctx, tx, v); err != nil {
-			return c, err
-		}
-		c.Changed++
 	}
-	return c, db.InsertMany(ctx, tx, insertException, 18, fresh)
+	for _, v := range r.Exceptions {
+		if who[v.Duty.Practitioner] {
+			out.Exceptions = append(out.Exceptions, v)
+		}
+	}
+	return out
 }

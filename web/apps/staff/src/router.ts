@@ -1,5 +1,5 @@
 import { createRouter, createWebHistory } from 'vue-router'
-import { renewOnMissingPage } from '@xinglin/ui'
+import { renewOnMissingPage, wayAfterLogin } from '@xinglin/ui'
 import { areas } from './areas'
 import { i18n } from './i18n'
 import { onUnauthorized } from './lib/api'
@@ -19,7 +19,8 @@ export const router = createRouter({
 router.beforeEach(async (to) => {
   const session = useSession()
   await session.ensure()
-  if (to.name === 'login') return session.me ? { name: 'today' } : true
+  // Another system may ask somebody who is signed in to prove it again.
+  if (to.name === 'login') return session.me && wayAfterLogin(to.query.next, '/today').kind === 'app' ? { name: 'today' } : true
   if (!session.me) return { name: 'login', query: to.fullPath === '/' || to.path === '/today' ? {} : { next: to.fullPath } }
   return true
 })

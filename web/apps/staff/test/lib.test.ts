@@ -48,9 +48,17 @@ describe('reports of imports', () => {
     expect(r.counts).toEqual([{ set: '', key: 'rows', n: 2000 }, { set: 'rules', key: 'new', n: 5 }, { set: 'rules', key: 'same', n: 1 }])
     expect(r.faults).toEqual([{ file: '12 月', row: 17, path: 'doctor', reason: '没有这位医生' }])
   })
+  it('of a rota that stops sessions name them, and a refusal for them is no fault of the file', () => {
+    const stop = { date: '2026-12-07', session: 'morning', department_name: '心血管内科', practitioner_name: '林知夏', visits: 3 }
+    const problem = { code: 'scheduling.import_stops', title: '要同意', title_en: 'consent', details: [{ path: '2026-12-07 morning', code: 'scheduling.import_stops', message: '3' }] }
+    const r = readReport({ problem, rota: { rows: 1, stops: [stop], stop_count: 60, stop_visits: 5 } }, 'zh')
+    expect([r.stops, r.stopCount, r.stopVisits, r.unconsented, r.faults]).toEqual([[stop], 60, 5, true, []])
+    expect(readReport({ problem, rota: { rows: 1 } }, 'zh').faults).toHaveLength(2)
+    expect(readReport({ rota: { rows: 1, stops: [stop], stop_count: 1, stop_visits: 3 } }, 'zh').unconsented).toBe(false)
+  })
   it('say what made an import fail, may be missing, and are never longer than 500 lines', () => {
     expect(readReport({ problem: { code: 'a.b', title: '坏了', title_en: 'broken' } }, 'zh').faults).toEqual([{ code: 'a.b', reason: '坏了' }])
-    expect(readReport(undefined, 'zh')).toEqual({ counts: [], faults: [], refused: 0 })
+    expect(readReport(undefined, 'zh')).toEqual({ counts: [], faults: [], refused: 0, stops: [], stopCount: 0, stopVisits: 0, unconsented: false })
     const long = readReport({ icd10: { refused: Array.from({ length: 9000 }, (_, line) => ({ line: line + 1, reason_zh: 'x' })) } }, 'zh')
     expect([long.faults.length, long.refused]).toEqual([500, 9000])
   })

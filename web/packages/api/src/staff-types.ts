@@ -45,6 +45,9 @@ export type ImportRun = S['InteropImportBody']
 export type ImportKind = ImportRun['kind']
 export type Delivery = S['NotifyDeliveryBody']
 
+/** A session that an import stops, or would stop. */
+export type ImportStop = S['InteropStopRow']
+
 /** One thing that an import refused: where it stands in the file, and why. */
 export interface ImportFault {
   file?: string

@@ -159,8 +159,8 @@ export function createStaffApi(options: StaffApiOptions = {}) {
     imports: (cursor?: string, signal?: AbortSignal) => list<W.ImportRun>('/imports', { cursor }, signal),
     importRun: (run: string, signal?: AbortSignal) => get<W.ImportRun>(`/imports/${id(run)}`, {}, signal),
     /** Sends a file. XMLHttpRequest, because fetch tells nothing about what has left. */
-    startImport: (file: File, kind: W.ImportKind, dry_run: boolean, onSent: (bytes: number) => void, signal?: AbortSignal): Promise<W.ImportRun> =>
-      intents.run(`import:${kind}:${dry_run}:${file.name}:${file.size}:${file.lastModified}`, (key) => upload(address('/imports', { kind, dry_run, name: file.name }), file, key, onSent, options.onUnauthorized, signal)),
+    startImport: (file: File, wish: { kind: W.ImportKind; dry_run: boolean; stop_visits: boolean }, onSent: (bytes: number) => void, signal?: AbortSignal): Promise<W.ImportRun> =>
+      intents.run(`import:${wish.kind}:${wish.dry_run}:${wish.stop_visits}:${file.name}:${file.size}:${file.lastModified}`, (key) => upload(address('/imports', { ...wish, name: file.name }), file, key, onSent, options.onUnauthorized, signal)),
 
     // notices
     deliveries: (query: { state?: string; channel?: string; cursor?: string }, signal?: AbortSignal) => list<W.Delivery>('/ops/deliveries', query, signal),

@@ -1,5 +1,6 @@
 export * from './format'
 export * from './display'
+export * from './way'
 export { useAct } from './act'
 export { useOnline, useTick } from './online'
 export { renewOnMissingPage } from './renewal'

@@ -1,4 +1,4 @@
-import type { ImportFault } from '@xinglin/api'
+import type { ImportFault, ImportStop } from '@xinglin/api'
 import type { Lang } from '@xinglin/ui'
 
 /** A report as it is shown: how many of what, and what was refused with its place in the file. */
@@ -7,6 +7,12 @@ export interface Shown {
   faults: ImportFault[]
   /** How many were refused in all; the report names the first of them only. */
   refused: number
+  /** Sessions that stop, or would: the first of them, most visits first, then how many in all and how many visits. */
+  stops: ImportStop[]
+  stopCount: number
+  stopVisits: number
+  /** It was refused for the visits in these sessions, not for faults of the file. */
+  unconsented: boolean
 }
 
 type Bag = Record<string, unknown>
@@ -25,13 +31,20 @@ function faultOf(o: Bag, lang: Lang): ImportFault {
   return { ...(place ? { file: place } : {}), ...(line > 0 ? { row: line } : {}), ...(path ? { path } : {}), ...(text(o.code) ? { code: text(o.code) } : {}), reason }
 }
 
+const stopOf = (o: Bag): ImportStop => ({ date: text(o.date), session: text(o.session), department_name: text(o.department_name), practitioner_name: text(o.practitioner_name), visits: num(o.visits) })
+
 /** Reads the report of any kind of import; parts that this page does not know are left out. */
 export function readReport(report: unknown, lang: Lang): Shown {
-  const out: Shown = { counts: [], faults: [], refused: 0 }
+  const out: Shown = { counts: [], faults: [], refused: 0, stops: [], stopCount: 0, stopVisits: 0, unconsented: false }
   const outer = bag(report)
   const count = (set: string, key: string, v: unknown) => num(v) > 0 && out.counts.push({ set, key, n: num(v) })
   const problem = bag(outer.problem)
-  if (text(problem.code)) {
+  const rota = bag(outer.rota)
+  out.stops = bags(rota.stops).slice(0, most).map(stopOf)
+  out.stopCount = Math.max(out.stops.length, num(rota.stop_count))
+  out.stopVisits = num(rota.stop_visits)
+  out.unconsented = text(problem.code) === 'scheduling.import_stops'
+  if (text(problem.code) && !(out.unconsented && out.stops.length)) {
     out.faults.push({ code: text(problem.code), reason: (lang === 'en' && text(problem.title_en)) || text(problem.title) || text(problem.code) })
     out.faults.push(...bags(problem.details).map((d) => faultOf(d, lang)))
   }

@@ -9,6 +9,7 @@ package patient
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"xinglin/internal/kernel/auth"
@@ -113,6 +114,19 @@ type Person struct {
 	Sex   string // male, female, unknown
 }
 
+// Link is a person that an account may act for.
+type Link struct {
+	Patient ID
+	// Proven: the account proved that it may, by the code to the phone on file or at the desk, after the person was known.
+	// What was done for the person without an account is shown to it; not to one that merely was the first to enter the person.
+	Proven bool
+}
+
+// Proven reports whether a proved link leads to the person.
+func Proven(links []Link, p ID) bool {
+	return slices.Contains(links, Link{Patient: p, Proven: true})
+}
+
 // Service is what others may ask. The principal's links decide; a person who is not
 // linked is patient.not_found.
 type Service interface {
@@ -127,7 +141,7 @@ type Service interface {
 	// has decided that the person is in the staff's care and writes the audit row.
 	Person(ctx context.Context, p ID) (Person, error)
 	// Linked lists the persons that the account may act for, at most 50.
-	Linked(ctx context.Context, tenant TenantID, account id.ID[auth.Account]) ([]ID, error)
+	Linked(ctx context.Context, tenant TenantID, account id.ID[auth.Account]) ([]Link, error)
 	// Add makes the person and the link, or a Claim when the person exists and is not linked. Exactly one of the results is set.
 	Add(ctx context.Context, n New) (*Patient, *Claim, error)
 	// Import brings in persons of a hospital's records, without a link and without a real-name check: at most MaxImport, in their

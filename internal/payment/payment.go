@@ -118,7 +118,8 @@ type Service interface {
 	Open(ctx context.Context, r Request) (Payment, error)
 	// Get reads one; payment.not_found.
 	Get(ctx context.Context, tenant TenantID, p ID) (Payment, error)
-	// States reads at most 200 in one batch; unknown ids, and for a person other accounts' payments, are left out.
+	// States reads at most 200 in one batch; unknown ids, and for a person other accounts' payments, are left out. Nobody's
+	// (what the window takes from somebody without an account) are not: the caller decides who sees what they are for.
 	States(ctx context.Context, tenant TenantID, ps []ID) (map[ID]Payment, error)
 	// Close gives up an open payment: it can no longer be paid. A payment that turns out to be paid stays paid and tells so by its event.
 	Close(ctx context.Context, tenant TenantID, p ID) error

@@ -97,6 +97,8 @@ var Routes = []Route{
 	{Op: "patient.update", Who: patient, ID: "{patient}", Body: `{"phone":"13900000001"}`, Match: "{patient_version}", Want: 200, Repeat: 412, Stale: 412, Deny: own()},
 	{Op: "patient.verify", Who: patient, ID: "{patient}", Want: 200, Repeat: 200, Deny: own()},
 	{Op: "patient.prove", Who: stranger, ID: "{claim}", Body: `{"code":"{claim_code}"}`, Want: 201, Repeat: 409, Deny: map[string]int{nobody: 401, patient: 404}, Prepare: claimCode},
+	{Op: "patient.list_claims", Who: desk, Query: "?state=open&limit=5", Want: 200, Deny: staffOnly()},
+	{Op: "patient.read_claim", Who: desk, ID: "{desk_claim}", Want: 200, Deny: staffOnly()},
 	{Op: "patient.prove_at_desk", Who: desk, ID: "{desk_claim}", Want: 204, Repeat: 409, Deny: staffOnly()},
 	{Op: "patient.unlink", Who: patient, ID: "{unlinked}", Want: 204, Repeat: 404, Deny: own()},
 	{Op: "notify.list_notices", Who: patient, Want: 200, Deny: loggedIn()},

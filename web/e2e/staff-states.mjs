@@ -30,7 +30,8 @@ function places(ids) {
     displays: { path: '/clinic/displays', fail: 'clinic/displays', ready: '[data-row]' },
     queue: { path: `/clinic/${ids.first}`, fail: 'clinic', ready: '[data-now]', full: true },
     desk: { path: '/desk', ready: '[name=who]' },
-    claims: { path: '/desk/claims', ready: '[name=claim]' },
+    claims: { path: '/desk/claims', fail: 'claims', ready: '[data-row]' },
+    claim: { path: `/desk/claims/${ids.claim}`, fail: 'claims', ready: '[name=seen]', full: true },
     schedule: { path: '/schedule', fail: 'schedules', ready: '[data-session]' },
     session: { path: `/schedule/sessions/${ids.open}`, query: ids.sessionQuery, fail: 'schedules', ready: '.slotlist' },
     rotas: { path: '/schedule/rotas', fail: 'rotas', ready: '[data-row]' },
@@ -349,7 +350,18 @@ export async function walkStaffHands({ page, base, look, expected }) {
 
   // The session ends in the middle of a form: a login lies over it, and what was typed is still there.
   await at('/desk/claims')
-  await page.fill('[name=claim]', '01900000-0000-7000-8000-000000001234')
+  await page.waitForSelector('[data-row]')
+  await page.focus('[data-row] [data-claim] >> nth=1')
+  await page.keyboard.press('Enter')
+  await page.waitForSelector('[data-state=open] .note--warn')
+  await look('claim-other-name')
+  await page.goBack()
+  await page.focus('[data-row] [data-claim] >> nth=0')
+  await page.keyboard.press('Enter')
+  await page.waitForSelector('[name=seen]')
+  await page.click('form button[type=submit]')
+  await page.waitForSelector('.fld__err')
+  await look('claim-not-seen')
   await page.check('[name=seen]')
   await set('ended=true')
   await page.click('form button[type=submit]')
@@ -360,10 +372,23 @@ export async function walkStaffHands({ page, base, look, expected }) {
   await page.fill('[data-over] [name=totp]', '123456')
   await page.keyboard.press('Enter')
   await page.waitForSelector('[data-over]', { state: 'detached' })
-  assert.equal(await page.inputValue('[name=claim]'), '01900000-0000-7000-8000-000000001234', 'what was typed is kept')
+  assert.equal(await page.isChecked('[name=seen]'), true, 'what was ticked is kept')
   await page.click('form button[type=submit]')
-  await page.waitForSelector('.note--ok')
+  await page.waitForSelector('[data-state=proved] .note--ok')
   await look('claim-proven')
+
+  // The claim ended while somebody looked at it.
+  expected.push(/409/)
+  await at('/desk/claims')
+  await page.waitForSelector('[data-row]')
+  await page.click('[data-row] [data-claim] >> nth=1')
+  await page.waitForSelector('[name=seen]')
+  await page.check('[name=seen]')
+  await set('stale=true')
+  await page.click('form button[type=submit]')
+  await page.waitForSelector('[data-state=ended]')
+  await look('claim-ended')
+  await set('stale=false')
 
   // Another role does not get the page; the rail does not offer it.
   await page.click('.top .iconbtn >> nth=-1')

@@ -6,9 +6,13 @@ import (
 	"time"
 
 	"xinglin/internal/clinic"
+	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/fault"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/patient"
 	"xinglin/internal/scheduling"
+	"xinglin/internal/testkit/apitest"
 )
 
 // refused wants a code.
@@ -139,6 +143,33 @@ func TestOwnCheckIn(t *testing.T) {
 			if err != nil || p.State != clinic.Waiting || p.Late != x.late || p.Position != 1 || p.CanCheckIn {
 				t.Errorf("%s: %+v %v", name, p, err)
 			}
+		}
+		w.clean()
+	})
+}
+
+// TestNobodysTurn: the place of somebody whom the window booked without an account is shown to an account that proved to act
+// for the person, which checks in as well; not to one that merely entered the person.
+func TestNobodysTurn(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		line := w.session(3)
+		v := w.visit(line, 1)
+		v.event.Account = id.ID[auth.Account]{}
+		hearAll(w, w.s.onBooked, v.event)
+		me, entered := apitest.Patient(w.tenant), apitest.Patient(w.tenant)
+		w.patients.links[me.Account] = []patient.Link{{Patient: id.Random[patient.Patient](), Proven: true}, {Patient: v.event.Patient, Proven: true}}
+		w.patients.links[entered.Account] = []patient.Link{{Patient: v.event.Patient}}
+		for _, who := range []auth.Principal{entered, apitest.Patient(w.tenant)} {
+			_, err := w.s.Place(w.as(who), v.turn)
+			refused(t, err, clinic.ErrNotFound)
+			_, _, err = w.s.CheckIn(w.as(who), v.turn, w.key())
+			refused(t, err, clinic.ErrNotFound)
+		}
+		if p, err := w.s.Place(w.as(me), v.turn); err != nil || !p.CanCheckIn {
+			t.Errorf("%+v %v", p, err)
+		}
+		if p, _, err := w.s.CheckIn(w.as(me), v.turn, w.key()); err != nil || p.State != clinic.Waiting {
+			t.Errorf("%+v %v", p, err)
 		}
 		w.clean()
 	})

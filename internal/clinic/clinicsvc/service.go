@@ -89,11 +89,25 @@ func (s *Service) mayOwn(ctx context.Context, action string, turn appointmentID)
 	if v, err = s.turn(ctx, who, turn); err != nil {
 		return who, v, "", err
 	}
-	d, err := s.base.Authz.Check(ctx, authz.Request{Action: action, Noun: "Turn", ID: turn.String(), Attrs: map[string]any{"account": account(v.Account)}})
+	proven, err := s.proven(ctx, who, v)
+	if err != nil {
+		return who, v, "", err
+	}
+	d, err := s.base.Authz.Check(ctx, authz.Request{Action: action, Noun: "Turn", ID: turn.String(), Attrs: map[string]any{"account": account(v.Account), "proven": proven}})
 	if err != nil && who.Kind == auth.Patient {
 		err = clinic.ErrNotFound.Wrap(err)
 	}
 	return who, v, d.Policy, err
+}
+
+// proven reports whether the turn is nobody's (booked at the window without an account) and the caller has proved to act for
+// its person.
+func (s *Service) proven(ctx context.Context, who auth.Principal, v turnRow) (bool, error) {
+	if who.Kind != auth.Patient || !v.Account.IsZero() {
+		return false, nil
+	}
+	links, err := s.patients.Linked(ctx, who.Tenant, who.Account)
+	return patient.Proven(links, v.Patient), err
 }
 
 // account is the attribute of a policy; without an account nobody's.

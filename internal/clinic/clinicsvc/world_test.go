@@ -57,7 +57,14 @@ func (fakeDirectory) Departments(_ context.Context, t directory.TenantID, c dire
 }
 
 // fakePatients names everybody after the last figures of the id.
-type fakePatients struct{ patient.Service }
+type fakePatients struct {
+	patient.Service
+	links map[id.ID[auth.Account]][]patient.Link
+}
+
+func (f fakePatients) Linked(_ context.Context, _ patient.TenantID, a id.ID[auth.Account]) ([]patient.Link, error) {
+	return f.links[a], nil
+}
 
 func (fakePatients) MaskedNames(_ context.Context, _ patient.TenantID, ids []patient.ID) (map[patient.ID]string, error) {
 	if len(ids) > 200 {
@@ -117,6 +124,7 @@ type world struct {
 	clock    *clock.Manual
 	tenant   clinic.TenantID
 	bookings *fakeBookings
+	patients fakePatients
 
 	doctor, other, nurse, desk, operator auth.Principal
 }
@@ -137,7 +145,8 @@ func worldOn(t *testing.T, srv *db.Server, clk *clock.Manual, signals module.Sig
 	if signals != nil {
 		w.base.Signals = signals
 	}
-	w.s, w.m = New(w.base, fakeDirectory{}, fakePatients{}, w.bookings)
+	w.patients = fakePatients{links: map[id.ID[auth.Account]][]patient.Link{}}
+	w.s, w.m = New(w.base, fakeDirectory{}, w.patients, w.bookings)
 	w.Harness = apitest.New(t, w.m.Routes)
 	w.doctor, w.other = apitest.Staff(w.tenant, auth.Doctor), apitest.Staff(w.tenant, auth.Doctor)
 	w.doctor.Practitioner, w.other.Practitioner = id.As[id.Any](linID), id.As[id.Any](zhouID)

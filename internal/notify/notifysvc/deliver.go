@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 
+	"xinglin/internal/kernel/clock"
 	"xinglin/internal/notify"
 	"xinglin/internal/platform/mail"
 	"xinglin/internal/platform/sms"
@@ -153,11 +154,23 @@ func (s *Service) instead(ctx context.Context, tenant notify.TenantID, d deliver
 	return []delivery{row}, err
 }
 
+// params are what fills a delivery's template now: a message that waited for the end of the quiet hours says "today" of what
+// was tomorrow when it was written.
 func (s *Service) params(ctx context.Context, tenant notify.TenantID, d delivery) (map[string]string, error) {
 	b, err := s.base.Crypt.Open(ctx, s.field(tenant, "params", d.id.String()), d.params)
 	if err != nil {
 		return nil, err
 	}
 	p := map[string]string{}
-	return p, json.Unmarshal(b, &p)
+	if err := json.Unmarshal(b, &p); err != nil {
+		return nil, err
+	}
+	if text, ok := p["day"]; ok {
+		day, err := clock.ParseDate(text)
+		if err != nil {
+			return nil, err
+		}
+		p["day"], p["day_en"] = dayWords(day, clock.DateOf(s.base.Clock.Now()))
+	}
+	return p, nil
 }

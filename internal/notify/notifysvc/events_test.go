@@ -60,8 +60,8 @@ func TestFromEventsToMessages(t *testing.T) {
 		got := noticesOf(t, h)
 		link := "/m/visits/" + v.Appointment.String()
 		for title, want := range map[string][3]string{
-			"Booked":             {"3月9日 08:30，东院区心血管内科，林知夏 主任医师，就诊号 A01", "9 Mar 08:30, 东院区, Cardiology, 林知夏, number A01", "/m/visits/"},
-			"Cancelled":          {"3月9日 08:30 心血管内科 林知夏 主任医师 的预约已取消。挂号费 ¥50.50 将原路退回。", "Your appointment 9 Mar 08:30, Cardiology, 林知夏 is cancelled. The fee of ¥50.50 goes back to where it came from.", link},
+			"Booked":             {"3月9日（周一）08:30，东院区心血管内科，林知夏 主任医师，就诊号 A01", "You are booked on Monday, 9 Mar at 08:30, 东院区, Cardiology, 林知夏, number A01", "/m/visits/"},
+			"Cancelled":          {"3月9日 08:30 心血管内科 林知夏 主任医师 的预约已取消。挂号费 ¥50.50 将退还：网上支付的原路退回，付现金的请到窗口领取。", "Your appointment 9 Mar 08:30, Cardiology, 林知夏 is cancelled. The fee of ¥50.50 is refunded: the way you paid online; cash is handed out at the desk.", link},
 			"The hold has ended": {"3月9日 08:30 心血管内科 林知夏 主任医师 的号源未在规定时间内支付，已释放。", "The seat 9 Mar 08:30, Cardiology, 林知夏 was not paid in time and is free again.", "/m/visits/" + w.Appointment.String()},
 			"Refunded":           {"¥50.50 已按您付款的方式退给您。", "¥50.50 was paid back the way you paid.", link},
 		} {
@@ -144,7 +144,7 @@ func TestEveryTemplateIsFilled(t *testing.T) {
 	desk := v
 	desk.Practitioner = scheduling.PractitionerID{} // an ordinary clinic
 	sent := map[string][]composeJob{
-		"scheduling.booked":    {{Visit: v, Number: "A018"}, {Visit: desk, Number: "A018"}},
+		"scheduling.booked":    {{Visit: v, Number: "A018"}, {Visit: desk, Number: "A018", Last: true}},
 		"scheduling.cancelled": {{Visit: v, Fen: 100}, {Visit: v}, {Visit: v, ByStaff: true}},
 		"scheduling.expired":   {{Visit: v}},
 		"scheduling.missed":    {{Visit: v}},

@@ -123,14 +123,19 @@ func (s *Service) facts(ctx context.Context, tenant notify.TenantID, c composeJo
 		}
 	}
 	switch c.Template {
+	case "scheduling.booked":
+		p["advice"], p["advice_en"] = "请提前30分钟到院签到。", "Please arrive 30 minutes before."
+		if c.Last {
+			p["advice"], p["advice_en"] = bringZH, bringEN
+		}
 	case "scheduling.cancelled", "scheduling.stopped":
 		if c.ByStaff {
 			p["by"], p["by_en"] = "由医院", " by the hospital"
 		}
 		p["refund"], p["refund_en"] = "未产生费用。", "Nothing was charged."
 		if c.Fen > 0 {
-			p["refund"] = "挂号费 ¥" + money.Fen(c.Fen).String() + " 将原路退回。"
-			p["refund_en"] = "The fee of ¥" + money.Fen(c.Fen).String() + " goes back to where it came from."
+			p["refund"] = "挂号费 ¥" + money.Fen(c.Fen).String() + " 将退还：网上支付的原路退回，付现金的请到窗口领取。"
+			p["refund_en"] = "The fee of ¥" + money.Fen(c.Fen).String() + " is refunded: the way you paid online; cash is handed out at the desk."
 		}
 	case "scheduling.lottery_won":
 		p["pay"], p["pay_en"] = payWords(c)
@@ -172,6 +177,25 @@ var sessionWords = map[scheduling.Session][2]string{
 	scheduling.Morning: {"上午", "morning"}, scheduling.Afternoon: {"下午", "afternoon"}, scheduling.Evening: {"晚间", "evening"},
 }
 
+// dateWords are a date in both languages: 3月9日, 9 Mar.
+func dateWords(day clock.Date) (zh, en string) {
+	_, m, d := day.Parts()
+	return fmt.Sprintf("%d月%d日", int(m), d), fmt.Sprintf("%d %s", d, m.String()[:3])
+}
+
+// dayWords say a date as somebody says it on today, who must not miss it: 明天（3月9日 周一）, 3月9日（周一）.
+func dayWords(day, today clock.Date) (zh, en string) {
+	zh, en = dateWords(day)
+	weekday := day.Weekday()
+	switch day {
+	case today:
+		return "今天（" + zh + " " + weekdays[weekday] + "）", "today (" + weekday.String() + ", " + en + ")"
+	case today.Add(1):
+		return "明天（" + zh + " " + weekdays[weekday] + "）", "tomorrow (" + weekday.String() + ", " + en + ")"
+	}
+	return zh + "（" + weekdays[weekday] + "）", "on " + weekday.String() + ", " + en
+}
+
 var weekdays = [...]string{"周日", "周一", "周二", "周三", "周四", "周五", "周六"}
 
 // place adds where, when and who of a visit in both languages.
@@ -189,9 +213,8 @@ func (s *Service) place(ctx context.Context, tenant notify.TenantID, v schedulin
 	doctor := l.Practitioners[person]
 	p["doctor"] = cmp.Or(strings.TrimSpace(doctor.Name+" "+doctor.Title), "门诊医师")
 	p["doctor_en"] = cmp.Or(doctor.NameEN, doctor.Name, "the doctor on duty")
-	_, m, d := v.Date.Parts()
-	p["date"], p["date_en"] = fmt.Sprintf("%d月%d日", int(m), d), fmt.Sprintf("%d %s", d, m.String()[:3])
-	p["weekday"], p["weekday_en"] = weekdays[v.Date.Weekday()], v.Date.Weekday().String()
+	p["date"], p["date_en"] = dateWords(v.Date)
+	p["day"], p["day_en"] = v.Date.String(), v.Date.String()
 	p["session"], p["session_en"] = sessionWords[v.Session][0], sessionWords[v.Session][1]
 	p["time"] = v.StartsAt.In(clock.Shanghai).Format("15:04")
 	return nil

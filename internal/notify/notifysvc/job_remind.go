@@ -13,7 +13,8 @@ import (
 )
 
 // Reminders go out in the evening before the visit, spread so that the gateway is not
-// rushed. Who books in the afternoon before has just read the confirmation and gets none.
+// rushed. Who books in the afternoon before, or later, gets none: the confirmation says
+// the same, with "tomorrow" and what to bring.
 const (
 	remindKind  = "notify.remind"
 	remindFrom  = 18 * 60 // minutes of the day in Shanghai

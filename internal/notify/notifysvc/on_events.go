@@ -29,6 +29,7 @@ type composeJob struct {
 	Minutes  int              `json:"minutes,omitempty"`
 	Calls    int              `json:"calls,omitempty"` // into the room, from 1
 	ByStaff  bool             `json:"by_staff,omitempty"`
+	Last     bool             `json:"last,omitempty"` // no reminder follows
 }
 
 const composeKind = "notify.compose"
@@ -81,11 +82,14 @@ func ofTurn(template string, e clinic.Step, worth time.Duration) composeJob {
 	}
 }
 
-// booked tells of the booking, and plans the reminder of the evening before.
+// booked tells of the booking, and plans the reminder of the evening before. Where there is none, for a visit of today or
+// tomorrow, the confirmation says all that the reminder would: one message, not two within hours.
 func (s *Service) booked(ctx context.Context, tx db.Tx, m event.Meta, e scheduling.AppointmentBooked) error {
 	c := composeJob{Template: "scheduling.booked", Visit: e.Visit, Number: scheduling.Ticket{Session: e.Session, Number: e.Number}.Text()}
+	at := remindAt(e.Visit, tx.Now())
+	c.Last = at.IsZero()
 	specs := specsOf(m, c)
-	if at := remindAt(e.Visit, tx.Now()); !at.IsZero() && !e.Account.IsZero() {
+	if !c.Last && !e.Account.IsZero() {
 		specs = append(specs, reminderOf(m, c, at))
 	}
 	return job.Enqueue(ctx, tx, specs...)

@@ -110,17 +110,86 @@ func TestReminder(t *testing.T) {
 		for h.run() > 0 {
 		}
 		got := noticesOf(t, h)["Your visit"]
-		if got == nil || !strings.HasPrefix(got["body"].(string), "您预约了3月9日（周一）08:30 东院区心血管内科，林知夏 主任医师，就诊号 A018。") ||
-			!strings.HasPrefix(got["body_en"].(string), "You have an appointment on Monday, 9 Mar 08:30,") || !strings.HasPrefix(got["link"].(string), "/m/visits/") {
+		if got == nil || !strings.HasPrefix(got["body"].(string), "您预约了明天（3月9日 周一）08:30 东院区心血管内科，林知夏 主任医师，就诊号 A018。") ||
+			!strings.HasPrefix(got["body_en"].(string), "You have an appointment tomorrow (Monday, 9 Mar) at 08:30,") || !strings.HasPrefix(got["link"].(string), "/m/visits/") {
 			t.Errorf("%v", got)
 		}
-		if texts := h.sim.Messages(0); len(texts) != 2 || !strings.HasPrefix(texts[0].Text, "您预约了") {
+		if texts := h.sim.Messages(0); len(texts) != 2 || !strings.HasPrefix(texts[0].Text, "您预约了明天（") || strings.Contains(texts[1].Text, "医保卡") {
 			t.Errorf("%+v", texts)
 		}
 		if br := h.broken(); len(br) != 0 {
 			t.Errorf("verify: %v", br)
 		}
 	})
+}
+
+// TestDayWords: a date as it is said on the day itself, on the eve, and on other days.
+func TestDayWords(t *testing.T) {
+	day := clock.NewDate(2026, 3, 9)
+	for today, want := range map[clock.Date][2]string{
+		day.Add(-2): {"3月9日（周一）", "on Monday, 9 Mar"},
+		day.Add(-1): {"明天（3月9日 周一）", "tomorrow (Monday, 9 Mar)"},
+		day:         {"今天（3月9日 周一）", "today (Monday, 9 Mar)"},
+		day.Add(1):  {"3月9日（周一）", "on Monday, 9 Mar"},
+	} {
+		if zh, en := dayWords(day, today); zh != want[0] || en != want[1] {
+			t.Errorf("on %s: %q %q", today, zh, en)
+		}
+	}
+}
+
+// Who books after the reminder's hour is told once, at once and plainly: tomorrow, and what to bring. A confirmation that
+// waits for the end of the night is the morning's reminder and says today. Nothing is said twice.
+func TestBookedLate(t *testing.T) {
+	eve := clock.NewDate(2026, 3, 8)
+	for name, tt := range map[string]struct {
+		booked time.Time
+		starts int       // minute of the day of the visit
+		sent   time.Time // when the text leaves
+		want   string
+	}{
+		"at 20:00 for 8:30":  {eve.At(20 * 60), 8*60 + 30, eve.At(20 * 60), "明天（3月9日 周一）08:30，东院区心血管内科，林知夏 主任医师，就诊号 A018。" + bringZH},
+		"at 23:00 for 8:30":  {eve.At(23 * 60), 8*60 + 30, eve.At(23 * 60), "明天（3月9日 周一）08:30，东院区心血管内科，林知夏 主任医师，就诊号 A018。" + bringZH},
+		"at 23:00 for 14:00": {eve.At(23 * 60), 14 * 60, eve.At(31 * 60), "今天（3月9日 周一）14:00，东院区心血管内科，林知夏 主任医师，就诊号 A018。" + bringZH},
+		"on the day itself":  {eve.At(34 * 60), 14 * 60, eve.At(34 * 60), "今天（3月9日 周一）14:00，东院区心血管内科，林知夏 主任医师，就诊号 A018。" + bringZH},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, h *house) {
+				h.phoneKnown()
+				h.clk.Set(tt.booked)
+				b := booking(h)
+				b.StartsAt = b.Date.At(tt.starts)
+				h.tell("scheduling", b)
+				if tt.sent.After(tt.booked) {
+					h.clk.Set(tt.sent.Add(-time.Second))
+					h.run()
+					if n := len(h.sim.Messages(0)); n != 0 {
+						t.Errorf("%d texts in the night", n)
+					}
+					h.clk.Set(tt.sent)
+					for h.run() > 0 {
+					}
+				}
+				if texts := h.sim.Messages(0); len(texts) != 1 || texts[0].Text != tt.want {
+					t.Errorf("%+v", texts)
+				}
+				for at := tt.sent; at.Before(b.StartsAt.Add(time.Hour)); at = at.Add(30 * time.Minute) {
+					h.clk.Set(at)
+					for h.run() > 0 {
+					}
+				}
+				if n := len(h.sim.Messages(0)); n != 1 {
+					t.Errorf("%d texts until the visit", n)
+				}
+				// In the app it is said as it is seen by who reads it.
+				h.clk.Set(b.Date.Add(1).At(9 * 60))
+				n := noticesOf(t, h)
+				if got := n["Booked"]; len(n) != 1 || got == nil || !strings.HasPrefix(got["body"].(string), "3月9日（周一）") || !strings.HasSuffix(got["body_en"].(string), bringEN) {
+					t.Errorf("%v", n)
+				}
+			})
+		})
+	}
 }
 
 // A visit that is called off is not reminded of, in whichever order the two are heard,
@@ -174,7 +243,7 @@ func TestStoppedAndCancelled(t *testing.T) {
 		got := noticesOf(t, h)
 		n := got["The clinic is closed"]
 		if n == nil || n["title"] != "医生停诊，预约已取消" ||
-			n["body"] != "很抱歉，3月9日 08:30 心血管内科 林知夏 主任医师 停诊，您的预约已由医院取消，请不要前来。挂号费 ¥25.00 将原路退回。您可以在手机上重新预约，这次取消不影响您以后挂号。" ||
+			n["body"] != "很抱歉，3月9日 08:30 心血管内科 林知夏 主任医师 停诊，您的预约已由医院取消，请不要前来。挂号费 ¥25.00 将退还：网上支付的原路退回，付现金的请到窗口领取。您可以在手机上重新预约，这次取消不影响您以后挂号。" ||
 			n["link"] != "/m/book/"+heartID.String() {
 			t.Errorf("%v", n)
 		}

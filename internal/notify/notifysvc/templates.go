@@ -24,7 +24,13 @@ var (
 	silentWay = []notify.Channel{notify.InApp} // nothing to be done about it
 )
 
-// templates are all messages. SMS carry the Chinese body behind the signature that the
+// bring is what a patient must know on the way: the reminder says it, and the confirmation when no reminder follows.
+const (
+	bringZH = "请带好身份证和医保卡，提前30分钟到院签到。来不了请尽早取消，把号留给别人。"
+	bringEN = "Bring your identity document and insurance card and arrive 30 minutes before. If you cannot come, please cancel early."
+)
+
+// templates are all messages. {day} and {day_en} are dates, said as they are seen when the message is read (dayWords). SMS carry the Chinese body behind the signature that the
 // gateway adds; no message names a diagnosis or a full name.
 var templates = map[string]text{
 	"identity.code": {
@@ -55,18 +61,18 @@ var templates = map[string]text{
 	"scheduling.booked": {
 		topic: notify.AboutVisit, ways: everyWay, matters: true,
 		titleZH: "预约成功", titleEN: "Booked",
-		bodyZH: "{date} {time}，{campus}{department}，{doctor}，就诊号 {number}。请提前30分钟到院签到。",
-		bodyEN: "{date_en} {time}, {campus_en}, {department_en}, {doctor_en}, number {number}. Please arrive 30 minutes before.",
+		bodyZH: "{day}{time}，{campus}{department}，{doctor}，就诊号 {number}。{advice}",
+		bodyEN: "You are booked {day_en} at {time}, {campus_en}, {department_en}, {doctor_en}, number {number}. {advice_en}",
 		link:   "/m/visits/{appointment}",
-		params: []string{"date", "date_en", "time", "campus", "campus_en", "department", "department_en", "doctor", "doctor_en", "number", "appointment"},
+		params: []string{"day", "day_en", "time", "campus", "campus_en", "department", "department_en", "doctor", "doctor_en", "number", "advice", "advice_en", "appointment"},
 	},
 	"scheduling.reminder": {
 		topic: notify.AboutVisit, ways: everyWay, matters: true,
 		titleZH: "就诊提醒", titleEN: "Your visit",
-		bodyZH: "您预约了{date}（{weekday}）{time} {campus}{department}，{doctor}，就诊号 {number}。请带好身份证和医保卡，提前30分钟到院签到。来不了请尽早取消，把号留给别人。",
-		bodyEN: "You have an appointment on {weekday_en}, {date_en} {time}, {campus_en}, {department_en}, {doctor_en}, number {number}. Bring your identity document and insurance card and arrive 30 minutes before. If you cannot come, please cancel early.",
+		bodyZH: "您预约了{day}{time} {campus}{department}，{doctor}，就诊号 {number}。" + bringZH,
+		bodyEN: "You have an appointment {day_en} at {time}, {campus_en}, {department_en}, {doctor_en}, number {number}. " + bringEN,
 		link:   "/m/visits/{appointment}",
-		params: []string{"date", "date_en", "weekday", "weekday_en", "time", "campus", "campus_en", "department", "department_en", "doctor", "doctor_en", "number", "appointment"},
+		params: []string{"day", "day_en", "time", "campus", "campus_en", "department", "department_en", "doctor", "doctor_en", "number", "appointment"},
 	},
 	"scheduling.cancelled": {
 		topic: notify.AboutVisit, ways: everyWay, matters: true,

@@ -43,7 +43,7 @@ func TestAddReadsBack(t *testing.T) {
 				if b, err := h.s.Booker(h.as(who), p.ID); err != nil || b.ID != p.ID || b.Birth != got.Birth {
 					t.Errorf("booker: %v %v", b, err)
 				}
-				if ids, err := h.s.Linked(t.Context(), apitest.Main, who.Account); err != nil || len(ids) != 1 || ids[0] != p.ID {
+				if ids, err := h.s.Linked(t.Context(), apitest.Main, who.Account); err != nil || len(ids) != 1 || ids[0] != (patient.Link{Patient: p.ID}) {
 					t.Errorf("linked: %v %v", ids, err)
 				}
 				names, err := h.s.MaskedNames(t.Context(), apitest.Main, []patient.ID{p.ID, id.Random[patient.Patient]()})

@@ -110,7 +110,11 @@ func (s *Service) SearchAtDesk(ctx context.Context, q Search) (out []patient.Pat
 		}
 		out = append(out, p)
 	}
-	return out, more, s.store.searched(ctx, who.Tenant, out, way, d.Policy)
+	shown := make([]patient.ID, 0, len(out))
+	for _, p := range out {
+		shown = append(shown, p.ID)
+	}
+	return out, more, s.store.shown(ctx, who.Tenant, "patient.search_at_desk", shown, way, d.Policy)
 }
 
 // search asks the one way that is filled in.

@@ -31,6 +31,7 @@ type (
 )
 
 func (s *Service) deskRoutes(a *httpx.API) {
+	s.claimRoutes(a)
 	httpx.Register(a, httpx.Op{ID: "patient.search_at_desk", Method: http.MethodPost, Path: "/desk/patients/search", Status: http.StatusOK, MaxBody: 1 << 10, Summary: "Find persons exactly, by document, by phone, or by name and birth; each is an audit row"}, s.postDeskSearch)
 	httpx.Register(a, httpx.Op{ID: "patient.register_at_desk", Method: http.MethodPost, Path: "/desk/patients", Idempotent: true, MaxBody: 2 << 10, Summary: "Register a person without an account; 200 with the person who is there already"}, s.postDeskPatient)
 }

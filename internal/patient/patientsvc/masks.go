@@ -28,6 +28,14 @@ func maskDocument(n string) string {
 	return n[:3] + "****" + n[len(n)-2:]
 }
 
+// lastFour is how somebody at a desk names a phone; empty for one that is no mobile number.
+func lastFour(phone string) string {
+	if len(phone) != 11 {
+		return ""
+	}
+	return phone[7:]
+}
+
 // maskPhone shows what its owner recognises: 138****0000.
 func maskPhone(p string) string {
 	if len(p) != 11 {

@@ -146,11 +146,6 @@ func (s *Service) Person(ctx context.Context, p patient.ID) (patient.Person, err
 }
 
 // Linked implements patient.Service.
-func (s *Service) Linked(ctx context.Context, t patient.TenantID, a accountID) ([]patient.ID, error) {
-	vs, err := s.store.family(ctx, t, a)
-	out := make([]patient.ID, 0, len(vs))
-	for _, v := range vs {
-		out = append(out, v.id)
-	}
-	return out, err
+func (s *Service) Linked(ctx context.Context, t patient.TenantID, a accountID) ([]patient.Link, error) {
+	return s.store.links(ctx, t, a)
 }

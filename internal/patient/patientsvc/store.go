@@ -156,6 +156,19 @@ func (s store) family(ctx context.Context, t patient.TenantID, a accountID) (out
 	return out, err
 }
 
+// links lists the persons of an account, and whether it proved that it may act for them.
+func (s store) links(ctx context.Context, t patient.TenantID, a accountID) (out []patient.Link, err error) {
+	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT l.patient_id, EXISTS (SELECT 1 FROM claim c WHERE c.tenant_id = l.tenant_id AND c.patient_id = l.patient_id
+				AND c.account_id = l.account_id AND c.state = 'proved')
+			FROM link l JOIN patient p ON p.tenant_id = l.tenant_id AND p.id = l.patient_id
+			WHERE l.tenant_id = $1 AND l.account_id = $2 AND l.state = 'active' AND p.shredded_at IS NULL ORDER BY l.created_at, l.id LIMIT $3`, t, a, maxLinked)
+		out, err = db.Collect(rows, err, func(r db.Rows, v *patient.Link) error { return r.Scan(&v.Patient, &v.Proven) })
+		return err
+	})
+	return out, err
+}
+
 // names reads the sealed names of persons that are not shredded.
 func (s store) names(ctx context.Context, t patient.TenantID, ids []patient.ID) (map[patient.ID][]byte, error) {
 	out := make(map[patient.ID][]byte, len(ids))

@@ -53,25 +53,6 @@ func (s store) search(ctx context.Context, t patient.TenantID, ix index) (out []
 	return out, err
 }
 
-// searched writes who was shown, or that nobody was, and the way of searching.
-func (s store) searched(ctx context.Context, t patient.TenantID, shown []patient.Patient, way, policy string) error {
-	objects := make([]string, 0, len(shown))
-	for _, p := range shown {
-		objects = append(objects, p.ID.String())
-	}
-	if len(objects) == 0 {
-		objects = append(objects, "")
-	}
-	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		for _, o := range objects {
-			if _, err := trail.Record(ctx, tx, trail.Entry{Action: "patient.search_at_desk", Noun: "Patient", ID: o, Policy: policy, Why: way}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
 // register makes a person without a link, once by the key: hit tells what came of it before. errLost when the document is
 // there already.
 func (s store) register(ctx context.Context, t patient.TenantID, r row, n person, k idem.Key, policy string) (h idem.Hit, hit bool, err error) {

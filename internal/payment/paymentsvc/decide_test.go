@@ -183,6 +183,15 @@ func TestStates(t *testing.T) {
 		if err != nil || len(others) != 0 {
 			t.Fatalf("another person: %+v %v", others, err)
 		}
+		r := w.request(300)
+		r.Account = id.ID[auth.Account]{} // booked at the window
+		if _, err := w.svc.Open(w.ctx(), r); err != nil {
+			t.Fatal(err)
+		}
+		nobodys, err := w.svc.States(testkit.As(t.Context(), apitest.Patient(apitest.Main)), apitest.Main, append(ids, r.ID))
+		if err != nil || len(nobodys) != 1 || nobodys[r.ID].State != payment.Open {
+			t.Fatalf("nobody's: %+v %v", nobodys, err)
+		}
 		if got, err := w.svc.States(testkit.AsSystem(t.Context(), apitest.Other, "job:x"), apitest.Other, ids); err != nil || len(got) != 0 {
 			t.Fatalf("another tenant: %+v %v", got, err)
 		}

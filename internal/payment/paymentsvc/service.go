@@ -82,7 +82,8 @@ func (s *Service) Get(ctx context.Context, tenant payment.TenantID, pid payment.
 	return p.Payment, err
 }
 
-// States reads at most 200 in one batch; unknown ids, and for a person those of other accounts, are left out.
+// States reads at most 200 in one batch; unknown ids, and for a person those of other accounts, are left out. Nobody's are
+// not: they tell a state and amounts, and who asks has decided that the person may see what they are for.
 func (s *Service) States(ctx context.Context, tenant payment.TenantID, ps []payment.ID) (map[payment.ID]payment.Payment, error) {
 	who, err := auth.From(ctx)
 	if err != nil {

@@ -72,7 +72,7 @@ func (store) lock(ctx context.Context, tx db.Tx, pid payment.ID) (record, error)
 		RETURNING `+paymentColumns, tx.Tenant(), pid))
 }
 
-// states reads a batch; account restricts it to that account's unless it is zero.
+// states reads a batch; account restricts it to that account's and nobody's unless it is zero.
 func (store) states(ctx context.Context, d *db.DB, tenant payment.TenantID, account id.ID[auth.Account], ps []payment.ID) (map[payment.ID]payment.Payment, error) {
 	out := map[payment.ID]payment.Payment{}
 	err := d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
@@ -90,7 +90,7 @@ func (store) states(ctx context.Context, d *db.DB, tenant payment.TenantID, acco
 			if err != nil {
 				return err
 			}
-			if account.IsZero() || p.Account == account {
+			if account.IsZero() || p.Account.IsZero() || p.Account == account {
 				out[p.ID] = p.Payment
 			}
 		}

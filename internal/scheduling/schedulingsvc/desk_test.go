@@ -2,6 +2,7 @@ package schedulingsvc
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func (f *fakePatients) DeskBooker(ctx context.Context, p patient.ID) (patient.Bo
 	}
 	for a, ps := range f.of {
 		for i, q := range ps {
-			if q == p && i == 0 {
+			if q.Patient == p && i == 0 {
 				return b, a, nil
 			}
 		}
@@ -220,7 +221,7 @@ func TestDeskRace(t *testing.T) {
 	})
 }
 
-// TestDeskExpires: nobody's hold that is not paid ends as every other; nobody's visits are filed for no list.
+// TestDeskExpires: nobody's hold that is not paid ends as every other; nobody's visits are filed for their persons.
 func TestDeskExpires(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
 		w.rota(2500, 10, 30)
@@ -242,9 +243,111 @@ func TestDeskExpires(t *testing.T) {
 		if err := w.s.store.filePast(context.Background(), w.tenant, day("2026-03-06")); err != nil {
 			t.Fatal(err)
 		}
-		if n := w.number(`SELECT COUNT(*) FROM filed_visit WHERE tenant_id = $1`, w.tenant); n != 0 {
+		if n := w.number(`SELECT COUNT(*) FROM filed_visit f JOIN appointment a ON a.tenant_id = f.tenant_id AND a.id = f.appointment_id AND a.patient_id = f.owner_id
+			WHERE f.tenant_id = $1`, w.tenant); n != 2 {
 			t.Errorf("%d filed", n)
 		}
 		w.sound()
+	})
+}
+
+// TestNobodysVisits: what the window booked for somebody without an account is shown to an account that proves later to act
+// for the person, and cancelled by it; not to one that merely entered the person, nor to strangers.
+func TestNobodysVisits(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		w.rota(2500, 10, 30)
+		h := apitest.New(t, w.m.Routes)
+		old := w.registered("1943-05-02")
+		var ids []string
+		for _, day := range []string{"2026-03-03", "2026-03-04", "2026-03-05"} {
+			r := w.ask(old, w.on(day).ID)
+			if _, err := w.s.bookAtDesk(w.as(w.desk()), r); err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, r.ID.String())
+			if day == "2026-03-05" {
+				break // waits for its payment
+			}
+			if err := w.paid(w.get(w.desk(), r.ID)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.Do(w.desk(), "POST", "/appointments/"+ids[1]+"/cancel", map[string]any{"reason": "改期"}, apitest.IfMatch(2)).Want(t, 200)
+		w.due()
+
+		me, entered, stranger := apitest.Patient(w.tenant), apitest.Patient(w.tenant), apitest.Patient(w.tenant)
+		w.patients.linkAs(me.Account, patient.Link{Patient: old, Proven: true})
+		own := w.adult(me)
+		w.patients.link(entered.Account, old)
+		foreign := me
+		foreign.Tenant = apitest.Other
+		for name, who := range map[string]auth.Principal{"who entered the person": entered, "a stranger": stranger, "another tenant": foreign} {
+			if items := h.Do(who, "GET", "/appointments", nil).Want(t, 200).Items(t); len(items) != 0 {
+				t.Errorf("%s sees %v", name, items)
+			}
+			h.Do(who, "GET", "/appointments/"+ids[0], nil).Refused(t, 404, "scheduling.not_found")
+			h.Do(who, "POST", "/appointments/"+ids[0]+"/cancel", nil, apitest.IfMatch(2)).Refused(t, 404, "scheduling.not_found")
+		}
+		mine := w.hold(me, w.ask(own, w.on("2026-03-04").ID))
+		list := func(query string) (got []string) {
+			t.Helper()
+			for next := ""; ; {
+				r := h.Do(me, "GET", "/appointments?limit=2&cursor="+next+query, nil).Want(t, 200)
+				for _, x := range r.Items(t) {
+					got = append(got, x["id"].(string))
+				}
+				if next = r.Map(t)["next"].(string); next == "" {
+					return got
+				}
+			}
+		}
+		sorted := func(of ...string) []string { slices.Sort(of); return of }
+		if got := list(""); !slices.Equal(sorted(got...), sorted(ids[0], ids[1], ids[2], mine.ID.String())) {
+			t.Errorf("%v", got)
+		}
+		if got := list("&state=cancelled"); !slices.Equal(got, ids[1:2]) {
+			t.Errorf("cancelled: %v", got)
+		}
+		for i, want := range []map[string]any{
+			{"state": "booked", "payment_state": "paid", "refund_state": "none", "payment_id": nil, "patient_name_masked": "张*三"},
+			{"state": "cancelled", "payment_state": "refunded", "refund_state": "done", "payment_id": nil},
+			{"state": "pending", "payment_state": "open", "refund_state": "none", "payment_id": nil},
+		} {
+			got := h.Do(me, "GET", "/appointments/"+ids[i], nil).Want(t, 200).Map(t)
+			for k, v := range want {
+				if got[k] != v {
+					t.Errorf("%d: %s is %v, want %v", i, k, got[k], v)
+				}
+			}
+		}
+		h.Do(me, "POST", "/appointments/"+ids[0]+"/cancel", nil, apitest.IfMatch(1)).Refused(t, 412, "scheduling.stale")
+		for range 2 { // and again
+			if a := h.Do(me, "POST", "/appointments/"+ids[0]+"/cancel", nil, apitest.IfMatch(2)).Want(t, 200).Map(t); a["state"] != "cancelled" || a["cancel_reason"] != "patient" {
+				t.Errorf("%v", a)
+			}
+		}
+		w.due()
+		if p := w.payments.refunded(); p != 5000 {
+			t.Errorf("%d fen went back", p)
+		}
+
+		// Long past, and still there.
+		r := w.ask(old, w.on("2026-03-06").ID)
+		if _, err := w.s.bookAtDesk(w.as(w.desk()), r); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.paid(w.get(w.desk(), r.ID)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.s.store.filePast(context.Background(), w.tenant, day("2026-03-08")); err != nil {
+			t.Fatal(err)
+		}
+		w.clock.Set(day("2026-06-01").At(8 * 60))
+		if got := list(""); !slices.Contains(got, r.ID.String()) || !slices.Contains(got, ids[0]) {
+			t.Errorf("in June: %v", got)
+		}
+		if items := h.Do(entered, "GET", "/appointments", nil).Want(t, 200).Items(t); len(items) != 0 {
+			t.Errorf("who entered the person sees %v", items)
+		}
 	})
 }

@@ -46,7 +46,7 @@ type appointmentBody struct {
 	State             string                        `json:"state" enum:"pending,booked,arrived,fulfilled,cancelled,noshow"`
 	CancelReason      string                        `json:"cancel_reason,omitempty" enum:"patient,staff,expired,stopped"`
 	HoldExpiresAt     *time.Time                    `json:"hold_expires_at,omitempty"`
-	PaymentID         string                        `json:"payment_id,omitempty" format:"uuid"`
+	PaymentID         string                        `json:"payment_id,omitempty" format:"uuid" doc:"Left out for a person when the visit was booked at a window without an account: its money is the window's"`
 	PaymentState      string                        `json:"payment_state,omitempty" enum:"open,paid,closed,refunding,refunded"`
 	RefundState       string                        `json:"refund_state,omitempty" enum:"none,requested,done"`
 	Cancellable       bool                          `json:"cancellable" doc:"By the patient, now"`
@@ -241,10 +241,14 @@ func (s *Service) bodies(ctx context.Context, as []scheduling.Appointment) ([]ap
 		b.PatientNameMasked, b.ServerTime = masked[a.Patient], now
 		if !a.Payment.IsZero() {
 			p, known := paid[a.Payment]
-			if !known && a.State == scheduling.Pending && now.Sub(a.CreatedAt) > openGrace {
+			windows := who.Kind == auth.Patient && a.Account.IsZero() // money that only the window takes and gives
+			if !known && !windows && a.State == scheduling.Pending && now.Sub(a.CreatedAt) > openGrace {
 				s.openNow(ctx, who.Tenant, a)
 			}
-			b.PaymentID, b.PaymentState, b.RefundState = a.Payment.String(), paymentState(a, p, known), refundState(a, p)
+			if !windows {
+				b.PaymentID = a.Payment.String()
+			}
+			b.PaymentState, b.RefundState = paymentState(a, p, known), refundState(a, p)
 		}
 		out = append(out, b)
 	}

@@ -290,13 +290,14 @@ func limited(ctx context.Context, tx db.Tx, uses []limit) (bool, error) {
 }
 
 // fileVisit keeps a visit that will not be found among those to come, for its account's list; nobody's (booked at the
-// window) is in no list.
+// window) for its person, whose account may come later.
 func fileVisit(ctx context.Context, tx db.Tx, v appointmentRow) error {
-	if v.Account.IsZero() {
-		return nil
+	owner := id.As[id.Any](v.Account)
+	if owner.IsZero() {
+		owner = id.As[id.Any](v.Patient)
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO filed_visit (tenant_id, account_id, day, appointment_id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-		tx.Tenant(), v.Account, v.Date, v.ID)
+	_, err := tx.Exec(ctx, `INSERT INTO filed_visit (tenant_id, owner_id, day, appointment_id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+		tx.Tenant(), owner, v.Date, v.ID)
 	return err
 }
 

@@ -13,7 +13,8 @@ import (
 )
 
 // Visits to come are found by day and person, where the hot table has an index anyway;
-// those that are past or cancelled are filed under their account (see filePast).
+// those that are past or cancelled are filed under their account, or under their person when
+// they have none (see filePast).
 const (
 	visitsBack  = 7  // days that are looked at although they are past: the filing may be late
 	visitsAhead = 62 // beyond the longest booking window
@@ -25,8 +26,9 @@ type visitMark struct {
 	ID  id.ID[scheduling.Appointment]
 }
 
-// List gives the account's own appointments of the persons that it is linked to, the
-// latest day of visit first.
+// List gives the account's own appointments of the persons that it is linked to, and those
+// that the window booked without an account for persons whose link is proved, the latest
+// day of visit first.
 func (s *Service) List(ctx context.Context, state scheduling.State, p page.Request) (out page.Page[scheduling.Appointment], err error) {
 	who, _, err := s.may(ctx, "scheduling.list_appointments", "Appointments")
 	if err != nil {
@@ -36,14 +38,19 @@ func (s *Service) List(ctx context.Context, state scheduling.State, p page.Reque
 	if err != nil {
 		return out, err
 	}
-	people, err := s.patients.Linked(ctx, who.Tenant, who.Account)
+	links, err := s.patients.Linked(ctx, who.Tenant, who.Account)
 	if err != nil {
 		return out, err
 	}
 	size := p.Size()
-	items, err := s.store.visits(ctx, who.Tenant, visitQuery{
-		Account: who.Account, People: people, Today: clock.DateOf(s.base.Clock.Now()), State: state, Before: from, Limit: size + 1,
-	})
+	q := visitQuery{Account: who.Account, Today: clock.DateOf(s.base.Clock.Now()), State: state, Before: from, Limit: size + 1}
+	for _, l := range links {
+		q.People = append(q.People, l.Patient)
+		if l.Proven {
+			q.Proven = append(q.Proven, l.Patient)
+		}
+	}
+	items, err := s.store.visits(ctx, who.Tenant, q)
 	if err != nil {
 		return out, err
 	}

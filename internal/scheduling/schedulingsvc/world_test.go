@@ -374,22 +374,29 @@ type fakePatients struct {
 	patient.Service
 	mu    sync.Mutex
 	links map[string]bool
-	of    map[scheduling.AccountID][]patient.ID
+	of    map[scheduling.AccountID][]patient.Link
 	birth map[patient.ID]clock.Date
 }
 
 func newFakePatients() *fakePatients {
-	return &fakePatients{links: map[string]bool{}, of: map[scheduling.AccountID][]patient.ID{}, birth: map[patient.ID]clock.Date{}}
+	return &fakePatients{links: map[string]bool{}, of: map[scheduling.AccountID][]patient.Link{}, birth: map[patient.ID]clock.Date{}}
 }
 
 func (f *fakePatients) link(a scheduling.AccountID, p patient.ID) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.links[a.String()+p.String()] = true
-	f.of[a] = append(f.of[a], p)
+	f.linkAs(a, patient.Link{Patient: p})
 }
 
-func (f *fakePatients) Linked(_ context.Context, _ patient.TenantID, a scheduling.AccountID) ([]patient.ID, error) {
+func (f *fakePatients) linkAs(a scheduling.AccountID, l patient.Link) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.links[a.String()+l.Patient.String()] = true
+	f.of[a] = append(f.of[a], l)
+}
+
+func (f *fakePatients) Linked(_ context.Context, t patient.TenantID, a scheduling.AccountID) ([]patient.Link, error) {
+	if t != apitest.Main {
+		return nil, nil
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.of[a]), nil

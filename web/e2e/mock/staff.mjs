@@ -111,6 +111,11 @@ function fresh() {
     deliveries: [{ id: uid(951), channel: 'sms', template: 'scheduling.booked', state: 'sent', why: '', created_at: ago(15), sent_at: ago(15) }, { id: uid(952), channel: 'sms', template: 'scheduling.stopped', state: 'failed', why: 'gave_up', created_at: ago(22) }, { id: uid(953), channel: 'mail', template: 'scheduling.reminder', state: 'queued', why: '', created_at: ago(2) }],
     audit: Array.from({ length: 12 }, (_, i) => ({ id: uid(970 + i), at: ago(i * 7 + 1), context: ['identity', 'scheduling', 'payment', 'clinic'][i % 4], actor: `staff:${uid(400 + (i % 7))}`, action: ['identity.login_staff', 'scheduling.cancel', 'payment.refund', 'clinic.reveal'][i % 4], noun: ['Session', 'Appointment', 'Payment', 'Turn'][i % 4], object: uid(5000 + i), policy: 'scheduling.desk', why: i % 4 === 1 ? '患者来电取消' : '', changed: i % 4 === 1 ? { state: ['booked', 'cancelled'] } : {}, origin: '10.0.0.7', trace: '4bf92f3577b34da6a3ce929d0e0e4736', number: 'REG-20261130-1007' })),
     people: [{ id: uid(6100), name_masked: '张*远', birth: '1985-03-07', sex: 'male', document_masked: '**************1231', phone_masked: '138****0001', verified: 'verified' }, { id: uid(6101), name_masked: '李*芳', birth: '1956-04-12', sex: 'female', document_masked: '**************8764', phone_masked: '138****0002', verified: 'none' }],
+    claims: [
+      { id: uid(6201), name_masked: '王*英', document_type: 'resident_id', document_masked: '110****26', relationship: 'parent', phone_last4: '0007', proof: 'desk', name_matches: true, state: 'open', asked_at: ago(2), ends_at: ago(2 - 7 * 1440) },
+      { id: uid(6202), name_masked: '赵*', document_type: 'passport', document_masked: 'E76****21', relationship: 'self', phone_last4: '', proof: 'desk', name_matches: false, state: 'open', asked_at: ago(5), ends_at: ago(5 - 7 * 1440) },
+      { id: uid(6203), name_masked: '刘*涛', document_type: 'resident_id', document_masked: '320****1X', relationship: 'spouse', phone_last4: '4416', proof: 'phone_code', name_matches: true, state: 'open', asked_at: ago(9), ends_at: ago(-6) },
+    ],
     appointments: [], accountSessions: [{ id: randomUUID(), created_at: ago(600), last_seen_at: ago(0), device: 'Chrome · Windows', current: true }, { id: randomUUID(), created_at: ago(9000), last_seen_at: ago(2000), device: 'Edge · Windows', current: false }], stops: new Map(),
   }
 }
@@ -264,7 +269,9 @@ const routes = [
     const slot = data.slots.get(b.schedule_id).find((x) => x.remaining > 0)
     return slot ? [201, bookable(scheduleOf(b.schedule_id), slot, b.patient_id)] : problem(res, 409, 'scheduling.slot_taken', '该时段刚刚被约满', 'This time has just been taken')
   }],
-  ['POST', /^patients\/claims\/([^/]+)\/desk-proof$/, (b, m, res) => (m[1].endsWith('0000') ? problem(res, 404, 'patient.claim_unknown', '没有这个申请，或已过期', 'No such claim, or it has ended') : [204])],
+  ['GET', /^claims$/, () => items(data.claims.filter((c) => c.state === 'open'))],
+  ['GET', /^claims\/([^/]+)$/, (b, m, res) => { const c = data.claims.find((x) => x.id === m[1]); return c ? [200, c] : problem(res, 404, 'patient.not_found', '没有找到就诊人', 'There is no such person') }],
+  ['POST', /^patients\/claims\/([^/]+)\/desk-proof$/, (b, m, res) => { const c = data.claims.find((x) => x.id === m[1]); if (mode.stale) c.state = 'ended'; if (c.state !== 'open') return problem(res, 409, 'patient.claim_ended', '验证已失效，请重新添加', 'The claim is no longer open, add the person again'); c.state = 'proved'; return [204] }],
 
   ['GET', /^payments$/, (b, m, res, q) => items(data.payments.filter((p) => !q.get('state') || p.state === q.get('state')))],
   ['GET', /^payments\/([^/]+)$/, (b, m, res) => { const p = data.payments.find((x) => x.id === m[1]); return p ? [200, { reference_id: uid(1), expires_at: ago(-10), version: 1, ...p, server_time: new Date().toISOString() }] : problem(res, 404, 'payment.not_found', '没有找到', 'Not found') }],
@@ -326,7 +333,7 @@ createServer((req, res) => {
     for (const [k, v] of url.searchParams) mode[k] = v === 'true' ? true : v === 'false' ? false : k === 'delay' ? Number(v) : v
     if (mode.silent) for (const s of streams) s.destroy()
     if (url.pathname === '/__mock/reset') { Object.assign(mode, calm); data = fresh() }
-    return send(res, 200, { ...mode, first: data.first, payment: data.payments[0].id, person: data.people[0].id, staff: data.staff[0].id, import: data.imports[0].id, rota: data.rotas[0].id, practitioner: data.practitioners[0].id, open: data.schedules.find((s) => s.state === 'open' && s.date > day(0)).id })
+    return send(res, 200, { ...mode, first: data.first, payment: data.payments[0].id, person: data.people[0].id, staff: data.staff[0].id, claim: data.claims[0].id, import: data.imports[0].id, rota: data.rotas[0].id, practitioner: data.practitioners[0].id, open: data.schedules.find((s) => s.state === 'open' && s.date > day(0)).id })
   }
   if (url.pathname === '/favicon.ico') return void res.writeHead(204).end()
   if (!url.pathname.startsWith('/api/v1/')) return url.pathname === '/' ? void res.writeHead(302, { Location: '/console/' }).end() : file(res, url.pathname)

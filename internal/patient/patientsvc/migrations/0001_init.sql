@@ -109,6 +109,7 @@ CREATE TABLE claim (
 ){{strict}};
 {{rls "claim"}}
 CREATE UNIQUE INDEX claim_open ON claim (tenant_id, account_id, patient_id) WHERE state = 'open';
+CREATE INDEX claim_waiting ON claim (tenant_id, created_at, id) WHERE state = 'open';
 CREATE INDEX claim_sent ON claim (tenant_id, patient_id, sent_at);
 
 -- Every step of a patient, link or claim, with the audit row's id.

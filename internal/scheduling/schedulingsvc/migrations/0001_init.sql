@@ -189,13 +189,14 @@ CREATE TABLE appointment (
 CREATE UNIQUE INDEX appointment_person ON appointment (day, patient_id, scope) WHERE state <> 'cancelled';
 CREATE UNIQUE INDEX appointment_phone ON appointment (day, account_id, scope) WHERE per_account AND state <> 'cancelled';
 
--- The visits of an account that are past or cancelled, the latest day first. Visits to come are found by day and person.
+-- The visits of an account that are past or cancelled, the latest day first; its owner is the person when it was booked
+-- without an account. Visits to come are found by day and person.
 CREATE TABLE filed_visit (
     tenant_id      {{uuid}} NOT NULL,
-    account_id     {{uuid}} NOT NULL,
+    owner_id       {{uuid}} NOT NULL,
     day            {{int}} NOT NULL,
     appointment_id {{uuid}} NOT NULL,
-    PRIMARY KEY (tenant_id, account_id, day, appointment_id)
+    PRIMARY KEY (tenant_id, owner_id, day, appointment_id)
 ){{strict}};
 {{rls "filed_visit"}}
 

@@ -1,17 +1,18 @@
 import '@xinglin/ui/tokens.css'
 import '@xinglin/ui/kit.css'
-import { applyScale, savedScale } from '@xinglin/ui'
+import { applyScale, savedScale, wordsKey } from '@xinglin/ui'
 import { VueQueryPlugin } from '@tanstack/vue-query'
 import { createPinia } from 'pinia'
 import { createApp } from 'vue'
 import App from './App.vue'
 import { i18n, initLocale } from './i18n'
 import { queryClient } from './lib/query'
+import { useWords } from './lib/words'
 import { router } from './router'
 
 applyScale(savedScale())
 await initLocale()
-createApp(App).use(createPinia()).use(i18n).use(VueQueryPlugin, { queryClient }).use(router).mount('#app')
+createApp(App).provide(wordsKey, useWords).use(createPinia()).use(i18n).use(VueQueryPlugin, { queryClient }).use(router).mount('#app')
 // What is read from now on is kept; the first page does not wait for it.
 void import('./lib/kept').then((k) => k.keepAll())
 

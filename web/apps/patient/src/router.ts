@@ -1,4 +1,5 @@
 import { START_LOCATION, createRouter, createWebHistory } from 'vue-router'
+import { renewOnMissingPage } from '@xinglin/ui'
 import { queryClient } from './lib/query'
 import { i18n } from './i18n'
 import { onUnauthorized } from './lib/api'
@@ -72,17 +73,7 @@ router.afterEach((to, from, failure) => {
     requestAnimationFrame(() => document.querySelector<HTMLElement>('.appbar h1')?.focus({ preventScroll: true }))
 })
 
-// A page of an older build may be gone after an update: load the whole application again, once.
-router.onError((error, to) => {
-  if (!/dynamically imported module|Importing a module script/i.test(String(error))) return
-  try {
-    if (sessionStorage.getItem('reloaded') === to.fullPath) return
-    sessionStorage.setItem('reloaded', to.fullPath)
-  } catch {
-    return
-  }
-  location.assign(router.resolve(to.fullPath).href)
-})
+renewOnMissingPage(router)
 
 onUnauthorized(() => {
   const session = useSession()

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-const raw = import.meta.glob<string>(['../src/**/*.ts', '../src/**/*.vue', '../src/locales/*.json'], { query: '?raw', import: 'default', eager: true })
+const raw = import.meta.glob<string>(['../src/**/*.ts', '../src/**/*.vue', '../src/locales/*.json', '../../../packages/ui/src/*.vue'], { query: '?raw', import: 'default', eager: true })
 const files = Object.fromEntries(Object.entries(raw).map(([path, code]) => [path.replace('../src/', ''), code]))
 const read = (l: string) => JSON.parse(files[`locales/${l}.json`]!) as object
 function flat(o: object, at = ''): Record<string, string> {

@@ -1,5 +1,5 @@
 import { createRouter, createWebHistory } from 'vue-router'
-import { wayAfterLogin } from '@xinglin/ui'
+import { renewOnMissingPage, wayAfterLogin } from '@xinglin/ui'
 import { areas } from './areas'
 import { i18n } from './i18n'
 import { onUnauthorized } from './lib/api'
@@ -34,16 +34,6 @@ router.afterEach((to, from, failure) => {
     requestAnimationFrame(() => document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true }))
 })
 
-// A page of an older build may be gone after an update: load the whole application again, once.
-router.onError((error, to) => {
-  if (!/dynamically imported module|Importing a module script/i.test(String(error))) return
-  try {
-    if (sessionStorage.getItem('reloaded') === to.fullPath) return
-    sessionStorage.setItem('reloaded', to.fullPath)
-  } catch {
-    return
-  }
-  location.assign(router.resolve(to.fullPath).href)
-})
+renewOnMissingPage(router)
 
 onUnauthorized(() => useSession().expired())

@@ -34,6 +34,8 @@ export type ClinicQueue = S['ClinicQueueBody']
 export type Revealed = S['ClinicRevealBody']
 export type Display = S['ClinicDisplayBody']
 export type DeskPatient = S['PatientDeskPatientBody']
+/** Somebody's wish to act for a person who is on file, which the window proves. */
+export type DeskClaim = S['PatientDeskClaimBody']
 export type DeskSearch = S['PatientDeskSearchInBody']
 export type DeskRegistration = S['PatientDeskPatientInBody']
 export type StopState = S['SchedulingStopBody']

@@ -140,6 +140,8 @@ export function createStaffApi(options: StaffApiOptions = {}) {
     registerPatient: (person: W.DeskRegistration) => once<W.DeskPatient>('/desk/patients', person),
     bookAtDesk: (wish: { patient_id: string; slot_id: string } | { patient_id: string; schedule_id: string; any: true }) => once<T.Appointment>('/desk/appointments', wish),
     deskAppointments: (patient_id: string, signal?: AbortSignal) => list<T.Appointment>('/desk/appointments', { patient_id }, signal),
+    claims: (cursor?: string, signal?: AbortSignal) => list<W.DeskClaim>('/claims', { state: 'open', cursor }, signal),
+    claim: (claim: string, signal?: AbortSignal) => get<W.DeskClaim>(`/claims/${id(claim)}`, {}, signal),
     proveClaim: (claim: string): Promise<void> => call('POST', `/patients/claims/${id(claim)}/desk-proof`),
 
     // money

@@ -1,6 +1,7 @@
 import { mount } from '@vue/test-utils'
-import { describe, expect, it } from 'vitest'
-import { XButton, XErrorState, XField, XSlotGrid, XSteps, applyScale, savedScale } from '../src'
+import { createMemoryHistory, createRouter } from 'vue-router'
+import { describe, expect, it, vi } from 'vitest'
+import { AsyncView, FaultNote, XButton, XErrorState, XField, XSlotGrid, XSteps, applyScale, renewOnMissingPage, savedScale, wordsKey } from '../src'
 
 describe('XButton', () => {
   it('refuses a second press while busy', async () => {
@@ -71,5 +72,47 @@ describe('type size', () => {
     applyScale('100')
     expect(document.documentElement.classList.contains('large')).toBe(false)
     expect(document.documentElement.dataset.scale).toBeUndefined()
+  })
+})
+
+describe('components that speak', () => {
+  const words = () => ({ t: (key: string) => `[${key}]`, errorText: (e: unknown) => (e as Error).message, traceOf: () => 'trace1' })
+  const global = { provide: { [wordsKey as symbol]: words } }
+  const query = { data: undefined as unknown, error: null as unknown, isPending: true, isError: false, fetchStatus: 'fetching', refetch: () => undefined }
+
+  it('say what failed, what was kept and the request id in the words of the app', () => {
+    const w = mount(FaultNote, { props: { error: new Error('no'), kept: true }, global })
+    expect(w.text()).toContain('no')
+    expect(w.text()).toContain('[state.kept]')
+    expect(w.text()).toContain('[state.trace] trace1')
+    expect(mount(FaultNote, { props: { error: null }, global }).text()).toBe('')
+  })
+  it('show each state of a reading', async () => {
+    const w = mount(AsyncView, { props: { query }, slots: { default: 'content' }, global })
+    expect(w.find('.skel').exists()).toBe(true)
+    await w.setProps({ query: { ...query, isPending: false, isError: true, error: new Error('broken') } })
+    expect(w.text()).toContain('broken')
+    await w.setProps({ query: { ...query, isPending: false, data: [] }, empty: true })
+    expect(w.text()).toContain('[state.empty]')
+    await w.setProps({ query: { ...query, isPending: false, data: [1] }, empty: false })
+    expect(w.text()).toBe('content')
+  })
+  it('fail with the way out when the app gives no words', () => {
+    vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+    expect(() => mount(FaultNote, { props: { error: new Error('x') } })).toThrow('app.provide(wordsKey, useWords)')
+    expect(() => mount(AsyncView, { props: { query } })).toThrow('app.provide(wordsKey, useWords)')
+  })
+})
+
+describe('a page that an update took away', () => {
+  it('loads the application again, once, and other failures never', async () => {
+    sessionStorage.clear()
+    const assign = vi.spyOn(location, 'assign').mockImplementation(() => undefined)
+    const gone = () => Promise.reject(new TypeError('Failed to fetch dynamically imported module: /m/assets/Old.js'))
+    const broken = () => Promise.reject(new Error('broken'))
+    const router = createRouter({ history: createMemoryHistory('/m/'), routes: [{ path: '/', component: { template: '' } }, { path: '/gone', component: gone }, { path: '/broken', component: broken }] })
+    renewOnMissingPage(router)
+    for (const path of ['/broken', '/gone', '/gone']) await router.push(path).catch(() => undefined)
+    expect(assign.mock.calls).toEqual([['/m/gone']])
   })
 })

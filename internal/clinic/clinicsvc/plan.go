@@ -46,10 +46,13 @@ func (s *Service) line(ctx context.Context, t clinic.TenantID, line scheduleID) 
 	if err != nil {
 		return l, err
 	}
-	if s.behind(t, l) {
+	behind := s.behind(t, l)
+	if behind {
 		if err := s.follow(ctx, t, []lineRow{l}); err != nil {
 			return l, err
 		}
+	}
+	if behind || !l.Known { // somebody else may have followed since it was read
 		if l, err = s.store.line(ctx, t, line); err != nil {
 			return l, err
 		}
@@ -67,12 +70,14 @@ func (s *Service) lines(ctx context.Context, t clinic.TenantID, q lineQuery) ([]
 		return nil, err
 	}
 	var old []lineRow
+	unknown := false // or somebody else followed since it was read
 	for _, l := range found {
+		unknown = unknown || !l.Known
 		if s.behind(t, l) {
 			old = append(old, l)
 		}
 	}
-	if len(old) == 0 {
+	if len(old) == 0 && !unknown {
 		return found, nil
 	}
 	if err := s.follow(ctx, t, old); err != nil {

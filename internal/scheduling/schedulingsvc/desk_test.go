@@ -276,8 +276,9 @@ func TestNobodysVisits(t *testing.T) {
 		w.due()
 
 		me, entered, stranger := apitest.Patient(w.tenant), apitest.Patient(w.tenant), apitest.Patient(w.tenant)
+		own := w.adult(me) // an account's first person is itself
+		w.adult(entered)
 		w.patients.linkAs(me.Account, patient.Link{Patient: old, Proven: true})
-		own := w.adult(me)
 		w.patients.link(entered.Account, old)
 		foreign := me
 		foreign.Tenant = apitest.Other

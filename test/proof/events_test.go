@@ -268,8 +268,12 @@ func TestMoneySurvives(t *testing.T) {
 		return err
 	})
 	tenant := w.TenantID(t, "main")
-	if got := w.Count(t, "payment", tenant, `SELECT COUNT(*) FROM payment WHERE tenant_id = $1 AND effect = 'applied'`, tenant); got != int64(n) {
-		t.Errorf("%d payments have their effect, want %d", got, n)
+	applied := func() int64 {
+		return w.Count(t, "payment", tenant, `SELECT COUNT(*) FROM payment WHERE tenant_id = $1 AND effect = 'applied'`, tenant)
+	}
+	// Payment hears of the last bookings after the people do.
+	if err := client.Until(ctx, "each payment has its effect", func(context.Context) (bool, error) { return applied() >= int64(n), nil }); err != nil || applied() != int64(n) {
+		t.Errorf("%d payments have their effect, want %d: %v", applied(), n, err)
 	}
 	w.Verify(t)
 }

@@ -213,7 +213,7 @@ func foreign(ctx context.Context, t *testing.T, ops map[string]operation, a, b *
 			theirs[v] = true
 		}
 	}
-	before := settledRows(t, a)
+	before, messages := settledRows(t, a), a.messages(t)
 	tried := 0
 	for _, r := range Routes {
 		op := ops[r.Op]
@@ -255,6 +255,11 @@ func foreign(ctx context.Context, t *testing.T, ops map[string]operation, a, b *
 	// The channel repeats the callbacks that were refused before, at its own times: those
 	// rows come from it and not from the other tenant, whose requests cannot write any.
 	delete(before, "payment.callback")
+	// So does notify with messages that a browser's push service did not take: their number stays.
+	delete(before, "notify.delivery")
+	if n := a.messages(t); n != messages {
+		t.Errorf("notify.delivery: %d rows, was %d", n, messages)
+	}
 	for table, was := range before {
 		if after[table] != was {
 			t.Errorf("%s: %s, was %s", table, after[table], was)
@@ -263,6 +268,11 @@ func foreign(ctx context.Context, t *testing.T, ops map[string]operation, a, b *
 	if len(before) < 20 {
 		t.Errorf("%d tables were compared only", len(before))
 	}
+}
+
+// messages are how many the tenant's people were sent.
+func (s *Scene) messages(t *testing.T) int64 {
+	return s.w.Count(t, "notify", s.tenant, `SELECT COUNT(*) FROM delivery WHERE tenant_id = $1`, s.tenant)
 }
 
 // settledRows are the tenant's rows when its machines have nothing to do.

@@ -10,3 +10,14 @@ export function findBrowser() {
 }
 
 export const flags = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+
+/** Does the jobs in their order, two at a time: as many browsers as the machine of the tests has cores. All end before it returns; the first error is thrown. */
+export async function twoLanes(jobs) {
+  const rest = [...jobs]
+  const lane = async () => {
+    for (let job = rest.shift(); job; job = rest.shift()) await job()
+  }
+  const ends = await Promise.allSettled([lane(), lane()])
+  const bad = ends.find((e) => e.status === 'rejected')
+  if (bad) throw bad.reason
+}

@@ -5,7 +5,7 @@
 // Also: --shots DIR, --only desk-en,largest, --phone 13800000001, --paths walk,states,sweep,trouble,rush,wall,eight,day. The last line counts screens and variants.
 import { mkdirSync } from 'node:fs'
 import { chromium } from 'playwright-core'
-import { findBrowser, flags } from './browser.mjs'
+import { findBrowser, flags, twoLanes } from './browser.mjs'
 import { checkScreen } from './checks.mjs'
 import { startAtEight, startInTheMorning, startMock, startXinglin, useServer } from './server.mjs'
 import { walk } from './walk.mjs'
@@ -109,16 +109,21 @@ async function variant(browser, base, v, path) {
   console.log(`${v.name}: ${n} screens, ${((performance.now() - started) / 1000).toFixed(1)} s`)
 }
 
-/** Runs paths against a server and stops it whatever happens. */
-async function against(start, browser, variants, path) {
-  const server = await start()
-  if (server.readyMs) console.log(`the program was ready after ${(server.readyMs / 1000).toFixed(1)} s`)
-  try {
-    for (const v of variants) await variant(browser, server.base, v, path)
-  } finally {
-    await server.stop()
-  }
-}
+/** A job for each variant: a server of its own, the path, and the server's end whatever happens. */
+const against = (start, browser, variants, path) =>
+  variants.map((v) => async () => {
+    try {
+      const server = await start()
+      if (server.readyMs) console.log(`the program was ready after ${(server.readyMs / 1000).toFixed(1)} s`)
+      try {
+        await variant(browser, server.base, v, path)
+      } finally {
+        await server.stop()
+      }
+    } catch (e) {
+      fail(`${v.name}: ${e.message}`)
+    }
+  })
 
 const base = arg('base', '').replace(/\/$/, '')
 const browser = await chromium.launch({ executablePath: findBrowser(), args: flags, headless: true })
@@ -127,16 +132,20 @@ const paths = arg('paths', flag('no-states') ? 'walk' : 'walk,states,sweep,troub
 const among = (usual, wide, prefix) => all.filter((v) => (only ? only.split(',').some((o) => v.name.includes(o)) : (flag('all') ? wide : usual).includes(v.name))).map((v) => ({ ...v, name: `${prefix}-${v.name}`, limit: 600_000 }))
 const wide = [...few, 'phone-en-largest']
 try {
+  const mocked = (usual, more, name, path) => (paths.includes(name) ? against(startMock, browser, among(usual, more, name), path) : [])
+  const alone = (name) => (paths.includes(name) && !base ? all.slice(0, 1).map((v) => ({ ...v, name: `${name}-${v.name}` })) : [])
+  const jobs = [
+    ...(paths.includes('walk') ? against(base ? () => useServer(base) : startXinglin, browser, chosen, walk) : []),
+    ...mocked(['phone-zh-normal'], wide, 'states', walkStates),
+    ...mocked([...few, 'desk-en-normal'], [...wide, 'desk-en-normal', 'phone-zh-large'], 'rush', walkRushStates),
+    ...mocked(['phone-zh-normal'], few, 'sweep', walkSweep),
+    ...mocked(['phone-zh-normal', 'phone-en-large'], wide, 'trouble', walkTrouble),
+    ...(paths.includes('wall') ? against(startMock, browser, walls.filter((v) => !only || only.split(',').some((o) => v.name.includes(o))), walkWall) : []),
+    ...against(startInTheMorning, browser, alone('day'), walkDay),
+  ]
   // The real release takes its two minutes, mostly of waiting: the others go on meanwhile.
-  const first = all.slice(0, 1).map((v) => ({ ...v, name: `eight-${v.name}` }))
-  const eight = paths.includes('eight') && !base ? against(startAtEight, browser, first, walkRush).catch((e) => fail(e.message)) : undefined
-  if (paths.includes('walk')) await against(base ? () => useServer(base) : startXinglin, browser, chosen, walk)
-  if (paths.includes('states')) await against(startMock, browser, among(['phone-zh-normal'], wide, 'states'), walkStates)
-  if (paths.includes('rush')) await against(startMock, browser, among([...few, 'desk-en-normal'], [...wide, 'desk-en-normal', 'phone-zh-large'], 'rush'), walkRushStates)
-  if (paths.includes('sweep')) await against(startMock, browser, among(['phone-zh-normal'], few, 'sweep'), walkSweep)
-  if (paths.includes('trouble')) await against(startMock, browser, among(['phone-zh-normal', 'phone-en-large'], wide, 'trouble'), walkTrouble)
-  if (paths.includes('wall')) await against(startMock, browser, walls.filter((v) => !only || only.split(',').some((o) => v.name.includes(o))), walkWall)
-  if (paths.includes('day') && !base) await against(startInTheMorning, browser, all.slice(0, 1).map((v) => ({ ...v, name: `day-${v.name}` })), walkDay)
+  const eight = Promise.all(against(startAtEight, browser, alone('eight'), walkRush).map((job) => job()))
+  await twoLanes(jobs)
   await eight
   // A page that nobody looked at is a page that nobody tested.
   if (!only && ['walk', 'states', 'sweep', 'trouble', 'rush'].every((p) => paths.includes(p))) for (const name of unvisited()) fail(`the route ${name} was never looked at`)

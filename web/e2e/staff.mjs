@@ -5,7 +5,7 @@
 // Also: --shots DIR, --only small-en, --paths routes,hands,walk. A route of the router without a visited state fails. The last line counts.
 import { mkdirSync } from 'node:fs'
 import { chromium } from 'playwright-core'
-import { findBrowser, flags } from './browser.mjs'
+import { findBrowser, flags, twoLanes } from './browser.mjs'
 import { checkScreen } from './checks.mjs'
 import { startStaffMock, startXinglin, useServer } from './server.mjs'
 import { routeNames, walkStaffHands, walkStaffRoutes } from './staff-states.mjs'
@@ -80,26 +80,28 @@ async function variant(browser, base, v, path) {
   return visited
 }
 
-async function against(start, browser, variants, path, whole) {
-  const server = await start()
-  try {
-    for (const v of variants) {
+/** A job for each variant: a server of its own, the path, and the server's end whatever happens. */
+const against = (start, browser, variants, path, whole) =>
+  variants.map((v) => async () => {
+    const server = await start()
+    try {
       const visited = await variant(browser, server.base, v, path)
       if (whole) for (const name of routeNames()) if (!visited.has(name)) fail(`${v.name}: the route ${name} was not visited`)
+    } finally {
+      await server.stop()
     }
-  } finally {
-    await server.stop()
-  }
-}
+  })
 
 const base = arg('base', '').replace(/\/$/, '')
 const paths = arg('paths', 'routes,hands,walk').split(',')
 const browser = await chromium.launch({ executablePath: findBrowser(), args: flags, headless: true })
 try {
   const named = (path) => wanted(few).map((v) => ({ ...v, name: `${path}-${v.name}` }))
-  if (paths.includes('routes')) await against(startStaffMock, browser, named('routes'), walkStaffRoutes, true)
-  if (paths.includes('hands')) await against(startStaffMock, browser, named('hands'), walkStaffHands, false)
-  if (paths.includes('walk')) await against(base ? () => useServer(base) : () => startXinglin(), browser, wanted(['desk-zh']), walkStaff, false)
+  await twoLanes([
+    ...(paths.includes('routes') ? against(startStaffMock, browser, named('routes'), walkStaffRoutes, true) : []),
+    ...(paths.includes('hands') ? against(startStaffMock, browser, named('hands'), walkStaffHands, false) : []),
+    ...(paths.includes('walk') ? against(base ? () => useServer(base) : () => startXinglin(), browser, wanted(['desk-zh']), walkStaff, false) : []),
+  ])
 } catch (e) {
   fail(e.message)
 } finally {

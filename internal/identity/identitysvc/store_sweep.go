@@ -5,12 +5,6 @@ import (
 	"time"
 
 	"xinglin/internal/identity"
-	"xinglin/internal/platform/db"
-)
-
-const (
-	sweepBatch = 500
-	sweepTurns = 40 // batches of one table, tenant and run
 )
 
 // sweep deletes what nobody needs any more: codes a day after their end, budgets after
@@ -32,18 +26,8 @@ func (s store) sweep(ctx context.Context, t identity.TenantID, now time.Time) er
 				AND NOT EXISTS (SELECT 1 FROM token k WHERE k.tenant_id = $1 AND k.session_id = session.id)
 			ORDER BY expires_at LIMIT $3)`, now.Add(-30 * day)},
 	} {
-		for range sweepTurns {
-			var n int64
-			err := s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) (err error) {
-				n, err = tx.Exec(ctx, x.text, t, x.before.UnixMicro(), sweepBatch)
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			if n < sweepBatch {
-				break
-			}
+		if err := s.db.Sweep(ctx, t, x.text, x.before); err != nil {
+			return err
 		}
 	}
 	return nil

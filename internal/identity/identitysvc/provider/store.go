@@ -150,11 +150,6 @@ func (s Store) endedGrant(ctx context.Context, t identity.TenantID, one id.ID[gr
 	return g, c, err
 }
 
-const (
-	sweepBatch = 500
-	sweepTurns = 40 // batches of one table, tenant and run
-)
-
 // sweep deletes what nobody needs any more: requests and device codes a day after their end, tokens likewise, grants thirty
 // days after theirs, keys whose hints nobody shows.
 func (s Store) sweep(ctx context.Context, t identity.TenantID, now time.Time, keys []int) error {
@@ -175,18 +170,8 @@ func (s Store) sweep(ctx context.Context, t identity.TenantID, now time.Time, ke
 				AND NOT EXISTS (SELECT 1 FROM device_login d WHERE d.tenant_id = $1 AND d.grant_id = client_grant.id)
 			ORDER BY expires_at LIMIT $3)`, now.Add(-30 * day)},
 	} {
-		for range sweepTurns {
-			var n int64
-			err := s.DB.Write(ctx, t, func(ctx context.Context, tx db.Tx) (err error) {
-				n, err = tx.Exec(ctx, x.text, t, x.before.UnixMicro(), sweepBatch)
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			if n < sweepBatch {
-				break
-			}
+		if err := s.DB.Sweep(ctx, t, x.text, x.before); err != nil {
+			return err
 		}
 	}
 	if len(keys) == 0 {

@@ -77,6 +77,28 @@ func sql(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
+// stored DIR/db/CONTEXT.db VALUE SELECT reads until the first row's first column is the value, at most as long as until:
+// for what a context hears of another and no answer shows.
+func stored(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: stored DIR/db/CONTEXT.db VALUE SELECT")
+	}
+	file := ts.MkAbs(args[0])
+	owner := strings.TrimSuffix(filepath.Base(file), ".db")
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var got string
+	err := client.Until(ctx, args[2], func(ctx context.Context) (bool, error) {
+		err := rig.Transact(ctx, db.Options{Dir: filepath.Dir(filepath.Dir(file)), Readers: 1}, owner, rig.Tenant{}, false, func(ctx context.Context, tx db.Tx) error {
+			return tx.QueryRow(ctx, args[2]).Scan(&got)
+		})
+		return got == args[1], err
+	})
+	if err != nil {
+		ts.Fatalf("%v (it is %q)", err, got)
+	}
+}
+
 func statement(ctx context.Context, ts *testscript.TestScript, tx db.Tx, text string) error {
 	if !strings.HasPrefix(text, "SELECT") {
 		n, err := tx.Exec(ctx, text)

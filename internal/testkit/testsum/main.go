@@ -27,8 +27,10 @@ import (
 )
 
 const (
-	slowest  = 20               // tests listed at the end
-	patience = 20 * time.Second // for an interrupted suite to tidy up
+	slowest = 20 // tests listed at the end
+	// What is said again of a failed test at the end: lines, and bytes of each.
+	maxReasons, maxReason = 8, 400
+	patience              = 20 * time.Second // for an interrupted suite to tidy up
 )
 
 func main() {

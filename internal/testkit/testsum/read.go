@@ -103,7 +103,11 @@ func (g *goRun) testEnd(e goEvent, key string) {
 	if g.parents[key] && (e.Action == "pass" || g.failed[key]) {
 		return
 	}
-	g.sum.add(result{Package: e.Package, Name: e.Test, OK: e.Action == "pass", Seconds: e.Elapsed})
+	r := result{Package: e.Package, Name: e.Test, OK: e.Action == "pass", Seconds: e.Elapsed}
+	if !r.OK {
+		r.Why = reasons(g.buffer(key).String())
+	}
+	g.sum.add(r)
 }
 
 // packageEnd prints a package's line; a failure outside its tests (build, TestMain, a
@@ -119,7 +123,7 @@ func (g *goRun) packageEnd(e goEvent) {
 				fmt.Fprintf(g.out, "--- unfinished %s\n%s", name, b)
 			}
 		}
-		g.sum.add(result{Package: e.Package, Name: "(package)", Seconds: e.Elapsed})
+		g.sum.add(result{Package: e.Package, Name: "(package)", Seconds: e.Elapsed, Why: reasons(g.buffer(e.Package + " ").String())})
 	}
 	g.sum.line(g.out, e.Package, e.Action, e.Elapsed)
 }
@@ -181,6 +185,7 @@ var plainLine = regexp.MustCompile(`^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\
 // readPlain passes the output through and counts by its last "N passed, N failed".
 func readPlain(r io.Reader, out io.Writer, sum *summary) error {
 	passed, failed, found := 0, 0, false
+	var said strings.Builder
 	in := bufio.NewReader(r)
 	for {
 		line, err := in.ReadString('\n')
@@ -191,6 +196,9 @@ func readPlain(r io.Reader, out io.Writer, sum *summary) error {
 			passed, failed, found = p, f+s, true
 		} else {
 			io.WriteString(out, line) // our own closing line must stay the only one
+			if strings.HasPrefix(line, "FAIL ") {
+				said.WriteString(line)
+			}
 		}
 		if err == io.EOF {
 			break
@@ -201,7 +209,11 @@ func readPlain(r io.Reader, out io.Writer, sum *summary) error {
 	}
 	sum.plain = !found
 	for i := range passed + failed {
-		sum.add(result{Package: sum.suite, Name: "#" + strconv.Itoa(i+1), OK: i < passed})
+		r := result{Package: sum.suite, Name: "#" + strconv.Itoa(i+1), OK: i < passed}
+		if i == passed { // the failures have no names of their own: all that was said stands at the first
+			r.Why = reasons(said.String())
+		}
+		sum.add(r)
 	}
 	return nil
 }

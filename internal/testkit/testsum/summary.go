@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -14,6 +15,22 @@ type result struct {
 	Name    string
 	OK      bool
 	Seconds float64
+	Why     []string // the lines of a failure that say what is wrong, few
+}
+
+var saysWhy = regexp.MustCompile(`^\s*(?:FAIL\b|FAIL: |panic: |fatal error: |[a-z0-9_]+_test\.go:\d+: )`)
+
+// reasons are the first lines of a failed test's output that say what is wrong. They stand again at the end of a run:
+// who gets a long log gets its beginning and its end.
+func reasons(output string) []string {
+	var out []string
+	for line := range strings.Lines(output) {
+		if saysWhy.MatchString(line) && len(out) < maxReasons {
+			line = strings.TrimSpace(line)
+			out = append(out, line[:min(len(line), maxReason)])
+		}
+	}
+	return out
 }
 
 // engine is the database that a test names in its path, or "".
@@ -92,6 +109,9 @@ func (s *summary) print(out io.Writer) int {
 		for _, r := range s.tests {
 			if !r.OK {
 				fmt.Fprintf(out, "  %s %s\n", r.Package, r.Name)
+				for _, why := range r.Why {
+					fmt.Fprintf(out, "      %s\n", why)
+				}
 			}
 		}
 	}

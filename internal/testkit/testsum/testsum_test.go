@@ -44,7 +44,8 @@ func TestGo(t *testing.T) {
 {"Action":"pass","Package":"x/a","Test":"TestStore","Elapsed":2.25}`
 	bad := strings.NewReplacer(`"pass","Package":"x/a","Test":"TestStore`, `"fail","Package":"x/a","Test":"TestStore`).Replace(good)
 	skip := strings.Replace(good, `"pass","Package":"x/a","Test":"TestStore/postgres/race"`, `"skip","Package":"x/a","Test":"TestStore/postgres/race"`, 1)
-	loud := `{"Action":"output","Package":"x/a","Test":"TestStore/postgres/race","Output":"sold twice\n"}` + "\n"
+	loud := `{"Action":"output","Package":"x/a","Test":"TestStore/postgres/race","Output":"sold twice\n"}` + "\n" +
+		`{"Action":"output","Package":"x/a","Test":"TestStore/postgres/race","Output":"    store_test.go:12: two have seat 3\n"}` + "\n"
 	end := func(a string) string { return `{"Action":"` + a + `","Package":"x/a","Elapsed":4}` }
 	for _, tc := range []struct {
 		name, middle, tail, command string
@@ -58,7 +59,7 @@ func TestGo(t *testing.T) {
 		},
 		{
 			name: "a leaf fails", middle: loud + bad, tail: end("fail"), code: 1,
-			want: []string{"\n2 passed, 1 failed\n", "sold twice", "postgres      0 passed    1 failed", "  x/a TestStore/postgres/race\n"},
+			want: []string{"\n2 passed, 1 failed\n", "sold twice", "postgres      0 passed    1 failed", "  x/a TestStore/postgres/race\n      store_test.go:12: two have seat 3\n"},
 		},
 		{name: "a skip fails", middle: skip, tail: end("pass"), code: 1, want: []string{"\n2 passed, 1 failed\n", "--- SKIP"}},
 		{

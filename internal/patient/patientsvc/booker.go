@@ -78,17 +78,17 @@ func (s *Service) Booker(ctx context.Context, p patient.ID) (patient.Booker, err
 	return b, nil
 }
 
-// readBookers is the work of the combiner: the links in one read, then the names.
+// readBookers is the work of the combiner: the links and the keys of the names in two reads at once, then the names. Who
+// asks for a person that is not linked learns nothing of a key that was read.
 func (s *Service) readBookers(ctx context.Context, t patient.TenantID, asks []linkAsk) ([]batch.Result[linkedName], error) {
+	persons := make([]id.ID[id.Any], len(asks))
+	for i, a := range asks {
+		persons[i] = id.As[id.Any](a.person)
+	}
+	warm := make(chan error, 1)
+	go func() { warm <- s.crypt.Warm(ctx, t, persons...) }()
 	found, err := s.store.linkedMany(ctx, t, asks)
-	if err != nil {
-		return nil, err
-	}
-	persons := make([]id.ID[id.Any], 0, len(found))
-	for a := range found {
-		persons = append(persons, id.As[id.Any](a.person))
-	}
-	if err := s.crypt.Warm(ctx, t, persons...); err != nil {
+	if err := errors.Join(err, <-warm); err != nil {
 		return nil, err
 	}
 	out := make([]batch.Result[linkedName], len(asks))

@@ -78,11 +78,19 @@ func (s *Service) hold(ctx context.Context, r scheduling.HoldRequest) (out held,
 		return out, err
 	}
 	defer s.under.Leave()
+	s.readAhead(ctx, who.Tenant, r)
 	booker, policy, err := s.mayHold(ctx, who, r.Patient)
 	if err != nil {
 		return out, err
 	}
 	return s.take(ctx, who, booker, &holding{Request: r, Account: who.Account, Policy: policy})
+}
+
+// readAhead reads a session that is not kept while it is found out who asks: the first requests after a release need not wait twice.
+func (s *Service) readAhead(ctx context.Context, t scheduling.TenantID, r scheduling.HoldRequest) {
+	if _, ok := s.kept.look(t, askOf(r)); !ok {
+		go func() { _, _ = s.kept.loads.Do(ctx, t, 0, askOf(r)) }() // what fails is read again, and told, by sessionOf
+	}
 }
 
 // soldOut answers from memory for the many who come when the last seat is gone. That a session is full is public, so nothing needs

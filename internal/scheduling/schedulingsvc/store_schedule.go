@@ -2,6 +2,7 @@ package schedulingsvc
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"xinglin/internal/kernel/id"
@@ -95,6 +96,6 @@ func (s store) slots(ctx context.Context, t scheduling.TenantID, schedule id.ID[
 }
 
 func slotsIn(ctx context.Context, tx db.Tx, schedule id.ID[scheduling.Schedule]) ([]scheduling.Slot, error) {
-	rows, err := tx.Query(ctx, `SELECT `+slotColumns+` FROM slot WHERE tenant_id = $1 AND schedule_id = $2 AND capacity > 0 ORDER BY starts_at LIMIT 500`, tx.Tenant(), schedule)
+	rows, err := tx.Query(ctx, `SELECT `+slotColumns+` FROM slot WHERE tenant_id = $1 AND schedule_id = $2 AND capacity > 0 ORDER BY starts_at LIMIT `+strconv.Itoa(slotsMax), tx.Tenant(), schedule)
 	return db.Collect(rows, err, func(r db.Rows, v *scheduling.Slot) error { return scanSlot(r, v) })
 }

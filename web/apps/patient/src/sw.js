@@ -11,6 +11,7 @@ self.addEventListener('install', (event) => {
 
 self.addEventListener('message', (event) => {
   if (event.data === 'take over') event.waitUntil(self.skipWaiting())
+  if (event.data === 'claim') event.waitUntil(self.clients.claim())
 })
 
 self.addEventListener('activate', (event) => {

@@ -48,6 +48,9 @@ type commands struct {
 		Offline offlineAuditCmd `cmd:"" name:"verify-offline" help:"Check a bundle or a proof with a public key and no database; exit 1 when it does not hold."`
 		Keys    keysAuditCmd    `cmd:"" help:"Print the public keys of a tenant's log, to be handed to those who check."`
 	} `cmd:"" help:"The audit log that cannot be rewritten."`
+	Policy struct {
+		Check checkPolicyCmd `cmd:"" help:"Run the tests of policies; exit 1 when one fails or a policy has none. Nothing is changed."`
+	} `cmd:"" help:"Who may do what."`
 	Witness witnessCmd `cmd:"" help:"Sign sealed lists for hospitals, each once, and cosign the heads of their logs. Run it where the hospital has no hand."`
 	Paysim  paysimCmd  `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
 	Bench   struct {

@@ -93,6 +93,7 @@ func describe(ctx context.Context) (in reference.Input, err error) {
 		in.Contexts = append(in.Contexts, reference.Context(c))
 	}
 	in.Ops, in.Codes, in.Frame, in.Permissions, in.Subsets = api.Ops(), fault.Codes(), db.FrameFS(), h.Authz.Permissions(), subsets
+	in.Policies, in.Facts = h.Authz, h.facts
 	if in.OpenAPI, err = api.OpenAPI(); err != nil {
 		return in, err
 	}

@@ -22,12 +22,16 @@ import (
 //go:embed ops.cedar
 var opsPolicy []byte
 
+//go:embed ops.tests
+var opsTests []byte
+
 // ErrNoLetter is the refusal for a dead letter or job of another tenant, or of none.
 var ErrNoLetter = fault.Register(fault.NotFound, "app.not_found", "没有找到", "There is no such dead letter or job")
 
 // operator is the system administrator's door: what failed for good, and doing it again.
 type operator struct {
 	house     *House
+	api       *httpx.API
 	consumers map[string]*inbox.Consumer
 	process   *db.DB
 }
@@ -73,11 +77,14 @@ type jobsIn struct {
 }
 
 func (o *operator) routes(a *httpx.API) {
+	o.api = a
 	httpx.Register(a, httpx.Op{ID: "ops.list_dead_letters", Method: http.MethodGet, Path: "/ops/dead-letters", Summary: "Messages and jobs that failed for good, at most 100 a context"}, o.letters)
 	httpx.Register(a, httpx.Op{ID: "ops.replay_dead_letter", Method: http.MethodPost, Path: "/ops/dead-letters/{id}/replay", Status: 204, Summary: "Do it again"}, o.replay)
 	httpx.Register(a, httpx.Op{ID: "ops.list_jobs", Method: http.MethodGet, Path: "/ops/jobs", Summary: "Jobs in a state, at most 100 a context"}, o.jobs)
 	httpx.Register(a, httpx.Op{ID: "ops.retry_job", Method: http.MethodPost, Path: "/ops/jobs/{id}/retry", Status: 204, Summary: "Run a dead job again"}, o.retry)
 	httpx.Register(a, httpx.Op{ID: "ops.list_processes", Method: http.MethodGet, Path: "/ops/processes", Summary: "The serve processes of this installation"}, o.processes)
+	httpx.Register(a, httpx.Op{ID: "ops.list_actions", Method: http.MethodGet, Path: "/access/actions", Summary: "What can be asked about with explain_access: every action that a policy decides"}, o.actions)
+	httpx.Register(a, httpx.Op{ID: "ops.explain_access", Method: http.MethodGet, Path: "/access/explanation", Summary: "Why a member of the staff may or may not do something; the question is audited"}, o.explain)
 }
 
 func (o *operator) may(ctx context.Context, action string) (auth.Principal, authz.Decision, error) {

@@ -105,6 +105,7 @@ type House struct {
 
 	ring   *crypt.Ring
 	trails *auditsvc.Service
+	facts  map[string]authz.Source // by action: where its decision takes its facts
 }
 
 // collectEach is how often trail rows move to the audit context.
@@ -154,6 +155,9 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 	h.Hosts, h.Auth, h.Demo = tenants, accounts, accounts
 	h.Modules = []*module.Module{
 		tenantMod, dirMod, auditMod, ledgerMod, notifyMod, identityMod, patientMod, paymentMod, schedulingMod, clinicMod, terminologyMod, interopMod,
+	}
+	if h.facts, err = sources(h.Modules); err != nil {
+		return nil, err
 	}
 
 	collector := &trail.Collector{Sink: trails}

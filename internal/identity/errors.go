@@ -15,6 +15,7 @@ var (
 	ErrNotFound        = fault.Register(fault.NotFound, "identity.not_found", "没有这个账号", "There is no such account")
 	ErrUsernameTaken   = fault.Register(fault.Conflict, "identity.username_taken", "用户名已被使用", "The user name is taken")
 	ErrExclusive       = fault.Register(fault.Invalid, "identity.roles_exclusive", "系统、安全、审计管理员不能由同一人担任", "System, security and audit administrator exclude each other")
+	ErrAdminAlone      = fault.Register(fault.Invalid, "identity.administrator_alone", "管理员不能兼任其他岗位", "An administrator has no other role")
 	ErrPasswordWeak    = fault.Register(fault.Invalid, "identity.password_weak", "密码至少12位且不能是常见密码", "The password needs at least 12 characters and must not be a common one")
 	ErrInvalid         = fault.Register(fault.Invalid, "identity.invalid", "账号信息不正确", "The account's data is not correct")
 	ErrStale           = fault.Register(fault.Stale, "identity.stale", "内容已被他人修改，请刷新", "Somebody else has changed it, reload")

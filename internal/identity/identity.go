@@ -5,7 +5,7 @@
 //
 // Invariants: a code is single use, bound to its phone and purpose and dies after
 // five wrong tries; a phone has at most one patient account of a tenant; the three
-// administrator roles exclude each other (R58); a revoked session is refused by every
+// administrator roles exclude each other and every other role (R58); a revoked session is refused by every
 // process within a second, and so are the tokens that clients got through it; a code or
 // refresh token that comes twice ends what came of its first use.
 package identity
@@ -75,6 +75,9 @@ type Service interface {
 	// AddClient makes an OpenID Connect client; its secret is in the answer and nowhere else. identity.client_invalid,
 	// identity.too_many_clients. Command line, and the security administrator's route.
 	AddClient(ctx context.Context, s ClientSpec) (MadeClient, error)
+	// Acting is who the account acts as once it has signed in as it must, and whether it may sign in at all (identity.not_found).
+	// It gives nobody a session: it is for answering what an account may do.
+	Acting(ctx context.Context, tenant TenantID, a AccountID) (p auth.Principal, active bool, err error)
 	// Revoke ends one session of the account, or all of them when s is zero.
 	Revoke(ctx context.Context, a AccountID, s SessionID) error
 }

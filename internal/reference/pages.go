@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"xinglin/internal/kernel/fault"
+	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/platform/verify"
 )
@@ -149,25 +150,30 @@ func parseDesc(s string) (MetricFamily, bool) {
 // permissions lists the policies by context.
 func (r *renderer) permissions() string {
 	var p page
-	p.f("# Permissions\n\nCedar policies as they are compiled in; what none of them permits is refused. The name of the policy that permitted an act\n" +
-		"stands in its audit row.\n")
+	p.f("# Permissions\n\nCedar policies as they are compiled in; what none of them permits is refused, and what one of them forbids too. The name of the\n" +
+		"policy that permitted an act stands in its audit row. What they come to for each role is in permission-matrix.md.\n")
 	by := map[string][]string{} // context -> actions
 	for _, x := range r.Permissions {
 		by[x.Context] = append(by[x.Context], x.Action)
 	}
 	for _, c := range sortedKeys(by) {
 		p.f("\n## %s\n\n", c)
-		p.head("Action", "Permitted by")
-		texts := map[string]string{}
+		p.head("Action", "Permitted by", "Forbidden by")
+		texts, words := map[string]string{}, map[string]authz.Words{}
 		for _, a := range distinct(by[c]) {
-			var names []string
+			names := map[bool][]string{} // by whether they forbid
 			for _, x := range r.Permissions {
 				if x.Context == c && x.Action == a {
-					names = append(names, x.Policy)
-					texts[x.Policy] = x.Text
+					names[x.Forbids] = append(names[x.Forbids], x.Policy)
+					texts[x.Policy], words[x.Policy] = x.Text, x.Words
 				}
 			}
-			p.row(code(a), codes(distinct(names)))
+			p.row(code(a), codes(distinct(names[false])), codes(distinct(names[true])))
+		}
+		p.f("\n")
+		p.head("Policy", "中文", "English")
+		for _, name := range sortedKeys(words) {
+			p.row(code(name), words[name].ZH, words[name].EN)
 		}
 		p.f("\n```cedar\n")
 		for i, name := range sortedKeys(texts) {

@@ -23,17 +23,19 @@ import (
 
 // Input is everything that the references tell.
 type Input struct {
-	OpenAPI     []byte             // YAML
-	Ops         []httpx.Op         // of every module
-	Codes       []*fault.Code      // fault.Codes()
-	Modules     []Described        // contexts; further ones with tables of their own (crypt, process) too
-	Frame       fs.FS              // migrations that every context carries: db.FrameFS()
-	Permissions []authz.Permission // Engine.Permissions()
-	Contexts    []Context          // the table in internal/app
-	Subsets     []verify.Subset    // checks across contexts
-	Metrics     []MetricFamily     // Metrics(registry)
-	Config      []Command          // what the command line takes
-	Root        fs.FS              // the repository
+	OpenAPI     []byte                  // YAML
+	Ops         []httpx.Op              // of every module
+	Codes       []*fault.Code           // fault.Codes()
+	Modules     []Described             // contexts; further ones with tables of their own (crypt, process) too
+	Frame       fs.FS                   // migrations that every context carries: db.FrameFS()
+	Permissions []authz.Permission      // Engine.Permissions()
+	Policies    *authz.Engine           // asked for the permission matrix
+	Facts       map[string]authz.Source // by action: where its decision takes its facts
+	Contexts    []Context               // the table in internal/app
+	Subsets     []verify.Subset         // checks across contexts
+	Metrics     []MetricFamily          // Metrics(registry)
+	Config      []Command               // what the command line takes
+	Root        fs.FS                   // the repository
 }
 
 // Described is a context as it is described and as it was wired.
@@ -129,10 +131,14 @@ func Render(in Input) (map[string][]byte, error) {
 		return nil, err
 	}
 	r := &renderer{Input: in, src: src, tables: tables}
+	matrix, err := r.matrix()
+	if err != nil {
+		return nil, err
+	}
 	out := map[string][]byte{"api/openapi.yaml": in.OpenAPI}
 	for name, text := range map[string]string{
 		"api": r.api(), "events": r.events(), "errors": r.errors(), "tables": r.tablesPage(), "config": config,
-		"metrics": r.metrics(), "permissions": r.permissions(), "states": r.states(), "contexts": r.contexts(),
+		"metrics": r.metrics(), "permissions": r.permissions(), "permission-matrix": matrix, "states": r.states(), "contexts": r.contexts(),
 		"dialect": r.dialect(), "jobs": r.jobs(), "verify": r.verify(),
 	} {
 		out[folder+name+".md"] = []byte(header + strings.TrimRight(text, "\n") + "\n")

@@ -134,13 +134,29 @@ func input(t *testing.T) Input {
 			{Description: module.Description{Name: "purse"}, Hears: []string{"seats.seat.taken.v1"}},
 		},
 		Frame:       db.FrameFS(),
-		Permissions: []authz.Permission{{Context: "seats", Action: "seats.take", Policy: "seats.own", Text: "permit (principal, action, resource);"}},
+		Permissions: []authz.Permission{{Context: "seats", Action: "seats.take", Policy: "seats.own", Text: "permit (principal, action, resource);", Words: authz.Words{ZH: "本人", EN: "One's own"}}},
+		Policies:    seatPolicies(t),
+		Facts:       map[string]authz.Source{"seats.take": {Placed: true}},
 		Contexts:    []Context{{Name: "seats", Calls: []string{"purse"}}, {Name: "purse", Hears: []string{"seats"}}},
 		Subsets:     []verify.Subset{{Name: "each paid seat has its payment", Left: "seats: paid", Right: "purse: payments"}},
 		Metrics:     []MetricFamily{{Name: "x_total", Type: "counter", Help: "Things.", Labels: []string{"kind"}}, {Name: "y_seconds", Help: "Age."}},
 		Config:      []Command{{Name: "serve", Help: "Serves.", Flags: &flags{}}, {Name: "version"}, {Flags: &tree{}}},
 		Root:        repository(t),
 	}
+}
+
+func seatPolicies(t *testing.T) *authz.Engine {
+	t.Helper()
+	e, err := authz.New(authz.Policies{Context: "seats", Text: []byte(`
+@id("seats.own") permit (principal is Person, action == Action::"seats.take", resource) when { resource.account == principal.account || resource.proven };
+@id("seats.desk") permit (principal is Staff, action == Action::"seats.take", resource) when { principal.roles.contains("nurse") };
+@id("seats.line") permit (principal is Staff, action == Action::"seats.take", resource) when { principal.roles.contains("doctor") && resource.own };
+@id("seats.grant") permit (principal is Staff, action == Action::"seats.take", resource)
+when { principal.roles.contains("security_admin") && resource.account != principal.account };`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }
 
 func render(t *testing.T, in Input) map[string][]byte {
@@ -177,10 +193,14 @@ func TestPages(t *testing.T) {
 			"## xinglin load rota\n\nLoads a rota.\n", "| `--dry` |  |  | Show only. Required. |",
 		},
 		"docs/reference/metrics.md":     {"| `x_total` | counter | `kind` | Things. |", "| `y_seconds` | gauge |  | Age. |"},
-		"docs/reference/permissions.md": {"| `seats.take` | `seats.own` |", "permit (principal, action, resource);"},
-		"docs/reference/states.md":      {"### Seat\n\n```mermaid\nstateDiagram-v2\n    [*] --> red\n    red --> blue: paint\n"},
-		"docs/reference/contexts.md":    {"    seats --> purse\n", "    seats -.-> purse\n", "| seats | about seats. | purse |  |", "| purse | pays. |  | seats |"},
-		"docs/reference/dialect.md":     {`| internal/seats/seatssvc | claim | Rows are locked. | One writer \| no locks. |`},
+		"docs/reference/permissions.md": {"| `seats.take` | `seats.own` |  |", "| `seats.own` | 本人 | One's own |", "permit (principal, action, resource);"},
+		"docs/reference/permission-matrix.md": {
+			"| GET `/api/v1/seats` | `seats.list` | everyone | everyone |",
+			"| POST `/api/v1/seats` | `seats.take` | own, family | own session | own campus | – | – | – | others' |",
+		},
+		"docs/reference/states.md":   {"### Seat\n\n```mermaid\nstateDiagram-v2\n    [*] --> red\n    red --> blue: paint\n"},
+		"docs/reference/contexts.md": {"    seats --> purse\n", "    seats -.-> purse\n", "| seats | about seats. | purse |  |", "| purse | pays. |  | seats |"},
+		"docs/reference/dialect.md":  {`| internal/seats/seatssvc | claim | Rows are locked. | One writer \| no locks. |`},
 		"docs/reference/jobs.md": {
 			"| `seats.expire` | in the transaction | expire frees a seat. | internal/seats/seatssvc/job_expire.go |", "| `seats.plan` | by the calendar: at 03:10 | plan plans. |", "| `seats.sweep` | call | sweep sweeps. |",
 		},

@@ -223,6 +223,8 @@ var Routes = []Route{
 	{Op: "audit.list_events", Who: auditor, Want: 200, Deny: map[string]int{nobody: 401, patient: 403, security: 403}},
 	{Op: "notify.list_deliveries", Who: operator, Query: "?state=failed", Want: 200, Deny: staffOnly()},
 	{Op: "notify.retry_delivery", Who: operator, ID: "{failed_delivery}", Want: 204, Repeat: 409, Deny: staffOnly()},
+	{Op: "ops.list_actions", Who: security, Want: 200, Deny: staffOnly()},
+	{Op: "ops.explain_access", Who: security, Query: "?account_id={staff}&action=clinic.call_next&resource_id={line}", Want: 200, Deny: staffOnly()},
 	{Op: "ops.list_processes", Who: system, Want: 200, Deny: staffOnly()},
 	{Op: "ops.list_jobs", Who: system, Query: "?state=dead", Want: 200, Deny: staffOnly()},
 	{Op: "ops.list_dead_letters", Who: system, Want: 200, Deny: staffOnly()},

@@ -51,6 +51,7 @@ function places(ids) {
     jobs: { path: '/ops/jobs', fail: 'ops', ready: '[data-row]' },
     processes: { path: '/ops/processes', fail: 'ops', ready: '[data-row]' },
     people: { path: '/people', fail: 'staff', ready: '[data-row]' },
+    access: { path: '/people/access', ready: '[data-ask]' },
     person: { path: `/people/${ids.staff}`, fail: 'staff', ready: '.grant', full: true },
     audit: { path: '/audit', fail: 'audit', ready: '[data-row]' },
     me: { path: '/me', fail: 'auth/sessions', ready: '[data-row]' },
@@ -324,6 +325,37 @@ export async function walkStaffHands({ page, base, look, expected }) {
   await page.waitForSelector('.el-dialog')
   await look('person-disable')
   await page.click('.el-dialog .btn >> nth=0')
+
+  // Why somebody may do something: faults, permitted, refused with what is missing, forbidden, no such item, disabled.
+  await at('/people/access')
+  await page.click('[data-ask] button[type=submit]')
+  await page.waitForSelector('[data-ask] [aria-invalid]')
+  await look('access-faults')
+  await page.fill('[name=who]', 'nobody')
+  await page.click('[data-find]')
+  await page.waitForFunction(() => document.querySelectorAll('[data-person] option').length === 1)
+  await look('access-nobody')
+  await page.fill('[name=who]', '')
+  await page.click('[data-find]')
+  await page.waitForFunction(() => document.querySelectorAll('[data-person] option').length > 5)
+  await page.fill('[name=filter]', 'call')
+  await page.waitForFunction(() => document.querySelectorAll('[data-action] option').length === 2)
+  const { first, staff } = await idsOf({ page, base, set })
+  const why = async (name, account, action, item) => {
+    await at('/people/access', new URLSearchParams({ account, action, ...(item ? { item } : {}) }).toString())
+    await page.waitForFunction(() => document.querySelector('[data-answer] .verdict, [data-answer] .state--warn'))
+    await look(name)
+  }
+  const member = (n) => `${staff.slice(0, -3)}${400 + n}`
+  await why('access-may', member(0), 'clinic.call_next', first)
+  await page.click('[data-answer] summary')
+  await look('access-rule')
+  await why('access-missing', member(2), 'clinic.call_next', first)
+  await why('access-forbidden', member(6), 'clinic.call_next', first)
+  await why('access-list', member(3), 'audit.list_events')
+  await why('access-disabled', member(20), 'clinic.call_next', first)
+  expected.push(/404/)
+  await why('access-gone', member(0), 'clinic.call_next', staff)
 
   // Displays, directory, operation.
   await at('/clinic/displays')

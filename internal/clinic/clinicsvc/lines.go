@@ -8,7 +8,6 @@ import (
 	"xinglin/internal/clinic"
 	"xinglin/internal/clinic/turnorder"
 	"xinglin/internal/directory"
-	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/patient"
 	"xinglin/internal/scheduling"
@@ -27,15 +26,12 @@ func (s *Service) Lines(ctx context.Context, q clinic.Query) ([]clinic.Line, err
 	if q.Date < today.Add(-maxDays) || q.Date > today.Add(maxDays) {
 		return nil, clinic.ErrInput.At("date", "within a year")
 	}
-	ask := lineQuery{Day: q.Date, Campus: q.Campus}
+	ask := lineQuery{Day: q.Date, Campus: q.Campus, Within: reachOf(who)}
 	if !q.Department.IsZero() {
 		ask.Departments = []directory.DepartmentID{q.Department}
 	}
-	if !who.Has(auth.Nurse) && !who.Has(auth.Registrar) && !who.Has(auth.Operator) {
-		if who.Practitioner.IsZero() {
-			return []clinic.Line{}, nil
-		}
-		ask.Practitioner = directory.PractitionerID(who.Practitioner)
+	if ask.Within.nothing() {
+		return []clinic.Line{}, nil
 	}
 	found, err := s.lines(ctx, who.Tenant, ask)
 	if err != nil {

@@ -20,6 +20,9 @@ var migrations embed.FS
 //go:embed policy.cedar
 var policy []byte
 
+//go:embed policy.tests
+var policyTests []byte
+
 // Describe is the context without running it.
 func Describe() module.Description {
 	sub, err := fs.Sub(migrations, "migrations")
@@ -27,7 +30,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "clinic", Migrations: sub, Policies: policy,
+		Name: "clinic", Migrations: sub, Policies: policy, PolicyTests: policyTests,
 		Events: []event.Event{clinic.TurnCheckedIn{}, clinic.TurnCalled{}, clinic.TurnMissed{}, clinic.TurnFinished{}},
 	}
 }
@@ -44,6 +47,7 @@ func New(base module.Base, dir directory.Service, patients patient.Service, book
 		Checks:   checks(),
 		Sets:     sets(),
 		Machines: []state.Diagram{turns},
+		Facts:    s.sources(),
 		Start:    s.start,
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"xinglin/internal/clinic"
 	"xinglin/internal/directory"
 	"xinglin/internal/kernel/auth"
-	"xinglin/internal/kernel/id"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/fanout"
@@ -60,13 +59,8 @@ func (s *Service) mayLine(ctx context.Context, action string, line scheduleID) (
 	if l, err = s.line(ctx, who.Tenant, line); err != nil {
 		return who, l, "", err
 	}
-	d, err := s.base.Authz.Check(ctx, authz.Request{Action: action, Noun: "Line", ID: line.String(), Attrs: map[string]any{"own": own(who, l)}})
+	d, err := s.base.Authz.Check(ctx, authz.Request{Action: action, Noun: "Line", ID: line.String(), Attrs: lineFacts(who, l), At: places(who.Tenant, l.Campus)})
 	return who, l, d.Policy, err
-}
-
-// own tells whether the line is of the practitioner whose account acts.
-func own(who auth.Principal, l lineRow) bool {
-	return !who.Practitioner.IsZero() && who.Practitioner == id.As[id.Any](l.Practitioner)
 }
 
 // mayTurn asks the staff's right on a turn by that on its line.
@@ -89,33 +83,15 @@ func (s *Service) mayOwn(ctx context.Context, action string, turn appointmentID)
 	if v, err = s.turn(ctx, who, turn); err != nil {
 		return who, v, "", err
 	}
-	proven, err := s.proven(ctx, who, v)
+	facts, err := s.turnFacts(ctx, who, v)
 	if err != nil {
 		return who, v, "", err
 	}
-	d, err := s.base.Authz.Check(ctx, authz.Request{Action: action, Noun: "Turn", ID: turn.String(), Attrs: map[string]any{"account": account(v.Account), "proven": proven}})
+	d, err := s.base.Authz.Check(ctx, authz.Request{Action: action, Noun: "Turn", ID: turn.String(), Attrs: facts})
 	if err != nil && who.Kind == auth.Patient {
 		err = clinic.ErrNotFound.Wrap(err)
 	}
 	return who, v, d.Policy, err
-}
-
-// proven reports whether the turn is nobody's (booked at the window without an account) and the caller has proved to act for
-// its person.
-func (s *Service) proven(ctx context.Context, who auth.Principal, v turnRow) (bool, error) {
-	if who.Kind != auth.Patient || !v.Account.IsZero() {
-		return false, nil
-	}
-	links, err := s.patients.Linked(ctx, who.Tenant, who.Account)
-	return patient.Proven(links, v.Patient), err
-}
-
-// account is the attribute of a policy; without an account nobody's.
-func account(a id.ID[auth.Account]) string {
-	if a.IsZero() {
-		return "none"
-	}
-	return a.String()
 }
 
 // turn reads a turn. One that was booked a moment ago, whose event is still on its way,

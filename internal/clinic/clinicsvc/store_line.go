@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"xinglin/internal/clinic"
@@ -120,10 +121,10 @@ func lineIn(ctx context.Context, tx db.Tx, line scheduleID) (v lineRow, err erro
 
 // lineQuery lists lines of a day; zero ids do not narrow it.
 type lineQuery struct {
-	Day          clock.Date
-	Campus       directory.CampusID
-	Departments  []directory.DepartmentID // none: all
-	Practitioner directory.PractitionerID
+	Day         clock.Date
+	Campus      directory.CampusID
+	Departments []directory.DepartmentID // none: all
+	Within      *reach                   // of somebody; nil: all
 }
 
 // lines are those of a day by start, at most clinic.MaxLines.
@@ -149,9 +150,10 @@ func (q lineQuery) where(args []any) (string, []any) {
 		args = append(args, q.Campus)
 		where += fmt.Sprintf(" AND l.campus_id = $%d", len(args))
 	}
-	if !q.Practitioner.IsZero() {
-		args = append(args, q.Practitioner)
-		where += fmt.Sprintf(" AND l.practitioner_id = $%d", len(args))
+	if q.Within != nil {
+		within := ""
+		within, args = q.Within.where(args)
+		where += " AND " + within
 	}
 	if len(q.Departments) > 0 {
 		list := ""
@@ -159,6 +161,25 @@ func (q lineQuery) where(args []any) (string, []any) {
 		where += " AND l.department_id IN (" + list + ")"
 	}
 	return where, args
+}
+
+// where is the reach as a condition.
+func (r *reach) where(args []any) (string, []any) {
+	list, parts := "", []string{}
+	if len(r.desks) > 0 {
+		list, args = db.Few(args, r.desks)
+		parts = append(parts, "l.campus_id IN ("+list+")")
+	}
+	if !r.practitioner.IsZero() && len(r.own) > 0 {
+		args = append(args, r.practitioner)
+		one := fmt.Sprintf("l.practitioner_id = $%d", len(args))
+		if !r.ownAll {
+			list, args = db.Few(args, r.own)
+			one += " AND l.campus_id IN (" + list + ")"
+		}
+		parts = append(parts, one)
+	}
+	return "(" + strings.Join(parts, " OR ") + ")", args
 }
 
 // ahead is the sum of the versions of a day's lines: it grows with every change of one.

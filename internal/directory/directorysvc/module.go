@@ -16,6 +16,9 @@ var migrations embed.FS
 //go:embed policy.cedar
 var policy []byte
 
+//go:embed policy.tests
+var policyTests []byte
+
 // Describe is the context without running it.
 func Describe() module.Description {
 	sub, err := fs.Sub(migrations, "migrations")
@@ -23,7 +26,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "directory", Migrations: sub, Policies: policy,
+		Name: "directory", Migrations: sub, Policies: policy, PolicyTests: policyTests,
 		Events: []event.Event{directory.PractitionerChanged{}},
 	}
 }

@@ -13,7 +13,7 @@ import (
 func (s *Service) staffRoutes(a *httpx.API) {
 	httpx.Register(a, httpx.Op{ID: "identity.create_staff", Method: "POST", Path: "/staff/accounts", Summary: "Make an account of staff, without rights yet", Status: 201}, s.httpCreateStaff)
 	httpx.Register(a, httpx.Op{ID: "identity.list_staff", Method: "GET", Path: "/staff/accounts", Summary: "Accounts of staff"},
-		func(ctx context.Context, in *pageIn) (*staffListOut, error) { return s.httpListStaff(ctx, a, in) })
+		func(ctx context.Context, in *staffListIn) (*staffListOut, error) { return s.httpListStaff(ctx, a, in) })
 	httpx.Register(a, httpx.Op{ID: "identity.read_staff", Method: "GET", Path: "/staff/accounts/{id}", Summary: "One account of staff"}, s.httpReadStaff)
 	httpx.Register(a, httpx.Op{ID: "identity.put_grants", Method: "PUT", Path: "/staff/accounts/{id}/grants", Summary: "Replace the rights of another account", Versioned: true}, s.httpPutGrants)
 	httpx.Register(a, httpx.Op{ID: "identity.disable_staff", Method: "POST", Path: "/staff/accounts/{id}/disable", Summary: "Disable an account and end its sessions"}, s.httpDisable)
@@ -127,6 +127,12 @@ func (s *Service) httpCreateStaff(ctx context.Context, in *createStaffIn) (*crea
 	return out, nil
 }
 
+type staffListIn struct {
+	Cursor   string `query:"cursor" maxLength:"1024" doc:"What the page before returned as next"`
+	Limit    int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
+	Username string `query:"username" maxLength:"32" doc:"The beginning of the user name; names are sealed and cannot be searched"`
+}
+
 type staffListOut struct {
 	Body struct {
 		Items []staffBody `json:"items" nullable:"false"`
@@ -134,12 +140,12 @@ type staffListOut struct {
 	}
 }
 
-func (s *Service) httpListStaff(ctx context.Context, a *httpx.API, in *pageIn) (*staffListOut, error) {
-	r, err := in.request(ctx, a)
+func (s *Service) httpListStaff(ctx context.Context, a *httpx.API, in *staffListIn) (*staffListOut, error) {
+	r, err := pageIn{Cursor: in.Cursor, Limit: in.Limit}.request(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.staff(ctx, r)
+	p, err := s.staff(ctx, in.Username, r)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,9 @@ var migrations embed.FS
 //go:embed policy.cedar
 var policies []byte
 
+//go:embed policy.tests
+var policyTests []byte
+
 // Describe is the context without running it.
 func Describe() module.Description {
 	sub, err := fs.Sub(migrations, "migrations")
@@ -28,7 +31,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "identity", Migrations: sub, Policies: policies,
+		Name: "identity", Migrations: sub, Policies: policies, PolicyTests: policyTests,
 		Events: []event.Event{identity.SessionRevoked{}},
 	}
 }
@@ -43,5 +46,6 @@ func New(base module.Base, tenants tenant.Service, notices notify.Service) (*Ser
 		Checks:   checks(),
 		Machines: append([]state.Diagram{accounts, sessions}, provider.Machines...),
 		Start:    s.listen,
+		Facts:    s.sources(),
 	}
 }

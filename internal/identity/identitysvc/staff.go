@@ -41,14 +41,8 @@ const (
 
 var usernameRE = regexp.MustCompile(`^[a-z][a-z0-9._-]{2,31}$`)
 
-var roles = []auth.Role{auth.Doctor, auth.Nurse, auth.Registrar, auth.Operator, auth.SystemAdmin, auth.SecurityAdmin, auth.AuditAdmin}
-
-func administrator(r auth.Role) bool {
-	return r == auth.SystemAdmin || r == auth.SecurityAdmin || r == auth.AuditAdmin
-}
-
 // checkGrants is the decision table of rights: known roles, each once an organization,
-// administrators in the whole tenant, and of the three at most one (R58).
+// administrators in the whole tenant, of the three at most one, and with no other work (R58).
 func checkGrants(gs []auth.Grant) ([]auth.Grant, error) {
 	if len(gs) > maxGrants {
 		return nil, identity.ErrInvalid.At("grants", "at most 20")
@@ -60,10 +54,10 @@ func checkGrants(gs []auth.Grant) ([]auth.Grant, error) {
 	out = slices.Compact(out)
 	admins := 0
 	for _, g := range out {
-		if !slices.Contains(roles, g.Role) {
+		if !slices.Contains(authz.Roles, g.Role) {
 			return nil, identity.ErrInvalid.At("grants", "unknown role")
 		}
-		if !administrator(g.Role) {
+		if !authz.Administers(g.Role) {
 			continue
 		}
 		admins++
@@ -71,8 +65,11 @@ func checkGrants(gs []auth.Grant) ([]auth.Grant, error) {
 			return nil, identity.ErrInvalid.At("grants", "an administrator has no organization")
 		}
 	}
-	if admins > 1 {
+	switch {
+	case admins > 1:
 		return nil, identity.ErrExclusive.New()
+	case admins == 1 && len(out) > 1:
+		return nil, identity.ErrAdminAlone.New()
 	}
 	return out, nil
 }
@@ -200,8 +197,8 @@ func (s *Service) putGrants(ctx context.Context, a identity.AccountID, grants []
 	return s.readMe(ctx, who.Tenant, a)
 }
 
-// staff lists the accounts of staff by id.
-func (s *Service) staff(ctx context.Context, r page.Request) (page.Page[me], error) {
+// staff lists the accounts of staff by id, those whose user name begins so.
+func (s *Service) staff(ctx context.Context, begins string, r page.Request) (page.Page[me], error) {
 	who, err := auth.From(ctx)
 	if err != nil {
 		return page.Page[me]{}, err
@@ -213,7 +210,7 @@ func (s *Service) staff(ctx context.Context, r page.Request) (page.Page[me], err
 	if err != nil {
 		return page.Page[me]{}, err
 	}
-	rows, err := s.store.staff(ctx, who.Tenant, after, r.Size()+1)
+	rows, err := s.store.staff(ctx, who.Tenant, strings.ToLower(strings.TrimSpace(begins)), after, r.Size()+1)
 	if err != nil {
 		return page.Page[me]{}, err
 	}

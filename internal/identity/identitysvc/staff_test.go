@@ -104,6 +104,9 @@ func TestGrantDecisions(t *testing.T) {
 		"system+security": {g(auth.SystemAdmin, auth.SecurityAdmin), "identity.roles_exclusive", 0},
 		"security+audit":  {g(auth.SecurityAdmin, auth.AuditAdmin), "identity.roles_exclusive", 0},
 		"system+audit":    {g(auth.SystemAdmin, auth.AuditAdmin), "identity.roles_exclusive", 0},
+		"admin and work":  {g(auth.AuditAdmin, auth.Operator), "identity.administrator_alone", 0},
+		"work and admin":  {g(auth.Doctor, auth.SecurityAdmin), "identity.administrator_alone", 0},
+		"admin, repeated": {g(auth.SystemAdmin, auth.SystemAdmin), "", 1},
 		"admin somewhere": {[]auth.Grant{{Role: auth.AuditAdmin, Organization: org}}, "identity.invalid", 0},
 		"unknown":         {g("king"), "identity.invalid", 0},
 		"too many":        {make([]auth.Grant, maxGrants+1), "identity.invalid", 0},
@@ -272,6 +275,7 @@ func TestStaffAdministration(t *testing.T) {
 		b.do("PUT", path+"/grants", map[string]any{"grants": []any{}}, sec).Refused(t, 400, "http.match_required")
 		put(7, sec, role("nurse")).Refused(t, 412, "identity.stale")
 		put(1, sec, role("system_admin"), role("audit_admin")).Refused(t, 422, "identity.roles_exclusive")
+		put(1, sec, role("audit_admin"), role("nurse")).Refused(t, 422, "identity.administrator_alone")
 		put(1, sec, role("king")).Refused(t, 422, "http.invalid")
 		got := put(1, sec, role("nurse"), map[string]any{"role": "doctor", "organization_id": id.Random[auth.Organization]().String()}).Want(t, 200)
 		if got.Header.Get("ETag") != `"2"` || len(got.Map(t)["grants"].([]any)) != 2 {
@@ -285,6 +289,15 @@ func TestStaffAdministration(t *testing.T) {
 		for _, x := range b.do("GET", "/staff/accounts?limit=100", nil, sec).Want(t, 200).Items(t) {
 			if x["username"] == "guard" {
 				own = x["id"].(string)
+			}
+		}
+		for begins, want := range map[string]string{"li": "[li.si]", "%20LI.S": "[li.si]", "l_.": "[]", "%25": "[]", "gua": "[guard]", "li.si.more": "[]"} {
+			var got []any
+			for _, x := range b.do("GET", "/staff/accounts?username="+begins, nil, sec).Want(t, 200).Items(t) {
+				got = append(got, x["username"])
+			}
+			if fmt.Sprint(got) != want {
+				t.Errorf("user names that begin with %q: %v, want %s", begins, got, want)
 			}
 		}
 		b.do("PUT", "/staff/accounts/"+own+"/grants", map[string]any{"grants": []any{}}, sec, apitest.IfMatch(1)).Refused(t, 403, "identity.own_grants")
@@ -321,7 +334,7 @@ func TestStaffOtherTenant(t *testing.T) {
 		if err := b.Revoke(there, a.ID, identity.SessionID{}); !errors.Is(err, identity.ErrNotFound) {
 			t.Error(err)
 		}
-		p, err := b.staff(there, pageOf("", 10))
+		p, err := b.staff(there, "", pageOf("", 10))
 		if err != nil || len(p.Items) != 0 {
 			t.Error(p, err)
 		}

@@ -220,10 +220,10 @@ func (s store) disable(ctx context.Context, t identity.TenantID, a identity.Acco
 	})
 }
 
-// staff lists accounts of staff after one, by id, with their rights.
-func (s store) staff(ctx context.Context, t identity.TenantID, after identity.AccountID, limit int) (out []account, err error) {
+// staff lists accounts of staff after one, by id, with their rights; those whose user name begins so.
+func (s store) staff(ctx context.Context, t identity.TenantID, begins string, after identity.AccountID, limit int) (out []account, err error) {
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		if out, err = staffAfter(ctx, tx, after, limit); err != nil {
+		if out, err = staffAfter(ctx, tx, begins, after, limit); err != nil {
 			return err
 		}
 		var ids []identity.AccountID
@@ -239,8 +239,9 @@ func (s store) staff(ctx context.Context, t identity.TenantID, after identity.Ac
 	return out, err
 }
 
-func staffAfter(ctx context.Context, tx db.Tx, after identity.AccountID, limit int) (out []account, err error) {
-	rows, err := tx.Query(ctx, accountColumns+` WHERE tenant_id = $1 AND kind = 'staff' AND id > $2 ORDER BY id LIMIT $3`, tx.Tenant(), after, limit)
+func staffAfter(ctx context.Context, tx db.Tx, begins string, after identity.AccountID, limit int) (out []account, err error) {
+	rows, err := tx.Query(ctx, accountColumns+` WHERE tenant_id = $1 AND kind = 'staff' AND id > $2
+		AND SUBSTR(username, 1, LENGTH(CAST($4 AS TEXT))) = CAST($4 AS TEXT) ORDER BY id LIMIT $3`, tx.Tenant(), after, limit, begins)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,9 @@ func checks() []verify.Check {
 		child("each demo row belongs to an account of its tenant", "demo_account", "account_id", "0", "account", "account_id"),
 		{Name: "identity: no account is two administrators", SQL: `SELECT CAST(account_id AS TEXT) AS what, MAX(created_at) AS at FROM role_grant
 			WHERE role IN ('system_admin', 'security_admin', 'audit_admin') GROUP BY tenant_id, account_id HAVING COUNT(*) > 1`},
+		{Name: "identity: no administrator has another role", SQL: `SELECT CAST(account_id AS TEXT) AS what, MAX(created_at) AS at FROM role_grant
+			GROUP BY tenant_id, account_id HAVING MAX(CASE WHEN role IN ('system_admin', 'security_admin', 'audit_admin') THEN 1 ELSE 0 END) >
+				MIN(CASE WHEN role IN ('system_admin', 'security_admin', 'audit_admin') THEN 1 ELSE 0 END)`},
 		{Name: "identity: only staff have rights", SQL: `SELECT CAST(a.id AS TEXT) AS what, MAX(g.created_at) AS at FROM role_grant g
 			JOIN account a ON a.tenant_id = g.tenant_id AND a.id = g.account_id WHERE a.kind <> 'staff' GROUP BY a.tenant_id, a.id`},
 		{Name: "identity: no code was tried more than five times or used after its end", SQL: `SELECT CAST(id AS TEXT) AS what, created_at AS at FROM challenge

@@ -107,6 +107,7 @@ func TestVerifyFinds(t *testing.T) {
 		{"each token belongs to a session of its tenant", `INSERT INTO token VALUES (` + there + `, '\x00', ` + acc + `, 'cookie', 1, 2, NULL)`, `DELETE FROM token`, there},
 		{"each demo row belongs to an account of its tenant", `INSERT INTO demo_account VALUES (` + there + `, ` + acc + `, 1, '', '', NULL)`, `DELETE FROM demo_account`, there},
 		{"no account is two administrators", `INSERT INTO role_grant VALUES (` + here + `, ` + acc + `, 'system_admin', ` + acc + `, 1)`, `DELETE FROM role_grant WHERE role = 'system_admin'`, here},
+		{"no administrator has another role", `INSERT INTO role_grant VALUES (` + here + `, ` + acc + `, 'doctor', ` + acc + `, 1)`, `DELETE FROM role_grant WHERE role = 'doctor'`, here},
 		{"only staff have rights", `INSERT INTO role_grant SELECT tenant_id, id, 'doctor', id, 1 FROM account WHERE kind = 'patient'`, `DELETE FROM role_grant WHERE role = 'doctor'`, here},
 		{"no code was tried more than five times or used after its end", `UPDATE challenge SET tries = 6`, `UPDATE challenge SET tries = 1`, here},
 		{"no code was tried more than five times or used after its end", `UPDATE challenge SET used_at = expires_at + 1`, `UPDATE challenge SET used_at = created_at`, here},

@@ -8,6 +8,7 @@ import (
 
 	"xinglin/internal/directory"
 	"xinglin/internal/notify"
+	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/mail"
 	"xinglin/internal/platform/module"
 	"xinglin/internal/platform/sms"
@@ -19,6 +20,9 @@ var migrations embed.FS
 
 //go:embed policy.cedar
 var policy []byte
+
+//go:embed policy.tests
+var policyTests []byte
 
 // Gateway sends text messages; the same ID is sent once.
 type Gateway interface {
@@ -55,7 +59,7 @@ func Describe() module.Description {
 	if err != nil {
 		panic(err) // embedded at build time
 	}
-	return module.Description{Name: "notify", Migrations: sub, Policies: policy}
+	return module.Description{Name: "notify", Migrations: sub, Policies: policy, PolicyTests: policyTests}
 }
 
 // New builds the context. Text messages without a gateway fail after their attempts,
@@ -68,6 +72,11 @@ func New(base module.Base, dir directory.Service, ways Ways) (*Service, *module.
 		Hears:  s.hears(),
 		Jobs:   s.jobs(),
 		Checks: checks(),
+		Facts: []authz.Source{{Noun: "Notice", Self: true, Actions: []string{
+			"notify.list_notices", "notify.read_notice", "notify.read_all_notices", "notify.read_preferences", "notify.update_preferences",
+			"notify.prove_mail", "notify.confirm_mail", "notify.remove_mail", "notify.read_push_key", "notify.add_device", "notify.list_devices",
+			"notify.remove_device",
+		}}},
 	}
 }
 

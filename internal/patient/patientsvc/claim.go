@@ -38,7 +38,7 @@ func (s *Service) Prove(ctx context.Context, c patient.ClaimID, code string) (pa
 		return patient.Patient{}, orNotFound(err)
 	}
 	d, err := s.authz.Check(ctx, authz.Request{
-		Action: "patient.prove", Noun: "Claim", ID: c.String(), Attrs: map[string]any{"account": v.account.String()},
+		Action: "patient.prove", Noun: "Claim", ID: c.String(), Attrs: claimFacts(v),
 	})
 	if err != nil {
 		return patient.Patient{}, err

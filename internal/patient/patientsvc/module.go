@@ -21,6 +21,9 @@ var migrations embed.FS
 //go:embed policy.cedar
 var policy []byte
 
+//go:embed policy.tests
+var policyTests []byte
+
 // Verifier asks whether name, document and phone belong to one person; *realname.Client is one.
 type Verifier interface {
 	Verify(ctx context.Context, p realname.Person) (realname.Result, error)
@@ -33,7 +36,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "patient", Migrations: sub, Policies: policy,
+		Name: "patient", Migrations: sub, Policies: policy, PolicyTests: policyTests,
 		Events: []event.Event{patient.Created{}, patient.LinkChanged{}},
 	}
 }
@@ -50,6 +53,7 @@ func New(base module.Base, accounts identity.Service, v Verifier) (*Service, *mo
 		Checks:   checks(),
 		Sets:     sets(),
 		Machines: []state.Diagram{links, claims},
+		Facts:    s.sources(),
 	}
 }
 

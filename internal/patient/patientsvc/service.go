@@ -57,9 +57,7 @@ func (s *Service) mine(ctx context.Context, action string, p patient.ID) (who au
 	if v, err = s.store.linked(ctx, who.Tenant, who.Account, p); err != nil {
 		return who, v, "", err
 	}
-	d, err := s.authz.Check(ctx, authz.Request{Action: action, Noun: "Patient", ID: p.String(), Attrs: map[string]any{
-		"linked": true, "relationship": string(v.rel),
-	}})
+	d, err := s.authz.Check(ctx, authz.Request{Action: action, Noun: "Patient", ID: p.String(), Attrs: linkFacts(v)})
 	return who, v, d.Policy, err
 }
 

@@ -23,6 +23,9 @@ var migrations embed.FS
 //go:embed policy.cedar
 var policy []byte
 
+//go:embed policy.tests
+var policyTests []byte
+
 // Describe is the context without running it.
 func Describe() module.Description {
 	sub, err := fs.Sub(migrations, "migrations")
@@ -30,7 +33,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "payment", Migrations: sub, Policies: policy,
+		Name: "payment", Migrations: sub, Policies: policy, PolicyTests: policyTests,
 		Events: []event.Event{payment.PaidEvent{}, payment.ClosedEvent{}, payment.RefundedEvent{}},
 	}
 }
@@ -50,6 +53,7 @@ func New(base module.Base, books ledger.Service, channel Channel) (*Service, *mo
 		Checks:   checks(),
 		Sets:     sets(),
 		Machines: []state.Diagram{paymentLife, refundLife},
+		Facts:    s.sources(),
 	}
 }
 

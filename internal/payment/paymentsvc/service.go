@@ -176,7 +176,7 @@ func (s *Service) may(ctx context.Context, tenant payment.TenantID, action strin
 		return change{}, payment.ErrNotFound.Because("another tenant's")
 	}
 	d, err := s.base.Authz.Check(ctx, authz.Request{
-		Action: action, Noun: "Payment", ID: p.ID.String(), Attrs: map[string]any{"account": p.Account.String(), "purpose": string(p.Purpose)},
+		Action: action, Noun: "Payment", ID: p.ID.String(), Attrs: facts(p),
 	})
 	if fault.KindOf(err) == fault.Forbidden && who.Kind == auth.Patient && p.Account != who.Account {
 		return change{}, payment.ErrNotFound.Wrap(err)

@@ -25,7 +25,8 @@ import (
 var ErrDenied = fault.Register(fault.Forbidden, "authz.denied", "没有权限", "You may not do this")
 
 // Policies is one context's Cedar text. Every policy needs an @id annotation
-// (context.words) and must name its action with == or in.
+// (context.words) and must name its action with == or in. @zh and @en say what it is
+// for, to the people who ask why somebody may do something.
 type Policies struct {
 	Context string
 	Text    []byte
@@ -37,6 +38,9 @@ type Request struct {
 	Noun   string         // the resource's type: Patient, Appointment
 	ID     string         // the resource's id; empty for a kind as a whole
 	Attrs  map[string]any // bool, string, int64, []string
+	// At are the places that the resource lies in: its campus, and the institution above it. A role that was granted for
+	// another place does not count. Empty: the resource lies nowhere in particular, and every role counts.
+	At []id.ID[auth.Organization]
 }
 
 // Decision names the policy that permitted.
@@ -60,6 +64,9 @@ type alikeRequest struct {
 	factors            int
 }
 
+// spoken are the annotations for people, which stand beside the policy's text and not in it.
+var spoken = regexp.MustCompile(`(?m)^@(zh|en)\("(?:[^"\\]|\\.)*"\)\n`)
+
 // particular are the words of a policy that looks at one principal or one resource.
 var particular = regexp.MustCompile(`account|(principal|resource) *(==|!=|in\b|has\b)|(==|!=|\bin|contains\() *(principal|resource)\b *[^.]`)
 
@@ -68,8 +75,18 @@ type named struct {
 	p  *cedar.Policy
 }
 
-// Permission is one row of the generated catalogue.
-type Permission struct{ Context, Action, Policy, Text string }
+// Words say one thing to people, in Chinese and in English.
+type Words struct {
+	ZH string `json:"zh"`
+	EN string `json:"en"`
+}
+
+// Permission is one row of the generated catalogue: a policy of an action.
+type Permission struct {
+	Context, Action, Policy, Text string
+	Forbids                       bool
+	Words                         Words // the annotations @zh and @en
+}
 
 // New compiles the policies and refuses one without an @id or without an action.
 func New(sets ...Policies) (*Engine, error) {
@@ -90,14 +107,17 @@ func New(sets ...Policies) (*Engine, error) {
 				return nil, fmt.Errorf("authz: two policies are called %s", name)
 			}
 			taken[name] = true
-			text := string(p.MarshalCedar())
+			text := spoken.ReplaceAllString(string(p.MarshalCedar()), "")
 			found := actionsIn(text)
 			if len(found) == 0 {
 				return nil, fmt.Errorf("authz: policy %s names no action", name)
 			}
 			for _, a := range found {
 				acts[a] = append(acts[a], named{cedar.PolicyID(name), p})
-				e.list = append(e.list, Permission{Context: s.Context, Action: a, Policy: name, Text: text})
+				e.list = append(e.list, Permission{
+					Context: s.Context, Action: a, Policy: name, Text: text, Forbids: p.Effect() == cedar.Forbid,
+					Words: Words{ZH: string(p.Annotations()["zh"]), EN: string(p.Annotations()["en"])},
+				})
 			}
 		}
 	}
@@ -106,7 +126,7 @@ func New(sets ...Policies) (*Engine, error) {
 		e.alike[a] = true
 		for _, n := range ps {
 			set.Add(n.id, n.p)
-			if particular.Match(n.p.MarshalCedar()) {
+			if particular.Match(spoken.ReplaceAll(n.p.MarshalCedar(), nil)) {
 				e.alike[a] = false
 			}
 		}
@@ -116,6 +136,26 @@ func New(sets ...Policies) (*Engine, error) {
 		return e.list[i].Action+e.list[i].Policy < e.list[j].Action+e.list[j].Policy
 	})
 	return e, nil
+}
+
+// ContextOf is the context that a text's policies are of, by their names; all are of one.
+func ContextOf(file string, text []byte) (string, error) {
+	parsed, err := cedar.NewPolicyListFromBytes(file, text)
+	if err != nil {
+		return "", fmt.Errorf("authz: %s: %w", file, err)
+	}
+	context := ""
+	for _, p := range parsed {
+		name, _, ok := strings.Cut(string(p.Annotations()["id"]), ".")
+		if !ok || name == "" || context != "" && context != name {
+			return "", fmt.Errorf("authz: %s: a policy has @id %q; want context.words, and one context in a file", file, p.Annotations()["id"])
+		}
+		context = name
+	}
+	if context == "" {
+		return "", fmt.Errorf("authz: %s: no policy", file)
+	}
+	return context, nil
 }
 
 // actionsIn finds Action::"..." in the canonical text of one policy.
@@ -144,7 +184,8 @@ func (e *Engine) Permissions() []Permission { return e.list }
 
 // Check decides. The error is auth.ErrNone without a principal, ErrDenied without a
 // permitting policy. Resource attributes are visible to policies as resource.<name>,
-// the principal as principal.kind, .roles (set), .account, .organizations, .factors.
+// the principal as principal.kind, .roles (set, those that count where the resource
+// lies), .account, .organizations, .factors.
 func (e *Engine) Check(ctx context.Context, r Request) (Decision, error) {
 	p, err := auth.From(ctx)
 	if err != nil {
@@ -183,23 +224,11 @@ func (e *Engine) alikeOf(p auth.Principal, r Request) (k alikeRequest, ok bool) 
 }
 
 func (e *Engine) decide(set *cedar.PolicySet, p auth.Principal, r Request) (Decision, error) {
-	who := types.NewEntityUID(types.EntityType(kindName(p.Kind)), types.String(p.Actor()))
-	what := types.NewEntityUID(types.EntityType(r.Noun), types.String(r.ID))
-	attrs, err := record(r.Attrs)
+	ok, diag, err := ask(set, p, r)
 	if err != nil {
 		return Decision{}, err
 	}
-	entities := types.EntityMap{
-		who:  types.Entity{UID: who, Attributes: principal(p)},
-		what: types.Entity{UID: what, Attributes: attrs},
-	}
-	ok2, diag := cedar.Authorize(set, entities, cedar.Request{
-		Principal: who,
-		Action:    types.NewEntityUID("Action", types.String(r.Action)),
-		Resource:  what,
-		Context:   types.NewRecord(nil),
-	})
-	if ok2 != cedar.Allow {
+	if !ok {
 		return Decision{}, ErrDenied.Because("%s by %s on %s: %d errors", r.Action, p.Kind, r.Noun, len(diag.Errors))
 	}
 	d := Decision{} // of several the first by name, so that the audit is the same each time
@@ -209,6 +238,27 @@ func (e *Engine) decide(set *cedar.PolicySet, p auth.Principal, r Request) (Deci
 		}
 	}
 	return d, nil
+}
+
+// ask puts one question to the policies of an action.
+func ask(set *cedar.PolicySet, p auth.Principal, r Request) (bool, cedar.Diagnostic, error) {
+	who := types.NewEntityUID(types.EntityType(kindName(p.Kind)), types.String(p.Actor()))
+	what := types.NewEntityUID(types.EntityType(r.Noun), types.String(r.ID))
+	attrs, err := record(r.Attrs)
+	if err != nil {
+		return false, cedar.Diagnostic{}, err
+	}
+	entities := types.EntityMap{
+		who:  types.Entity{UID: who, Attributes: principal(p, r.At)},
+		what: types.Entity{UID: what, Attributes: attrs},
+	}
+	ok, diag := cedar.Authorize(set, entities, cedar.Request{
+		Principal: who,
+		Action:    types.NewEntityUID("Action", types.String(r.Action)),
+		Resource:  what,
+		Context:   types.NewRecord(nil),
+	})
+	return ok == cedar.Allow, diag, nil
 }
 
 func kindName(k auth.Kind) string {
@@ -225,10 +275,18 @@ func kindName(k auth.Kind) string {
 	return "System"
 }
 
-func principal(p auth.Principal) types.Record {
+// Counts reports whether a grant holds for something that lies at these places: it was given for the whole tenant or for
+// one of them. What lies nowhere in particular is everybody's work.
+func Counts(g auth.Grant, at []id.ID[auth.Organization]) bool {
+	return len(at) == 0 || g.Organization.IsZero() || slices.Contains(at, g.Organization)
+}
+
+func principal(p auth.Principal, at []id.ID[auth.Organization]) types.Record {
 	var roles, orgs []types.Value
 	for _, g := range p.Grants {
-		roles = append(roles, types.String(g.Role))
+		if Counts(g, at) {
+			roles = append(roles, types.String(g.Role))
+		}
 		orgs = append(orgs, types.String(g.Organization.String()))
 	}
 	account := ""

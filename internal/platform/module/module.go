@@ -52,6 +52,8 @@ type Module struct {
 	Checks   []verify.Check
 	Sets     []verify.Set
 	Machines []state.Diagram
+	// Facts are where the decisions about the context's items take what they look at, for those who ask why.
+	Facts []authz.Source
 	// Start begins what runs as long as the process (fan-out of live counts); stop ends it. Optional.
 	Start func() (stop func(), err error)
 }
@@ -61,7 +63,9 @@ type Description struct {
 	Name       string
 	Migrations fs.FS
 	Policies   []byte
-	Events     []event.Event
+	// PolicyTests say what the policies must and must not permit (authz.ReadCases).
+	PolicyTests []byte
+	Events      []event.Event
 }
 
 // Set is the description's migrations for platform/db.

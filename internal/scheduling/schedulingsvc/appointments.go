@@ -7,7 +7,6 @@ import (
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/id"
-	"xinglin/internal/patient"
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/scheduling"
@@ -31,25 +30,15 @@ func (s *Service) find(ctx context.Context, action string, a id.ID[scheduling.Ap
 	if err != nil {
 		return scheduling.Appointment{}, who, "", err
 	}
-	proven, err := s.proven(ctx, who, v.Appointment)
+	facts, err := s.visitFacts(ctx, who, v.Appointment)
 	if err != nil {
 		return scheduling.Appointment{}, who, "", err
 	}
-	d, err := s.base.Authz.Check(ctx, authz.Request{Action: action, Noun: "Appointment", ID: a.String(), Attrs: map[string]any{"account": v.Account.String(), "proven": proven}})
+	d, err := s.base.Authz.Check(ctx, authz.Request{Action: action, Noun: "Appointment", ID: a.String(), Attrs: facts})
 	if who.Kind == auth.Patient && fault.KindOf(err) == fault.Forbidden {
 		err = scheduling.ErrNotFound.Wrap(err)
 	}
 	return v.Appointment, who, d.Policy, err
-}
-
-// proven reports whether the visit is nobody's (booked at the window without an account) and the caller has proved to act for
-// its person.
-func (s *Service) proven(ctx context.Context, who auth.Principal, a scheduling.Appointment) (bool, error) {
-	if who.Kind != auth.Patient || !a.Account.IsZero() {
-		return false, nil
-	}
-	links, err := s.patients.Linked(ctx, who.Tenant, who.Account)
-	return patient.Proven(links, a.Patient), err
 }
 
 // Get reads one with its history.

@@ -28,6 +28,9 @@ var migrations embed.FS
 //go:embed policy.cedar
 var policy []byte
 
+//go:embed policy.tests
+var policyTests []byte
+
 // Describe is the context without running it.
 func Describe() module.Description {
 	sub, err := fs.Sub(migrations, "migrations")
@@ -35,7 +38,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "scheduling", Migrations: sub, Policies: policy,
+		Name: "scheduling", Migrations: sub, Policies: policy, PolicyTests: policyTests,
 		Events: []event.Event{
 			scheduling.AppointmentHeld{},
 			scheduling.AppointmentBooked{},
@@ -81,6 +84,7 @@ func New(base module.Base, tenants tenant.Service, dir directory.Service, patien
 		Checks:   invariants.Checks(),
 		Sets:     invariants.Sets(),
 		Machines: []state.Diagram{appointments, lotteries},
+		Facts:    s.sources(),
 		Start:    s.start,
 	}
 }

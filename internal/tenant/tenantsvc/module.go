@@ -14,13 +14,16 @@ var migrations embed.FS
 //go:embed policy.cedar
 var policies []byte
 
+//go:embed policy.tests
+var policyTests []byte
+
 // Describe is the context without running it.
 func Describe() module.Description {
 	sub, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		panic(err) // embedded at build time
 	}
-	return module.Description{Name: "tenant", Migrations: sub, Policies: policies}
+	return module.Description{Name: "tenant", Migrations: sub, Policies: policies, PolicyTests: policyTests}
 }
 
 // New builds the context; it does no I/O.

@@ -15,13 +15,16 @@ var migrations embed.FS
 //go:embed policy.cedar
 var policy []byte
 
+//go:embed policy.tests
+var policyTests []byte
+
 // Describe is the context without running it.
 func Describe() module.Description {
 	sub, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		panic(err) // embedded at build time
 	}
-	return module.Description{Name: "terminology", Migrations: sub, Policies: policy}
+	return module.Description{Name: "terminology", Migrations: sub, Policies: policy, PolicyTests: policyTests}
 }
 
 // New builds the context.

@@ -182,6 +182,29 @@ const rotaReport = (i) => {
   const refused = endOf(i).state === 'refused'
   return { encoding: 'xlsx', rows: 2000, skipped: [], ...(refused ? {} : { rules: { new: 0, changed: 3, same: 1988 }, exceptions: { new: 2, changed: 0, same: 7 }, schedules: { new: 14, changed: 6, same: 1320 } }), errors: [], error_count: 0, stops, stop_count: stops.length, stop_visits: stops.reduce((n, s) => n + s.visits, 0) }
 }
+const accessActions = [
+  ['audit.list_events', '查看审计记录', 'The audit trail, newest first'], ['clinic.call_next', '叫下一位', 'Finish who is being seen and call the next one', 'Line'],
+  ['clinic.list_sessions', '查看当日门诊列表', 'Waiting lines of a day'], ['patient.search_at_desk', '在窗口查找就诊人', 'Find persons exactly, by document, by phone, or by name and birth'],
+].map(([id, zh, en, noun]) => ({ id, context: id.split('.')[0], words: { zh, en }, ...(noun ? { noun } : {}) }))
+/** The doctor of the first session may call there; nobody else of the team who is no nurse. */
+const explain = (res, q) => {
+  const who = data.staff.find((s) => s.id === q.get('account_id'))
+  const action = accessActions.find((a) => a.id === q.get('action'))
+  if (!who) return problem(res, 404, 'identity.not_found', '没有这个账号', 'There is no such account')
+  if (action.noun && !data.clinic.has(q.get('resource_id'))) return problem(res, 404, 'clinic.not_found', '没有找到', 'Not found')
+  const policy = (id, zh, en, role, forbids = false) => ({ id, forbids, words: { zh, en }, text: `@id("${id}")\n${forbids ? 'forbid' : 'permit'} (\n    principal is Staff,\n    action == Action::"${action.id}",\n    resource\n)\nwhen { principal.roles.contains("${role}")${role === 'doctor' ? ' && resource.own' : ''} };` })
+  const own = (holds) => ({ name: 'own', words: { zh: '是本人出诊的班次', en: 'It is the own session' }, holds })
+  const line = policy('clinic.own_line', '医生处理自己出诊的候诊队列', 'A doctor works on the own line', 'doctor')
+  const nurse = policy('clinic.nurse', '分诊护士处理候诊队列', 'The nurse at the waiting area works on the line', 'nurse')
+  const role = who.grants[0]?.role
+  const allowed = action.id === 'clinic.call_next' ? role === 'doctor' || role === 'nurse' : role === 'audit_admin'
+  return [200, {
+    action, allowed: allowed && who.state === 'active', disabled: who.state !== 'active', roles: who.grants.map((g) => ({ ...g, counts: true })),
+    facts: action.noun ? [own(role === 'doctor')] : [],
+    policies: allowed ? [role === 'nurse' ? nurse : role === 'doctor' ? line : policy('audit.administrator', '审计管理员查看审计记录', 'The audit administrator reads the trail', 'audit_admin')] : role?.endsWith('_admin') ? [policy('clinic.no_administrator', '三类管理员不接触候诊队列', 'No administrator sees or changes waiting lines', 'audit_admin', true)] : [],
+    needs: allowed || role?.endsWith('_admin') ? [] : action.noun ? [{ policies: [nurse], role: 'nurse', facts: [] }, { policies: [line], role: 'doctor', facts: [own(true)] }] : [{ policies: [policy('audit.administrator', '审计管理员查看审计记录', 'The audit administrator reads the trail', 'audit_admin')], role: 'audit_admin', facts: [] }],
+  }]
+}
 const scheduleOf = (id) => data.schedules.find((s) => s.id === id)
 const versioned = (req, current) => req.headers['if-match'] === `"${current}"`
 const staleAnswer = (res) => problem(res, 412, 'platform.stale', '内容已更新', 'Changed meanwhile')
@@ -293,7 +316,9 @@ const routes = [
   ['GET', /^ops\/jobs$/, (b, m, res, q) => items(data.jobs.filter((j) => !q.get('state') || j.state === q.get('state')))],
   ['POST', /^ops\/jobs\/([^/]+)\/retry$/, (b, m) => { data.jobs.find((j) => j.id === m[1]).state = 'queued'; return [204] }],
   ['GET', /^ops\/processes$/, () => items([{ id: uid(1), host: 'node-1', version: 'v0.4.0', modules: 'all', broker: 'embedded', keys: 'file', started_at: ago(4000) }, { id: uid(2), host: 'node-2', version: 'v0.4.0', modules: 'all', broker: 'embedded', keys: 'file', started_at: ago(90) }])],
-  ['GET', /^staff\/accounts$/, () => items(data.staff)],
+  ['GET', /^staff\/accounts$/, (b, m, res, q) => items(data.staff.filter((s) => s.username.startsWith(q.get('username') ?? '')))],
+  ['GET', /^access\/actions$/, () => items(accessActions)],
+  ['GET', /^access\/explanation$/, (b, m, res, q) => explain(res, q)],
   ['POST', /^staff\/accounts$/, (b, m, res) => { if (data.staff.some((s) => s.username === b.username)) return problem(res, 409, 'identity.username_taken', '用户名已被使用', 'The user name is taken'); const s = { id: randomUUID(), username: b.username, name: b.name, state: 'active', grants: [], version: 1, created_at: new Date().toISOString() }; data.staff.unshift(s); return [201, { id: s.id, initial_password: 'k7-mango-river-42', totp_secret: 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP', totp_uri: `otpauth://totp/Xinglin:${b.username}?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Xinglin` }] }],
   ['GET', /^staff\/accounts\/([^/]+)$/, (b, m, res) => { const s = data.staff.find((x) => x.id === m[1]); return s ? [200, s] : problem(res, 404, 'identity.not_found', '没有找到', 'Not found') }],
   ['PUT', /^staff\/accounts\/([^/]+)\/grants$/, (b, m, res, q, req) => { const s = data.staff.find((x) => x.id === m[1]); if (!versioned(req, s.version)) return staleAnswer(res); s.grants = b.grants; s.version++; return [200, s] }],

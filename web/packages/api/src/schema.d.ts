@@ -1,6 +1,40 @@
 // Generated from api/openapi.yaml by `npm run gen`; do not edit.
 
 export interface paths {
+    "/api/v1/access/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What can be asked about with explain_access: every action that a policy decides */
+        get: operations["ops.list_actions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/explanation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why a member of the staff may or may not do something; the question is audited */
+        get: operations["ops.explain_access"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/appointments": {
         parameters: {
             query?: never;
@@ -3348,6 +3382,31 @@ export interface components {
             service: components["schemas"]["NotifyChoice"];
             visit: components["schemas"]["NotifyChoice"];
         };
+        OpsActionBody: {
+            context: string;
+            id: string;
+            /** @description Of the items that it is decided for; empty when the decision looks at none */
+            noun?: string;
+            words: components["schemas"]["Words"];
+        };
+        OpsExplainOutBody: {
+            action: components["schemas"]["OpsActionBody"];
+            allowed: boolean;
+            /** @description The account is disabled: it may do nothing, whatever the policies say */
+            disabled: boolean;
+            /** @description What the policies looked at, as it is for this account */
+            facts: components["schemas"]["OpsFactBody"][];
+            /** @description After a refusal: each alone would be enough, at most 12 */
+            needs: components["schemas"]["OpsNeedBody"][];
+            /** @description That permitted or forbade; none when nothing permits */
+            policies: components["schemas"]["OpsPolicyBody"][];
+            roles: components["schemas"]["OpsRoleBody"][];
+        };
+        OpsFactBody: {
+            holds: boolean;
+            name: string;
+            words: components["schemas"]["Words"];
+        };
         OpsJobBody: {
             /** Format: int64 */
             attempts: number;
@@ -3378,6 +3437,10 @@ export interface components {
             source: "outbox" | "inbox" | "job";
             trace: string;
         };
+        OpsListBodyActionBodyBody: {
+            items: components["schemas"]["OpsActionBody"][];
+            next: string;
+        };
         OpsListBodyJobBodyBody: {
             items: components["schemas"]["OpsJobBody"][];
             next: string;
@@ -3389,6 +3452,28 @@ export interface components {
         OpsListBodyProcessBody: {
             items: components["schemas"]["Process"][];
             next: string;
+        };
+        OpsNeedBody: {
+            /** @description What would have to hold of the item, or not */
+            facts: components["schemas"]["OpsFactBody"][];
+            /** @description That would permit then */
+            policies: components["schemas"]["OpsPolicyBody"][];
+            /** @description Another role, instead of all others where it is an administrator's */
+            role?: string;
+        };
+        OpsPolicyBody: {
+            forbids: boolean;
+            id: string;
+            /** @description Cedar, as it is compiled in */
+            text: string;
+            words: components["schemas"]["Words"];
+        };
+        OpsRoleBody: {
+            /** @description Whether it holds where the item lies */
+            counts: boolean;
+            /** @description Where it was granted for; empty for the whole tenant */
+            organization_id?: string;
+            role: string;
         };
         PatientDeskClaimBody: {
             /** Format: date-time */
@@ -4314,6 +4399,10 @@ export interface components {
         TerminologySearchOutBody: {
             items: components["schemas"]["TerminologyConceptBody"][];
         };
+        Words: {
+            en: string;
+            zh: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -4323,6 +4412,268 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    "ops.list_actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpsListBodyActionBodyBody"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Misdirected Request */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "ops.explain_access": {
+        parameters: {
+            query: {
+                /** @description Of a member of the staff */
+                account_id: string;
+                action: string;
+                /** @description The item's id; for actions with a noun */
+                resource_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpsExplainOutBody"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Misdirected Request */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "scheduling.list_appointments": {
         parameters: {
             query?: {
@@ -20594,6 +20945,8 @@ export interface operations {
                 /** @description What the page before returned as next */
                 cursor?: string;
                 limit?: number;
+                /** @description The beginning of the user name; names are sealed and cannot be searched */
+                username?: string;
             };
             header?: never;
             path?: never;

@@ -167,12 +167,15 @@ export function createStaffApi(options: StaffApiOptions = {}) {
     retryDelivery: (delivery: string) => call<unknown>('POST', `/ops/deliveries/${id(delivery)}/retry`),
 
     // people and the machine
-    staff: (cursor?: string, signal?: AbortSignal) => list<W.StaffAccount>('/staff/accounts', { cursor, limit: 50 }, signal),
+    /** username: the beginning of it. */
+    staff: (cursor?: string, signal?: AbortSignal, username?: string) => list<W.StaffAccount>('/staff/accounts', { cursor, username, limit: 50 }, signal),
     staffAccount: (account: string, signal?: AbortSignal) => get<W.StaffAccount>(`/staff/accounts/${id(account)}`, {}, signal),
     createStaff: (body: W.NewStaff) => call<W.CreatedStaff>('POST', '/staff/accounts', { body }),
     /** practitioner_id: who the account is in the directory; empty: nobody. */
     putGrants: (account: string, version: number, grants: W.Grant[], practitioner_id: string) => call<W.StaffAccount>('PUT', `/staff/accounts/${id(account)}/grants`, { version, body: { grants, practitioner_id } }),
     disableStaff: (account: string) => call<unknown>('POST', `/staff/accounts/${id(account)}/disable`),
+    accessActions: (signal?: AbortSignal) => list<W.AccessAction>('/access/actions', {}, signal),
+    explainAccess: (account_id: string, action: string, resource_id: string, signal?: AbortSignal) => get<W.AccessAnswer>('/access/explanation', { account_id, action, resource_id }, signal),
     auditEvents: (query: { actor?: string; noun?: string; id?: string; cursor?: string }, signal?: AbortSignal) => list<W.AuditEvent>('/audit/events', { ...query, limit: 50 }, signal),
     jobs: (state: string, signal?: AbortSignal) => list<W.Job>('/ops/jobs', { state }, signal),
     retryJob: (job: string): Promise<void> => call('POST', `/ops/jobs/${id(job)}/retry`),

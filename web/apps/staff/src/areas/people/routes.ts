@@ -6,6 +6,7 @@ export const people: Area = {
   roles: ['security_admin'],
   routes: [
     { path: '/people', name: 'people', component: () => import('./PeopleScreen.vue'), meta: { title: 'title.people' } },
+    { path: '/people/access', name: 'access', component: () => import('./AccessScreen.vue'), meta: { title: 'title.access' } },
     { path: '/people/:id', name: 'person', component: () => import('./PersonScreen.vue'), meta: { title: 'title.person' } },
   ],
 }

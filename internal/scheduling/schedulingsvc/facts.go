@@ -1,0 +1,66 @@
+package schedulingsvc
+
+import (
+	"context"
+	"slices"
+
+	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/patient"
+	"xinglin/internal/platform/authz"
+	"xinglin/internal/scheduling"
+)
+
+// sources says where decisions about visits and persons take their facts.
+func (s *Service) sources() []authz.Source {
+	return []authz.Source{
+		{Noun: "Appointment", Look: s.lookVisit, Actions: []string{"scheduling.read_appointment", "scheduling.cancel"}},
+		{Noun: "Patient", Look: s.lookPerson, Actions: []string{"scheduling.hold", "scheduling.enter_lottery"}},
+	}
+}
+
+// visitFacts are what the policies see of a visit.
+func (s *Service) visitFacts(ctx context.Context, who auth.Principal, a scheduling.Appointment) (map[string]any, error) {
+	proven, err := s.proven(ctx, who, a)
+	return map[string]any{"account": a.Account.String(), "proven": proven}, err
+}
+
+// proven reports whether the visit is nobody's (booked at the window without an account) and the caller has proved to act for
+// its person.
+func (s *Service) proven(ctx context.Context, who auth.Principal, a scheduling.Appointment) (bool, error) {
+	if who.Kind != auth.Patient || !a.Account.IsZero() {
+		return false, nil
+	}
+	links, err := s.patients.Linked(ctx, who.Tenant, who.Account)
+	return patient.Proven(links, a.Patient), err
+}
+
+func (s *Service) lookVisit(ctx context.Context, who auth.Principal, item string) (authz.Item, error) {
+	a, err := id.Parse[scheduling.Appointment](item)
+	if err != nil {
+		return authz.Item{}, scheduling.ErrNotFound.Wrap(err)
+	}
+	v, err := s.store.appointment(ctx, who.Tenant, a)
+	if err != nil {
+		return authz.Item{}, err
+	}
+	facts, err := s.visitFacts(ctx, who, v.Appointment)
+	return authz.Item{Attrs: facts}, err
+}
+
+// lookPerson tells whether the account is linked to the person, and nothing about whether there is such a person.
+func (s *Service) lookPerson(ctx context.Context, who auth.Principal, item string) (authz.Item, error) {
+	p, err := id.Parse[patient.Patient](item)
+	if err != nil {
+		return authz.Item{}, scheduling.ErrPatientNotYours.Wrap(err)
+	}
+	linked := false
+	if who.Kind == auth.Patient {
+		links, err := s.patients.Linked(ctx, who.Tenant, who.Account)
+		if err != nil {
+			return authz.Item{}, err
+		}
+		linked = slices.ContainsFunc(links, func(l patient.Link) bool { return l.Patient == p })
+	}
+	return authz.Item{Attrs: map[string]any{"linked": linked}}, nil
+}

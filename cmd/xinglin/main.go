@@ -48,6 +48,10 @@ type commands struct {
 		Offline offlineAuditCmd `cmd:"" name:"verify-offline" help:"Check a bundle or a proof with a public key and no database; exit 1 when it does not hold."`
 		Keys    keysAuditCmd    `cmd:"" help:"Print the public keys of a tenant's log, to be handed to those who check."`
 	} `cmd:"" help:"The audit log that cannot be rewritten."`
+	Mask struct {
+		Copy maskCopyCmd `cmd:"" default:"withargs" help:"Make a copy of a data folder without the people in it, for development."`
+		Scan maskScanCmd `cmd:"" help:"Look through a folder for raw identifiers; exit 1 when one is found."`
+	} `cmd:"" help:"Copies for development: every person in them is made up."`
 	Witness witnessCmd `cmd:"" help:"Sign sealed lists for hospitals, each once, and cosign the heads of their logs. Run it where the hospital has no hand."`
 	Paysim  paysimCmd  `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
 	Bench   struct {

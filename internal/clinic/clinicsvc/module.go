@@ -27,7 +27,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "clinic", Migrations: sub, Policies: policy,
+		Name: "clinic", Migrations: sub, Policies: policy, Data: data(),
 		Events: []event.Event{clinic.TurnCheckedIn{}, clinic.TurnCalled{}, clinic.TurnMissed{}, clinic.TurnFinished{}},
 	}
 }

@@ -23,7 +23,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "directory", Migrations: sub, Policies: policy,
+		Name: "directory", Migrations: sub, Policies: policy, Data: data(), Masks: masks(),
 		Events: []event.Event{directory.PractitionerChanged{}},
 	}
 }

@@ -28,7 +28,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "identity", Migrations: sub, Policies: policies,
+		Name: "identity", Migrations: sub, Policies: policies, Data: data(), Masks: masks(),
 		Events: []event.Event{identity.SessionRevoked{}},
 	}
 }

@@ -21,7 +21,7 @@ func Describe() module.Description {
 	if err != nil {
 		panic(err) // embedded at build time
 	}
-	return module.Description{Name: "ledger", Migrations: sub, Policies: policy}
+	return module.Description{Name: "ledger", Migrations: sub, Policies: policy, Data: data()}
 }
 
 // New builds the context. It has no routes: contexts post, an operator's report reads.

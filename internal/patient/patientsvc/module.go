@@ -33,7 +33,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "patient", Migrations: sub, Policies: policy,
+		Name: "patient", Migrations: sub, Policies: policy, Data: data(), Masks: masks(),
 		Events: []event.Event{patient.Created{}, patient.LinkChanged{}},
 	}
 }

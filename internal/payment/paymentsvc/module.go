@@ -30,7 +30,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "payment", Migrations: sub, Policies: policy,
+		Name: "payment", Migrations: sub, Policies: policy, Data: data(), Masks: masks(),
 		Events: []event.Event{payment.PaidEvent{}, payment.ClosedEvent{}, payment.RefundedEvent{}},
 	}
 }

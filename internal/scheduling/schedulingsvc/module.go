@@ -35,7 +35,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "scheduling", Migrations: sub, Policies: policy,
+		Name: "scheduling", Migrations: sub, Policies: policy, Data: data(), Masks: masks(),
 		Events: []event.Event{
 			scheduling.AppointmentHeld{},
 			scheduling.AppointmentBooked{},

@@ -21,7 +21,7 @@ func Describe() module.Description {
 	if err != nil {
 		panic(err) // embedded at build time
 	}
-	return module.Description{Name: "terminology", Migrations: sub, Policies: policy}
+	return module.Description{Name: "terminology", Migrations: sub, Policies: policy, Data: data()}
 }
 
 // New builds the context.

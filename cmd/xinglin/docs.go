@@ -24,6 +24,8 @@ func (c *docsCmd) Run(ctx context.Context) error {
 		{Name: "import rota", Help: "Load a hospital's rota from a workbook or a CSV file, all or nothing.", Flags: &importRotaCmd{}},
 		{Name: "verify", Help: "Check every invariant of every context.", Flags: &verifyCmd{}},
 		{Name: "keys export", Help: "Print a person's keys. Audited.", Flags: &exportKeysCmd{}},
+		{Name: "mask", Help: "Make a copy of a data folder without the people in it.", Flags: &maskCopyCmd{}},
+		{Name: "mask scan", Help: "Look through a folder for raw identifiers.", Flags: &maskScanCmd{}},
 		{Name: "tenant add", Help: "Make a tenant, or change its name and hosts.", Flags: &addTenantCmd{}},
 		{Name: "staff add", Help: "Make a staff account.", Flags: &addStaffCmd{}},
 		{Name: "bench booking", Help: "Measure how fast seats are sold, and check what was sold.", Flags: &benchBookingCmd{}},

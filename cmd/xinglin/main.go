@@ -51,6 +51,10 @@ type commands struct {
 	Policy struct {
 		Check checkPolicyCmd `cmd:"" help:"Run the tests of policies; exit 1 when one fails or a policy has none. Nothing is changed."`
 	} `cmd:"" help:"Who may do what."`
+	Mask struct {
+		Copy maskCopyCmd `cmd:"" default:"withargs" help:"Make a copy of a data folder without the people in it, for development."`
+		Scan maskScanCmd `cmd:"" help:"Look through a folder for raw identifiers; exit 1 when one is found."`
+	} `cmd:"" help:"Copies for development: every person in them is made up."`
 	Witness witnessCmd `cmd:"" help:"Sign sealed lists for hospitals, each once, and cosign the heads of their logs. Run it where the hospital has no hand."`
 	Paysim  paysimCmd  `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
 	Bench   struct {

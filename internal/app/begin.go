@@ -20,7 +20,7 @@ func (p *Process) begin(ctx context.Context) error {
 	if err := p.openDoor(); err != nil {
 		return err
 	}
-	if !p.cfg.Demo {
+	if !p.cfg.Demo || masked(p.cfg.Data) { // a copy has people of its own
 		return nil
 	}
 	h := demo.Hospital{

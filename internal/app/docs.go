@@ -12,14 +12,12 @@ import (
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/notify/notifysvc"
-	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/platform/inbox"
 	"xinglin/internal/platform/job"
 	"xinglin/internal/platform/module"
 	"xinglin/internal/platform/outbox"
-	"xinglin/internal/platform/process"
 	"xinglin/internal/reference"
 )
 
@@ -86,13 +84,13 @@ func describe(ctx context.Context) (in reference.Input, err error) {
 	for _, d := range Descriptions() {
 		in.Modules = append(in.Modules, reference.Describe(d, byName[d.Name]))
 	}
-	for _, s := range []db.Set{crypt.Migrations(), process.Set()} {
-		in.Modules = append(in.Modules, reference.Describe(module.Description{Name: s.Name, Migrations: s.FS}, nil))
+	for _, d := range frameDescriptions() {
+		in.Modules = append(in.Modules, reference.Describe(d, nil))
 	}
 	for _, c := range Contexts {
 		in.Contexts = append(in.Contexts, reference.Context(c))
 	}
-	in.Ops, in.Codes, in.Frame, in.Permissions, in.Subsets = api.Ops(), fault.Codes(), db.FrameFS(), h.Authz.Permissions(), subsets
+	in.Ops, in.Codes, in.Frame, in.FrameData, in.Permissions, in.Subsets = api.Ops(), fault.Codes(), db.FrameFS(), db.FrameData(), h.Authz.Permissions(), subsets
 	in.Policies, in.Facts = h.Authz, h.facts
 	if in.OpenAPI, err = api.OpenAPI(); err != nil {
 		return in, err

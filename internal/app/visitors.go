@@ -20,7 +20,7 @@ const visitorsSeed = 20260101
 
 // enliven starts what makes the demo a living hospital.
 func (p *Process) enliven(start func(name string, f func(context.Context) error)) {
-	if p.cfg.DemoPeople+p.cfg.DemoTraffic > 0 {
+	if p.cfg.DemoPeople+p.cfg.DemoTraffic > 0 && !masked(p.cfg.Data) {
 		start("visitors", p.visitors)
 		start("session now", p.sessionNow)
 	}

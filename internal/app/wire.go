@@ -36,6 +36,7 @@ import (
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/platform/idem"
 	"xinglin/internal/platform/job"
+	"xinglin/internal/platform/mask"
 	"xinglin/internal/platform/module"
 	"xinglin/internal/platform/process"
 	"xinglin/internal/platform/trail"
@@ -56,10 +57,24 @@ func Descriptions() []module.Description {
 	}
 }
 
+// frameDescriptions are of what has tables and is no context.
+func frameDescriptions() []module.Description {
+	drop := func(tables ...string) (out []mask.Rule) {
+		for _, t := range tables {
+			out = append(out, mask.Rule{Table: t, Drop: true})
+		}
+		return out
+	}
+	return []module.Description{
+		{Name: "keys", Migrations: crypt.Migrations().FS, Data: crypt.Data(), Masks: drop("root_check", "tenant_key", "person_key")},
+		{Name: "process", Migrations: process.Set().FS, Data: process.Data(), Masks: drop("process")},
+	}
+}
+
 // Sets lists every schema of the product: the platform's own and the contexts'.
 func Sets() []db.Set {
-	out := []db.Set{crypt.Migrations(), process.Set()}
-	for _, d := range Descriptions() {
+	var out []db.Set
+	for _, d := range append(frameDescriptions(), Descriptions()...) {
 		out = append(out, d.Set())
 	}
 	return out

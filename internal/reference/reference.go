@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/httpx"
@@ -28,6 +29,7 @@ type Input struct {
 	Codes       []*fault.Code           // fault.Codes()
 	Modules     []Described             // contexts; further ones with tables of their own (crypt, process) too
 	Frame       fs.FS                   // migrations that every context carries: db.FrameFS()
+	FrameData   dataclass.Schema        // of Frame
 	Permissions []authz.Permission      // Engine.Permissions()
 	Policies    *authz.Engine           // asked for the permission matrix
 	Facts       map[string]authz.Source // by action: where its decision takes its facts

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/kernel/event"
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/id"
@@ -126,14 +127,18 @@ func input(t *testing.T) Input {
 		Codes: []*fault.Code{{Kind: fault.Conflict, Name: "seats.taken", ZH: "已占", EN: "Taken"}, {Kind: fault.NotFound, Name: "purse.none", ZH: "无", EN: "None"}},
 		Modules: []Described{
 			{
-				Description: module.Description{Name: "seats", Migrations: fstest.MapFS{"0001_init.sql": {Data: []byte(initSQL)}}, Events: []event.Event{Taken{}}},
-				Machines:    []state.Diagram{life}, Jobs: []string{"seats.plan", "seats.expire", "seats.sweep"},
+				Description: module.Description{
+					Name: "seats", Migrations: fstest.MapFS{"0001_init.sql": {Data: []byte(initSQL)}}, Events: []event.Event{Taken{}},
+					Data: dataclass.Schema{"seat": {dataclass.ID: "tenant_id id", dataclass.Fact: "held"}},
+				},
+				Machines: []state.Diagram{life}, Jobs: []string{"seats.plan", "seats.expire", "seats.sweep"},
 				Checks: []verify.Check{{Name: "seats: never oversold"}, {Name: "seats: known", Grace: time.Nanosecond}},
 				Sets:   []verify.Set{{Name: "seats: paid"}},
 			},
 			{Description: module.Description{Name: "purse"}, Hears: []string{"seats.seat.taken.v1"}},
 		},
 		Frame:       db.FrameFS(),
+		FrameData:   db.FrameData(),
 		Permissions: []authz.Permission{{Context: "seats", Action: "seats.take", Policy: "seats.own", Text: "permit (principal, action, resource);", Words: authz.Words{ZH: "本人", EN: "One's own"}}},
 		Policies:    seatPolicies(t),
 		Facts:       map[string]authz.Source{"seats.take": {Placed: true}},
@@ -183,8 +188,8 @@ func TestPages(t *testing.T) {
 			"| `colour` | string: `red`, `blue` |", "| `others[].seat` | UUID of reference.Seat |",
 		},
 		"docs/reference/tables.md": {
-			"### outbox\n", "### seat\n\nSeats of a session.", "| `id` | uuid | `NOT NULL` | the client's key |",
-			"| `held` | int | `NOT NULL DEFAULT 0 CHECK (held IN (0, 1))` | how many |",
+			"### outbox\n", "### seat\n\nSeats of a session.", "| `id` | uuid | id | `NOT NULL` | the client's key |",
+			"| `held` | int | fact | `NOT NULL DEFAULT 0 CHECK (held IN (0, 1))` | how many |",
 			"- `PRIMARY KEY (tenant_id, id)`\n- `CHECK ((held = 1) = (id IS NOT NULL))`\n- `CREATE INDEX seat_held ON seat (tenant_id, held) WHERE held = 1`",
 		},
 		"docs/reference/config.md": {
@@ -327,10 +332,37 @@ func TestUnknownType(t *testing.T) {
 	}
 }
 
+// A column without a class, one that is not there, and a class of a table that is not there are errors (K5).
+func TestEveryColumnHasAClass(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(*Input){
+		"table seat: column held has no class":       func(in *Input) { in.Modules[0].Data = dataclass.Schema{"seat": {dataclass.ID: "tenant_id id"}} },
+		"table seat: column colour has no class":     func(in *Input) { in.Modules[0].Migrations = withColumn("colour") },
+		"table seat: column held has two classes":    func(in *Input) { in.Modules[0].Data["seat"][dataclass.Text] = "held" },
+		"names the column none, which is not there":  func(in *Input) { in.Modules[0].Data["seat"][dataclass.Text] = "none" },
+		"classes of a table bed, which is not there": func(in *Input) { in.Modules[0].Data["bed"] = dataclass.Table{} },
+		"frame: table outbox: column ":               func(in *Input) { in.FrameData = dataclass.Schema{} },
+	} {
+		in := input(t)
+		change(&in)
+		if _, err := Render(in); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q: %v", want, err)
+		}
+	}
+}
+
+// withColumn is the migrations of seats with one that adds a column.
+func withColumn(name string) fstest.MapFS {
+	return fstest.MapFS{
+		"0001_init.sql": {Data: []byte(initSQL)},
+		"0002_more.sql": {Data: []byte("-- +goose Up\nALTER TABLE seat ADD COLUMN " + name + " {{text}} NOT NULL DEFAULT '';\n")},
+	}
+}
+
 // Every table of the frame is found with its columns.
 func TestFrameTables(t *testing.T) {
 	t.Parallel()
-	tables, err := readTables(Input{Frame: db.FrameFS()})
+	tables, err := readTables(Input{Frame: db.FrameFS(), FrameData: db.FrameData()})
 	if err != nil {
 		t.Fatal(err)
 	}

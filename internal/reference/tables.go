@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+
+	"xinglin/internal/kernel/dataclass"
 )
 
 // words are the types of the migrations' templates with what the engines make of them.
@@ -30,7 +32,7 @@ type table struct {
 	locked     bool     // has row-level security on PostgreSQL
 }
 
-type column struct{ name, typ, rule, what string }
+type column struct{ name, typ, rule, what, class string }
 
 // frameName is the module name under which the frame's tables stand.
 const frameName = "frame"
@@ -38,13 +40,13 @@ const frameName = "frame"
 // readTables reads the migrations of every module, in the portable form.
 func readTables(in Input) (map[string][]table, error) {
 	out := map[string][]table{}
-	all := map[string]fs.FS{}
+	all, data := map[string]fs.FS{}, map[string]dataclass.Schema{}
 	if in.Frame != nil {
-		all[frameName] = in.Frame
+		all[frameName], data[frameName] = in.Frame, in.FrameData
 	}
 	for _, m := range in.Modules {
 		if m.Migrations != nil {
-			all[m.Name] = m.Migrations
+			all[m.Name], data[m.Name] = m.Migrations, m.Data
 		}
 	}
 	for name, src := range all {
@@ -60,6 +62,9 @@ func readTables(in Input) (map[string][]table, error) {
 				return nil, fmt.Errorf("reference: %s: %w", name, err)
 			}
 			s.read(text)
+		}
+		if err := s.classify(data[name]); err != nil {
+			return nil, fmt.Errorf("reference: %s: %w", name, err)
 		}
 		out[name] = s.tables
 	}
@@ -107,6 +112,39 @@ func (s *schema) find(name string) *table {
 	return nil
 }
 
+// classify gives every column its class (K5): one that has none is an error, as is a class of a column or table that is not there.
+func (s *schema) classify(data dataclass.Schema) error {
+	for name := range data {
+		if s.find(name) == nil {
+			return fmt.Errorf("classes of a table %s, which is not there", name)
+		}
+	}
+	for i := range s.tables {
+		t := &s.tables[i]
+		classes := data[t.name]
+		var names []string
+		for _, c := range t.columns {
+			names = append(names, c.name)
+		}
+		if err := classes.Check(names); err != nil {
+			return fmt.Errorf("table %s: %w", t.name, err)
+		}
+		for n := range t.columns {
+			class, _ := classes.Of(t.columns[n].name)
+			t.columns[n].class = string(class)
+		}
+	}
+	return nil
+}
+
+// alter notes a change of a table; a column that it adds is a column.
+func (t *table) alter(w []string) {
+	t.changes = append(t.changes, strings.Join(w, " "))
+	if len(w) > 6 && w[3] == "ADD" && w[4] == "COLUMN" {
+		t.columns = append(t.columns, column{name: w[5], typ: w[6], rule: strings.Join(w[7:], " ")})
+	}
+}
+
 func (s *schema) read(text string) {
 	for _, st := range split(text, ';') {
 		_, sql := comments(st)
@@ -130,7 +168,7 @@ func (s *schema) read(text string) {
 			}
 		case strings.HasPrefix(sql, "ALTER TABLE"):
 			if t := s.find(w[2]); t != nil {
-				t.changes = append(t.changes, strings.Join(w, " "))
+				t.alter(w)
 			}
 		}
 	}
@@ -214,7 +252,8 @@ func split(s string, sep byte) (out []string) {
 func (r *renderer) tablesPage() string {
 	var p page
 	p.f("# Tables\n\nOne SQLite file or PostgreSQL schema a context. Times are microseconds UTC, dates days. PostgreSQL forces row-level security\n" +
-		"on every table: the context's role sees the rows of its tenant only. SQLite's tables are STRICT.\n\n")
+		"on every table: the context's role sees the rows of its tenant only. SQLite's tables are STRICT. The class says what a column\n" +
+		"holds of people (internal/kernel/dataclass): answers, exports and `xinglin mask` go by it.\n\n")
 	p.head("Type", "PostgreSQL", "SQLite")
 	for _, w := range words {
 		p.row(w.word, w.pg, w.sqlite)
@@ -238,9 +277,9 @@ func (p *page) tables(list []table) {
 		if t.what != "" {
 			p.f("%s\n\n", t.what)
 		}
-		p.head("Column", "Type", "Rule", "What")
+		p.head("Column", "Type", "Class", "Rule", "What")
 		for _, c := range t.columns {
-			p.row(code(c.name), c.typ, code(c.rule), c.what)
+			p.row(code(c.name), c.typ, c.class, code(c.rule), c.what)
 		}
 		for i, rule := range slices.Concat(t.rules, t.indexes, t.changes) {
 			if i == 0 {

@@ -26,6 +26,13 @@ type Scene struct {
 	first  int               // number of its first invented person
 	totp   map[string]string // secrets of staff
 	rich   rig.Booker        // the patient
+	seen   []shown           // every answer of the cases
+}
+
+// shown is an answer of the program to an actor.
+type shown struct {
+	op, who string
+	answer  client.Answer
 }
 
 func rule(session, start, end string) string { return fmt.Sprintf(ruleBody, session, start, end) }

@@ -55,14 +55,15 @@ func operations(t *testing.T, p *rig.Process, host string) map[string]operation 
 
 // TestRoutes: two tenants on one installation. First each tries, over every operation of
 // the OpenAPI document, to reach the other; then every operation is tried on its own
-// tenant with its success, denied, stale and repeat cases.
+// tenant with its success, denied, stale and repeat cases; at last everything that came
+// out meanwhile is looked through for the people of both.
 func TestRoutes(t *testing.T) {
 	for _, e := range rig.Engines {
 		t.Run(string(e), func(t *testing.T) {
 			w := rig.NewWorld(t, e)
 			a := newScene(t, w, "alpha", 1000)
 			b := newScene(t, w, "beta", 2000)
-			p := w.Serve(t)
+			p := w.Serve(t, "--log-level", "debug")
 			ops := operations(t, p, a.Host)
 			declared(t, ops)
 			a.play(t, p)
@@ -77,6 +78,7 @@ func TestRoutes(t *testing.T) {
 					}
 				}
 			})
+			t.Run("raw identifiers", func(t *testing.T) { identifiers(ctx, t, w, p, a, b) })
 			w.Verify(t)
 		})
 	}
@@ -162,7 +164,7 @@ func (r Route) send(ctx context.Context, t *testing.T, op operation, c *client.C
 // try is a row on its own tenant.
 func (r Route) try(ctx context.Context, t *testing.T, op operation, s *Scene) {
 	for _, who := range slices.Sorted(maps.Keys(r.Deny)) {
-		a := r.send(ctx, t, op, s.Actors[who], r.request(op, s, nil))
+		a := s.ask(ctx, t, r, op, who, r.request(op, s, nil))
 		if a.Status != r.Deny[who] || a.Code == "" {
 			t.Errorf("%s: %d %s, want %d\n%s", who, a.Status, a.Code, r.Deny[who], a.Body)
 		}
@@ -178,14 +180,14 @@ func (r Route) try(ctx context.Context, t *testing.T, op operation, s *Scene) {
 		must(t, r.Prepare(ctx, s))
 	}
 	q := r.request(op, s, nil)
-	a := r.send(ctx, t, op, s.Actors[r.Who], q)
+	a := s.ask(ctx, t, r, op, r.Who, q)
 	if a.Status != r.Want {
 		t.Fatalf("%d %s, want %d\n%s", a.Status, a.Code, r.Want, a.Body)
 	}
 	if r.Repeat == 0 {
 		return
 	}
-	again := r.send(ctx, t, op, s.Actors[r.Who], q)
+	again := s.ask(ctx, t, r, op, r.Who, q)
 	if again.Status != r.Repeat || (r.Repeat >= 400) != (again.Code != "") {
 		t.Errorf("again: %d %s, want %d\n%s", again.Status, again.Code, r.Repeat, again.Body)
 	}
@@ -233,7 +235,7 @@ func foreign(ctx context.Context, t *testing.T, ops map[string]operation, a, b *
 			}
 			tried++
 			q := r.request(op, b, mix)
-			got := r.send(ctx, t, op, b.Actors[r.Who], q)
+			got := b.ask(ctx, t, r, op, r.Who, q)
 			switch {
 			case len(all.ids) == 0 || r.Query != "":
 				leaks(t, r.Op, got, theirs, q)

@@ -12,6 +12,7 @@ import (
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/packed"
 	"xinglin/internal/testkit/brake"
 )
 
@@ -135,6 +136,36 @@ func (w *World) Fingerprint(t testing.TB, tenant Tenant) map[string]string {
 			return nil
 		})
 	}
+	return out
+}
+
+// RowTexts gives every row of a context's tables as one text, by table: on PostgreSQL, whose files nobody reads. What is packed in
+// the outbox comes unpacked.
+func (w *World) RowTexts(t testing.TB, owner string, tenant Tenant) map[string][]string {
+	t.Helper()
+	out := map[string][]string{}
+	w.read(t, owner, tenant, false, func(ctx context.Context, tx db.Tx) error {
+		found, err := tables(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for name := range found {
+			rows, err := tx.Query(ctx, "SELECT CAST(x AS TEXT) FROM "+name+" x WHERE tenant_id = $1", tenant)
+			if out[name], err = db.Collect(rows, err, func(r db.Rows, v *string) error { return r.Scan(v) }); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		rows, err := tx.Query(ctx, "SELECT payload FROM outbox WHERE tenant_id = $1", tenant)
+		payloads, err := db.Collect(rows, err, func(r db.Rows, v *[]byte) error { return r.Scan(v) })
+		for _, b := range payloads {
+			text, err := packed.Unpack(b, 16<<20)
+			if err != nil {
+				return err
+			}
+			out["outbox.payload"] = append(out["outbox.payload"], string(text))
+		}
+		return err
+	})
 	return out
 }
 

@@ -24,7 +24,7 @@ func Describe() module.Description {
 	if err != nil {
 		panic(err) // embedded at build time
 	}
-	return module.Description{Name: "audit", Migrations: sub, Policies: policy, PolicyTests: policyTests}
+	return module.Description{Name: "audit", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: data(), Masks: masks()}
 }
 
 // New builds the context. The Service is also the sink of the platform's trail collector.

@@ -30,7 +30,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "clinic", Migrations: sub, Policies: policy, PolicyTests: policyTests,
+		Name: "clinic", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: data(),
 		Events: []event.Event{clinic.TurnCheckedIn{}, clinic.TurnCalled{}, clinic.TurnMissed{}, clinic.TurnFinished{}},
 	}
 }

@@ -26,7 +26,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "directory", Migrations: sub, Policies: policy, PolicyTests: policyTests,
+		Name: "directory", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: data(), Masks: masks(),
 		Events: []event.Event{directory.PractitionerChanged{}},
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"xinglin/internal/identity"
 	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/platform/httpx"
@@ -78,7 +79,7 @@ type meBody struct {
 
 func (s *Service) meBody(m me, session identity.SessionID, factors int) meBody {
 	return meBody{
-		AccountID: m.account.id, Kind: string(m.account.kind), PhoneMasked: maskPhone(m.phone), Name: m.name.Reveal(),
+		AccountID: m.account.id, Kind: string(m.account.kind), PhoneMasked: dataclass.Phone.Mask(m.phone), Name: m.name.Reveal(),
 		Roles: grantBodies(m.account.grants), PractitionerID: practitionerText(m.account.practitioner), SessionID: session, Factors: factors, Demo: s.demo,
 	}
 }

@@ -25,15 +25,6 @@ func normalPhone(p secret.Text) (secret.Text, error) {
 	return secret.New(s), nil
 }
 
-// maskPhone shows what its owner recognises: 138****0000.
-func maskPhone(p secret.Text) string {
-	s := p.Reveal()
-	if len(s) != 11 {
-		return ""
-	}
-	return s[:3] + "****" + s[7:]
-}
-
 // addressOf is the network that a request came from: an IPv4 address, or the /64 of an
 // IPv6 address, which one household owns. Empty for the command line and jobs.
 func addressOf(origin string) (subject string, loopback bool) {

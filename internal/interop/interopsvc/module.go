@@ -31,7 +31,7 @@ func Describe() module.Description {
 	if err != nil {
 		panic(err) // embedded at build time
 	}
-	return module.Description{Name: "interop", Migrations: sub, Policies: policy, PolicyTests: policyTests}
+	return module.Description{Name: "interop", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: data(), Masks: masks()}
 }
 
 // New builds the context. Files that are being imported lie in folder; empty is the system's.

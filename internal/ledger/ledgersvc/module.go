@@ -24,7 +24,7 @@ func Describe() module.Description {
 	if err != nil {
 		panic(err) // embedded at build time
 	}
-	return module.Description{Name: "ledger", Migrations: sub, Policies: policy, PolicyTests: policyTests}
+	return module.Description{Name: "ledger", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: data()}
 }
 
 // New builds the context. It has no routes: contexts post, an operator's report reads.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/secret"
@@ -119,7 +120,7 @@ func (s *Service) confirmMail(ctx context.Context, code string) (settings, error
 	told[15] ^= 1 // the code has the proof's own id
 	rows, _, err := s.prepare(ctx, dispatch{mail: address, Message: notify.Message{
 		ID: told, Tenant: who.Tenant, Account: who.Account, Template: confirmedTemplate,
-		Params:   map[string]secret.Text{"mail": secret.New(maskMail(address))},
+		Params:   map[string]secret.Text{"mail": secret.New(dataclass.Mail.Mask(address))},
 		Channels: templates[confirmedTemplate].ways, Expires: s.base.Clock.Now().Add(24 * time.Hour),
 	}})
 	if err != nil {

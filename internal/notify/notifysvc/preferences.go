@@ -2,9 +2,8 @@ package notifysvc
 
 import (
 	"context"
-	"strings"
 
-	"xinglin/internal/kernel/secret"
+	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/notify"
 	"xinglin/internal/platform/crypt"
 )
@@ -40,7 +39,7 @@ func (s *Service) settingsOf(ctx context.Context, tenant notify.TenantID, a noti
 		if err != nil {
 			return settings{}, err
 		}
-		out.mail = maskMail(mail)
+		out.mail = dataclass.Mail.Mask(mail)
 	}
 	return out, nil
 }
@@ -59,15 +58,4 @@ func (s *Service) putPreferences(ctx context.Context, p preferences) (settings, 
 		return settings{}, err
 	}
 	return s.settingsOf(ctx, who.Tenant, who.Account)
-}
-
-// maskMail shows the first character and the domain: l***@example.com.
-func maskMail(mail secret.Text) string {
-	name, domain, _ := strings.Cut(mail.Reveal(), "@")
-	first := ""
-	for _, r := range name {
-		first = string(r)
-		break
-	}
-	return first + "***@" + domain
 }

@@ -78,14 +78,6 @@ func TestWants(t *testing.T) {
 	}
 }
 
-func TestMaskMail(t *testing.T) {
-	for mail, want := range map[string]string{"lin@example.com": "l***@example.com", "杏林@例子.中国": "杏***@例子.中国", "a@b.cn": "a***@b.cn"} {
-		if got := maskMail(secret.New(mail)); got != want {
-			t.Errorf("%s", got)
-		}
-	}
-}
-
 type fields = map[string]any
 
 // wish is a body of PUT /notice-preferences.

@@ -7,6 +7,7 @@ import (
 	"xinglin/internal/identity"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/secret"
@@ -173,7 +174,7 @@ func (s *Service) claim(ctx context.Context, who auth.Principal, n person, found
 	if err := s.store.addClaim(ctx, who.Tenant, c, s.today(), policy); err != nil {
 		return nil, err
 	}
-	return &patient.Claim{ID: c.id, PhoneMasked: maskPhone(phone.Reveal())}, nil
+	return &patient.Claim{ID: c.id, PhoneMasked: dataclass.Phone.Mask(phone)}, nil
 }
 
 // onFile opens name and phone of a person; both empty when the key is destroyed.

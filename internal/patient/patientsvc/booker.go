@@ -8,6 +8,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/authz"
@@ -102,7 +103,7 @@ func (s *Service) readBookers(ctx context.Context, t patient.TenantID, asks []li
 		name, err := s.crypt.OpenText(ctx, field(t, v.id, "name"), v.name)
 		switch {
 		case err == nil:
-			out[i].Out.masked = maskName(name.Reveal())
+			out[i].Out.masked = dataclass.Name.Mask(name)
 		case !errors.Is(err, crypt.ErrShredded):
 			out[i].Err = err
 		}

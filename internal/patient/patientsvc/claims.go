@@ -9,6 +9,7 @@ import (
 
 	"xinglin/internal/identity"
 	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/page"
 	"xinglin/internal/patient"
@@ -133,7 +134,7 @@ func (s *Service) deskClaims(ctx context.Context, t patient.TenantID, found []li
 			}
 			tails[v.account] = tail
 		}
-		out = append(out, deskClaim{listedClaim: v, nameMasked: maskName(p.Name.Reveal()), documentMasked: maskDocument(p.Document.Reveal()), phoneTail: tail})
+		out = append(out, deskClaim{listedClaim: v, nameMasked: dataclass.Name.Mask(p.Name), documentMasked: dataclass.Number.Mask(p.Document), phoneTail: tail})
 	}
 	return out, nil
 }
@@ -147,7 +148,7 @@ func (s *Service) phoneTail(ctx context.Context, t patient.TenantID, a accountID
 	if err != nil {
 		return "", err
 	}
-	return lastFour(phone.Reveal()), nil
+	return dataclass.LastFour(phone), nil
 }
 
 func personsOf(cs []deskClaim) []patient.ID {

@@ -9,6 +9,7 @@ import (
 
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/secret"
@@ -342,5 +343,5 @@ func (s *Service) DeskBooker(ctx context.Context, p patient.ID) (b patient.Booke
 	if errors.Is(err, crypt.ErrShredded) {
 		return b, account, patient.ErrNotFound.Wrap(err)
 	}
-	return patient.Booker{ID: p, Birth: r.birth, Verified: r.verified, Masked: maskName(name.Reveal())}, account, err
+	return patient.Booker{ID: p, Birth: r.birth, Verified: r.verified, Masked: dataclass.Name.Mask(name)}, account, err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/httpx"
@@ -82,8 +83,8 @@ func (s *Service) routes(a *httpx.API) {
 
 func body(p patient.Patient) patientBody {
 	b := patientBody{
-		ID: p.ID, Name: p.Name.Reveal(), DocumentType: string(p.DocumentType), DocumentMasked: maskDocument(p.Document.Reveal()),
-		BirthDate: p.Birth.String(), Sex: p.Sex, PhoneMasked: maskPhone(p.Phone.Reveal()), Relationship: string(p.Relationship),
+		ID: p.ID, Name: p.Name.Reveal(), DocumentType: string(p.DocumentType), DocumentMasked: dataclass.Number.Mask(p.Document),
+		BirthDate: p.Birth.String(), Sex: p.Sex, PhoneMasked: dataclass.Phone.Mask(p.Phone), Relationship: string(p.Relationship),
 		Verified: string(p.Verified), Version: p.Version,
 	}
 	if !p.VerifiedAt.IsZero() {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
@@ -38,8 +39,8 @@ func (s *Service) deskRoutes(a *httpx.API) {
 
 func deskBody(p patient.Patient) deskPatientBody {
 	return deskPatientBody{
-		ID: p.ID, NameMasked: maskName(p.Name.Reveal()), Birth: p.Birth.String(), Sex: p.Sex, DocumentType: string(p.DocumentType),
-		DocumentMasked: maskDocument(p.Document.Reveal()), PhoneMasked: maskPhone(p.Phone.Reveal()), Verified: string(p.Verified),
+		ID: p.ID, NameMasked: dataclass.Name.Mask(p.Name), Birth: p.Birth.String(), Sex: p.Sex, DocumentType: string(p.DocumentType),
+		DocumentMasked: dataclass.Number.Mask(p.Document), PhoneMasked: dataclass.Phone.Mask(p.Phone), Verified: string(p.Verified),
 	}
 }
 

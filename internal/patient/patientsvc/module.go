@@ -36,7 +36,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "patient", Migrations: sub, Policies: policy, PolicyTests: policyTests,
+		Name: "patient", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: data(), Masks: masks(),
 		Events: []event.Event{patient.Created{}, patient.LinkChanged{}},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"xinglin/internal/identity"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
@@ -118,7 +119,7 @@ func (s *Service) MaskedNames(ctx context.Context, t patient.TenantID, ids []pat
 		if err != nil {
 			return nil, err
 		}
-		out[p] = maskName(name.Reveal())
+		out[p] = dataclass.Name.Mask(name)
 	}
 	return out, nil
 }

@@ -33,7 +33,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "payment", Migrations: sub, Policies: policy, PolicyTests: policyTests,
+		Name: "payment", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: data(), Masks: masks(),
 		Events: []event.Event{payment.PaidEvent{}, payment.ClosedEvent{}, payment.RefundedEvent{}},
 	}
 }

@@ -208,6 +208,10 @@ type Options struct {
 	Timeout  time.Duration // one statement; 0 means 15 s
 	Clock    clock.Clock   // what Tx.Now tells; nil means the machine's clock
 
+	// Bulk is for filling a new folder of SQLite files that is thrown away when that fails: rows may come before those that
+	// they refer to (CheckReferences looks at the end), and nothing is synced. It must not be served.
+	Bulk bool
+
 	// Rewrite changes statements on PostgreSQL, for the test that takes the first lock
 	// (tenant_id = $1) off to see that row-level security holds alone. Nil everywhere else.
 	Rewrite func(sql string) string

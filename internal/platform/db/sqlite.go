@@ -38,10 +38,14 @@ type liteConn struct {
 
 func sqlitePath(dir, name string) string { return filepath.Join(dir, "db", name+".db") }
 
-func sqliteDSN(path string) string {
+func sqliteDSN(path string, bulk bool) string {
+	sync, refer := "synchronous(FULL)", "foreign_keys(ON)"
+	if bulk {
+		sync, refer = "synchronous(OFF)", "foreign_keys(OFF)"
+	}
 	q := url.Values{}
 	for _, p := range []string{
-		"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)", "foreign_keys(ON)",
+		"journal_mode(WAL)", sync, "busy_timeout(5000)", refer,
 		"cache_size(-1024)", "wal_autocheckpoint(16000)", "temp_store(MEMORY)",
 	} {
 		q.Add("_pragma", p)
@@ -54,7 +58,7 @@ func openSQLite(ctx context.Context, opt Options, name string) (*sqliteEngine, e
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	pool, err := sql.Open("sqlite", sqliteDSN(path))
+	pool, err := sql.Open("sqlite", sqliteDSN(path, opt.Bulk))
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/kernel/event"
 	"xinglin/internal/platform/admission"
 	"xinglin/internal/platform/authz"
@@ -18,6 +19,7 @@ import (
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/platform/inbox"
 	"xinglin/internal/platform/job"
+	"xinglin/internal/platform/mask"
 	"xinglin/internal/platform/state"
 	"xinglin/internal/platform/verify"
 )
@@ -58,7 +60,7 @@ type Module struct {
 	Start func() (stop func(), err error)
 }
 
-// Description is what a context is without running it: schema, policies, events.
+// Description is what a context is without running it: schema, policies, events, what its data is.
 type Description struct {
 	Name       string
 	Migrations fs.FS
@@ -66,6 +68,8 @@ type Description struct {
 	// PolicyTests say what the policies must and must not permit (authz.ReadCases).
 	PolicyTests []byte
 	Events      []event.Event
+	Data        dataclass.Schema // the class of every column of its tables
+	Masks       []mask.Rule      // how its rows go into a copy without people, where the classes do not say all
 }
 
 // Set is the description's migrations for platform/db.

@@ -104,6 +104,29 @@ func RecordAll(ctx context.Context, tx db.Tx, e Entry, parts []Part) error {
 	return nil
 }
 
+// Rewrite changes the acts of a combined row, packed as they stand in it and at most limit bytes of JSON: for copies of a
+// database. nil stays nil. What follows from an act's id may be left empty.
+func Rewrite(acts []byte, limit int, change func(*Part)) ([]byte, error) {
+	if len(acts) == 0 {
+		return nil, nil
+	}
+	text, err := packed.Unpack(acts, limit)
+	if err != nil {
+		return nil, err
+	}
+	var parts []Part
+	if err := json.Unmarshal(text, &parts); err != nil {
+		return nil, fmt.Errorf("trail: a combined row is no list of acts") // the decoder's words quote it
+	}
+	for i := range parts {
+		change(&parts[i])
+	}
+	if text, err = json.Marshal(parts); err != nil {
+		return nil, fmt.Errorf("trail: %w", err)
+	}
+	return packed.Pack(text), nil
+}
+
 // Record writes the row. The actor is the principal of ctx (auth.required without
 // one); origin, trace and business number are those of ctx.
 func Record(ctx context.Context, tx db.Tx, e Entry) (id.ID[Act], error) {

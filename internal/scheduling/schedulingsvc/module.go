@@ -38,7 +38,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "scheduling", Migrations: sub, Policies: policy, PolicyTests: policyTests,
+		Name: "scheduling", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: data(), Masks: masks(),
 		Events: []event.Event{
 			scheduling.AppointmentHeld{},
 			scheduling.AppointmentBooked{},

@@ -23,7 +23,7 @@ func Describe() module.Description {
 	if err != nil {
 		panic(err) // embedded at build time
 	}
-	return module.Description{Name: "tenant", Migrations: sub, Policies: policies, PolicyTests: policyTests}
+	return module.Description{Name: "tenant", Migrations: sub, Policies: policies, PolicyTests: policyTests, Data: data(), Masks: masks()}
 }
 
 // New builds the context; it does no I/O.

@@ -91,16 +91,6 @@ export function ageOn(birth: string, day: string): number {
   return day.slice(5) < birth.slice(5) ? years - 1 : years
 }
 
-/** 张*三, 李*; Latin names keep the first letter of each word. The server masks by itself; this is for what was typed here. */
-export function maskName(name: string): string {
-  const n = name.trim()
-  if (/^[\x20-\x7e]+$/.test(n)) return n.split(/\s+/).map((w) => `${w.slice(0, 1)}***`).join(' ')
-  const c = [...n]
-  if (c.length <= 1) return n
-  if (c.length === 2) return `${c[0]}*`
-  return `${c[0]}${'*'.repeat(c.length - 2)}${c[c.length - 1]}`
-}
-
 /** Is this a mainland resident id with a right check digit (GB 11643)? */
 export function residentIdOk(id: string): boolean {
   if (!/^\d{17}[\dX]$/.test(id)) return false

@@ -45,15 +45,6 @@ describe('dates in the hospital zone', () => {
   })
 })
 
-describe('masked names', () => {
-  it.each([
-    ['张晓三', '张*三'],
-    ['李梅', '李*'],
-    ['欧阳小明', '欧**明'],
-    ['Anna Berg', 'A*** B***'],
-  ])('%s', (name, masked) => expect(f.maskName(name)).toBe(masked))
-})
-
 describe('resident id', () => {
   it.each([
     ['11010519491231002X', true],

@@ -1,0 +1,30 @@
+package tenantsvc
+
+import (
+	"context"
+
+	"xinglin/internal/kernel/dataclass"
+	"xinglin/internal/platform/mask"
+)
+
+// data are the classes of the columns.
+func data() dataclass.Schema {
+	return dataclass.Schema{
+		"installation": {dataclass.ID: "tenant_id", dataclass.Fact: "demo version created_at"},
+		"tenant": {
+			dataclass.ID:     "tenant_id id",
+			dataclass.Public: "code name",
+			dataclass.Fact:   "demo version created_at",
+		},
+		"host": {dataclass.ID: "tenant_id owner", dataclass.Public: "name", dataclass.Fact: "created_at"},
+	}
+}
+
+// masks make every copy demo data: it can be served as a demo and never in the place of the hospital.
+func masks() []mask.Rule {
+	demo := func(_ context.Context, _ *mask.Copy, r *mask.Row) error {
+		r.Set("demo", int64(1))
+		return nil
+	}
+	return []mask.Rule{{Table: "installation", Row: demo}, {Table: "tenant", Row: demo}}
+}

@@ -138,6 +138,10 @@ func (s *site) startBroker(ctx context.Context) error {
 	return s.broker.said(ctx, "broker ready")
 }
 
+// textsKept is more than a rush sends: who waits for a code counts the texts that the phone had before, and an old one that
+// is forgotten meanwhile would hide the new one.
+const textsKept = 50_000
+
 // startTexts starts the simulators of text messages and real names in this process.
 func (s *site) startTexts() (err error) {
 	key := rand.Text()
@@ -145,7 +149,7 @@ func (s *site) startTexts() (err error) {
 		return err
 	}
 	o := simserver.Options{Listen: "127.0.0.1:0", KeyID: "rush", Key: secret.New(key), Log: slog.New(slog.DiscardHandler)}
-	if s.sms, err = smssim.New(smssim.Options{Options: o}); err != nil {
+	if s.sms, err = smssim.New(smssim.Options{Options: o, Keep: textsKept}); err != nil {
 		return err
 	}
 	if s.names, err = realnamesim.New(o); err != nil {
@@ -258,10 +262,8 @@ func (p *proc) drain() error {
 
 // texts are the last messages to a phone, the newest first.
 func (s *site) texts(phone string) (out []string) {
-	for _, m := range s.sms.Messages(0) {
-		if strings.TrimPrefix(m.Phone, "+86") == phone {
-			out = append(out, m.Text)
-		}
+	for _, m := range s.sms.To(phone) {
+		out = append(out, m.Text)
 	}
 	return out
 }

@@ -12,13 +12,16 @@
 package smssim
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,7 +32,7 @@ import (
 )
 
 const (
-	keep         = 500    // messages
+	keep         = 500    // messages, unless Options say otherwise
 	keepIDs      = 10_000 // ids that are taken once
 	maxReceipts  = 1000   // waiting
 	receiptTries = 3
@@ -40,6 +43,7 @@ const (
 type Options struct {
 	simserver.Options
 	ReceiptURL string // where deliveries are reported; empty: nowhere
+	Keep       int    // messages; 0 means 500
 }
 
 // Message is one that was taken. Times are UTC.
@@ -63,6 +67,8 @@ type Server struct {
 	*simserver.Server
 	hook *signed.Client // nil: no receipts
 
+	keep int
+
 	mu       sync.Mutex
 	messages []Message // the oldest first
 	ids      map[string]taken
@@ -80,7 +86,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("smssim: %w", err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	s := &Server{Server: base, ids: map[string]taken{}, receipts: make(chan sms.Receipt, maxReceipts), stop: stop}
+	s := &Server{Server: base, keep: cmp.Or(o.Keep, keep), ids: map[string]taken{}, receipts: make(chan sms.Receipt, maxReceipts), stop: stop}
 	if o.ReceiptURL != "" {
 		s.hook, err = signed.NewClient(signed.Options{
 			URL: o.ReceiptURL, Key: signed.Key{ID: o.KeyID, Secret: o.Key}, Clock: base.Clock,
@@ -107,7 +113,7 @@ func (s *Server) Close() {
 	s.Server.Close()
 }
 
-// Messages are the last ones taken, the newest first; limit 0 is all that are kept (500).
+// Messages are the last ones taken, the newest first; limit 0 is all that are kept.
 func (s *Server) Messages(limit int) []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,6 +124,18 @@ func (s *Server) Messages(limit int) []Message {
 	out := make([]Message, 0, n)
 	for i := range n {
 		out = append(out, s.messages[len(s.messages)-1-i])
+	}
+	return out
+}
+
+// To are those kept that a phone got, with or without the country's +86, the newest first.
+func (s *Server) To(phone string) (out []Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range slices.Backward(s.messages) {
+		if strings.TrimPrefix(m.Phone, "+86") == strings.TrimPrefix(phone, "+86") {
+			out = append(out, m)
+		}
 	}
 	return out
 }
@@ -187,7 +205,7 @@ func (s *Server) post(body []byte, r *http.Request) (any, error) {
 
 func (s *Server) remember(m Message, hash [sha256.Size]byte) {
 	s.messages = append(s.messages, m)
-	if len(s.messages) > keep {
+	if len(s.messages) > s.keep {
 		s.messages = append(s.messages[:0], s.messages[1:]...)
 	}
 	s.ids[m.ID] = taken{m.ProviderID, hash}

@@ -259,6 +259,12 @@ func TestInboxIsBounded(t *testing.T) {
 	if len(s.messages) != keep || len(s.ids) != keepIDs || len(s.order) != keepIDs {
 		t.Errorf("%d messages, %d ids", len(s.messages), len(s.ids))
 	}
+	s.remember(Message{ID: "one", Phone: "+8613800000001"}, [32]byte{})
+	s.remember(Message{ID: "two", Phone: "13800000001"}, [32]byte{})
+	if got := s.To("13800000001"); len(got) != 2 || got[0].ID != "two" {
+		t.Errorf("to one phone: %v", got)
+	}
+	s.remember(Message{ID: fmt.Sprint(keepIDs)}, [32]byte{})
 	if got := s.Messages(0); got[0].ID != fmt.Sprint(keepIDs) {
 		t.Errorf("newest is %s", got[0].ID)
 	}

@@ -16,6 +16,7 @@ import (
 	"xinglin/internal/platform/state"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/labels"
+	"xinglin/internal/scheduling/schedulingsvc/columns"
 	"xinglin/internal/scheduling/schedulingsvc/invariants"
 	"xinglin/internal/scheduling/schedulingsvc/rotas"
 	"xinglin/internal/scheduling/soldout"
@@ -38,7 +39,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "scheduling", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: data(), Masks: masks(),
+		Name: "scheduling", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: columns.Classes(), Masks: masks(),
 		Events: []event.Event{
 			scheduling.AppointmentHeld{},
 			scheduling.AppointmentBooked{},

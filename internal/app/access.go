@@ -68,7 +68,8 @@ type policyBody struct {
 
 type needBody struct {
 	Policies []policyBody `json:"policies" nullable:"false" doc:"That would permit then"`
-	Role     string       `json:"role,omitempty" doc:"Another role, instead of all others where it is an administrator's"`
+	Role     string       `json:"role,omitempty" doc:"A role that the account has not"`
+	Instead  bool         `json:"instead" doc:"The role instead of those that the account has: an administrator has no other"`
 	Facts    []factBody   `json:"facts" nullable:"false" doc:"What would have to hold of the item, or not"`
 }
 
@@ -177,7 +178,7 @@ func (o *operator) explain(ctx context.Context, in *explainIn) (*explainOut, err
 		b.Roles = append(b.Roles, row)
 	}
 	for _, n := range x.Needs {
-		b.Needs = append(b.Needs, needBody{Policies: policiesOf(o.policies(in.Action, n.Policies)), Role: string(n.Role), Facts: factsOf(n.Facts)})
+		b.Needs = append(b.Needs, needBody{Policies: policiesOf(o.policies(in.Action, n.Policies)), Role: string(n.Role), Instead: n.Instead, Facts: factsOf(n.Facts)})
 	}
 	return out, nil
 }

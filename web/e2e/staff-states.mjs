@@ -340,13 +340,13 @@ export async function walkStaffHands({ page, base, look, expected }) {
   await page.waitForFunction(() => document.querySelectorAll('[data-person] option').length > 5)
   await page.fill('[name=filter]', 'call')
   await page.waitForFunction(() => document.querySelectorAll('[data-action] option').length === 2)
-  const { first, staff } = await idsOf({ page, base, set })
+  const { first } = await idsOf({ page, base, set })
   const why = async (name, account, action, item) => {
     await at('/people/access', new URLSearchParams({ account, action, ...(item ? { item } : {}) }).toString())
     await page.waitForFunction(() => document.querySelector('[data-answer] .verdict, [data-answer] .state--warn'))
     await look(name)
   }
-  const member = (n) => `${staff.slice(0, -3)}${400 + n}`
+  const member = (n) => `01900000-0000-7000-8000-000000000${400 + n}`
   await why('access-may', member(0), 'clinic.call_next', first)
   await page.click('[data-answer] summary')
   await look('access-rule')
@@ -355,7 +355,7 @@ export async function walkStaffHands({ page, base, look, expected }) {
   await why('access-list', member(3), 'audit.list_events')
   await why('access-disabled', member(20), 'clinic.call_next', first)
   expected.push(/404/)
-  await why('access-gone', member(0), 'clinic.call_next', staff)
+  await why('access-gone', member(0), 'clinic.call_next', member(0))
 
   // Displays, directory, operation.
   await at('/clinic/displays')

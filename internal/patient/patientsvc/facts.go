@@ -45,5 +45,5 @@ func (s *Service) lookClaim(ctx context.Context, who auth.Principal, item string
 		return authz.Item{}, patient.ErrNotFound.Wrap(err)
 	}
 	v, err := s.store.claim(ctx, who.Tenant, c)
-	return authz.Item{Attrs: claimFacts(v)}, orNotFound(err)
+	return authz.Item{Attrs: claimFacts(v)}, err
 }

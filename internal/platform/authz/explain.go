@@ -44,6 +44,7 @@ func Self(who auth.Principal) Item {
 type Need struct {
 	Policies []string // that would permit then
 	Role     auth.Role
+	Instead  bool            // of all roles that the principal has: an administrator has no other
 	Facts    map[string]bool // name and the value that it must have
 	Factors  int             // 0: as many as there are
 }
@@ -65,6 +66,10 @@ var Roles = []auth.Role{auth.Doctor, auth.Nurse, auth.Registrar, auth.Operator, 
 // Administers reports whether the role is one of the three administrators' (R58).
 func Administers(r auth.Role) bool {
 	return r == auth.SystemAdmin || r == auth.SecurityAdmin || r == auth.AuditAdmin
+}
+
+func administers(p auth.Principal) bool {
+	return slices.ContainsFunc(p.Grants, func(g auth.Grant) bool { return Administers(g.Role) })
 }
 
 // attribute finds the facts that a policy looks at.
@@ -153,7 +158,8 @@ type change struct {
 func (e *Engine) needs(set *cedar.PolicySet, p auth.Principal, r Request, now Explanation) (out []Need) {
 	var all []change
 	for _, role := range Roles {
-		if p.Kind == auth.Staff && !slices.Contains(now.Roles, role) {
+		has := slices.Contains(now.Roles, role) && (Administers(role) || !administers(p))
+		if p.Kind == auth.Staff && !has {
 			all = append(all, change{role: role})
 		}
 	}
@@ -230,7 +236,10 @@ func apply(p auth.Principal, r Request, all []change, pick []int) (auth.Principa
 	for _, i := range pick {
 		switch c := all[i]; {
 		case c.role != "":
-			need.Role = c.role
+			need.Role, need.Instead = c.role, len(p.Grants) > 0 && (Administers(c.role) || administers(p))
+			if need.Instead {
+				p.Grants = nil
+			}
 			p.Grants = append(p.Grants, auth.Grant{Role: c.role})
 		case c.factors > 0:
 			need.Factors, p.Factors = c.factors, c.factors

@@ -50,6 +50,9 @@ func told(x authz.Explanation) string {
 		policies = append(policies, p.Policy)
 	}
 	for _, n := range x.Needs {
+		if n.Instead {
+			n.Role = "instead " + n.Role
+		}
 		needs = append(needs, strings.ReplaceAll(fmt.Sprintf("%s%v%d=%v", n.Role, n.Facts, n.Factors, n.Policies), "map", ""))
 	}
 	return fmt.Sprintf("%v by %v, facts %v, needs %v", x.Allowed, policies, x.Facts, needs)
@@ -71,7 +74,7 @@ func TestExplain(t *testing.T) {
 		"another's line":   {staff(2, doctor), "ward.call", map[string]any{"own": false}, "false by [], facts map[own:false], needs [nurse[]0=[ward.nurse] [own:true]0=[ward.own_line]]"},
 		"no role":          {staff(2), "ward.call", map[string]any{"own": false}, "false by [], facts map[own:false], needs [nurse[]0=[ward.nurse] doctor[own:true]0=[ward.own_line]]"},
 		"another campus":   {staff(2, elsewhere), "ward.call", map[string]any{"own": false}, "false by [], facts map[own:false], needs [nurse[]0=[ward.nurse] doctor[own:true]0=[ward.own_line]]"},
-		"forbidden":        {staff(2, nurse, auth.Grant{Role: auth.AuditAdmin}), "ward.call", map[string]any{"own": false}, "false by [ward.no_administrator], facts map[own:false], needs []"},
+		"forbidden":        {staff(2, nurse, auth.Grant{Role: auth.AuditAdmin}), "ward.call", map[string]any{"own": false}, "false by [ward.no_administrator], facts map[own:false], needs [instead nurse[]0=[ward.nurse] instead doctor[own:true]0=[ward.own_line]]"},
 		"own rights":       {staff(2, auth.Grant{Role: auth.SecurityAdmin}), "ward.grant", map[string]any{"account": mine.String()}, "false by [], facts map[account:true], needs [[account:false]0=[ward.grant]]"},
 		"one factor":       {staff(1), "ward.grant", map[string]any{"account": other}, "false by [], facts map[account:false], needs [security_admin[]2=[ward.grant]]"},
 		"a person":         {auth.Principal{Kind: auth.Patient, Account: mine, Factors: 2}, "ward.look", map[string]any{"account": other, "proven": false, "own": false}, "false by [], facts map[account:false own:false proven:false], needs [[account:true]0=[ward.person] [proven:true]0=[ward.person]]"},

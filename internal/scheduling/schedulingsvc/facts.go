@@ -15,6 +15,9 @@ import (
 func (s *Service) sources() []authz.Source {
 	return []authz.Source{
 		{Noun: "Appointment", Look: s.lookVisit, Actions: []string{"scheduling.read_appointment", "scheduling.cancel"}},
+		{Noun: "Schedule", Look: s.lookSession, Placed: true, Actions: []string{
+			"scheduling.list_session_appointments", "scheduling.read_stop", "scheduling.stop_session", "scheduling.resume_session",
+		}},
 		{Noun: "Patient", Look: s.lookPerson, Actions: []string{"scheduling.hold", "scheduling.enter_lottery"}},
 	}
 }
@@ -46,6 +49,22 @@ func (s *Service) lookVisit(ctx context.Context, who auth.Principal, item string
 	}
 	facts, err := s.visitFacts(ctx, who, v.Appointment)
 	return authz.Item{Attrs: facts}, err
+}
+
+// ofOneCampus reports whether a role of the principal's was granted for less than the whole institution, whose id is the
+// tenant's.
+func ofOneCampus(who auth.Principal) bool {
+	whole := []id.ID[auth.Organization]{id.As[auth.Organization](who.Tenant)}
+	return slices.ContainsFunc(who.Grants, func(g auth.Grant) bool { return !authz.Counts(g, whole) })
+}
+
+func (s *Service) lookSession(ctx context.Context, who auth.Principal, item string) (authz.Item, error) {
+	schedule, err := id.Parse[scheduling.Schedule](item)
+	if err != nil {
+		return authz.Item{}, scheduling.ErrNotFound.Wrap(err)
+	}
+	v, _, err := s.now(ctx, who.Tenant, schedule)
+	return authz.Item{At: []id.ID[auth.Organization]{id.As[auth.Organization](v.Campus), id.As[auth.Organization](who.Tenant)}}, err
 }
 
 // lookPerson tells whether the account is linked to the person, and nothing about whether there is such a person.

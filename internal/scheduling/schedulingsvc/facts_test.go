@@ -107,6 +107,8 @@ func TestFactsOfVisits(t *testing.T) {
 			"own visit":      {"Appointment", me, a.ID.String(), "map[account:" + me.Account.String() + " proven:false] <nil>"},
 			"another's":      {"Appointment", other, a.ID.String(), "map[account:" + me.Account.String() + " proven:false] <nil>"},
 			"other tenant":   {"Appointment", foreign, a.ID.String(), "map[] scheduling.not_found"},
+			"session":        {"Schedule", w.desk(), a.Schedule.String(), "map[] <nil>"},
+			"their session":  {"Schedule", foreign, a.Schedule.String(), "map[] scheduling.not_found"},
 			"own person":     {"Patient", me, own.String(), "map[linked:true] <nil>"},
 			"somebody":       {"Patient", other, own.String(), "map[linked:false] <nil>"},
 			"staff":          {"Patient", w.desk(), own.String(), "map[linked:false] <nil>"},
@@ -117,5 +119,37 @@ func TestFactsOfVisits(t *testing.T) {
 				t.Errorf("%s: %s, want %s", name, got, tc.want)
 			}
 		}
+	})
+}
+
+// TestSessionsOfACampus: who has a role at one campus sees and stops the sessions there and no other's; a session that the tenant
+// has not does not exist for anybody.
+func TestSessionsOfACampus(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		w.rota(0, 10, 30)
+		h := apitest.New(t, w.m.Routes)
+		sch := w.on("2026-03-04")
+		path := "/schedules/" + sch.ID.String()
+		at := func(r auth.Role, o id.ID[auth.Organization]) auth.Principal {
+			p := apitest.Staff(w.tenant)
+			p.Grants = []auth.Grant{{Role: r, Organization: o}}
+			return p
+		}
+		here, house, there := id.As[auth.Organization](w.campus), id.As[auth.Organization](w.tenant), id.Random[auth.Organization]()
+		stop := func(who auth.Principal) apitest.Response {
+			return h.Do(who, "POST", path+"/stop", map[string]any{"reason": "医师临时外出"}, apitest.Key(key(w.clock.Now())), apitest.IfMatch(sch.Version))
+		}
+		h.Do(at(auth.Registrar, there), "GET", path+"/appointments", nil).Refused(t, 403, "authz.denied")
+		stop(at(auth.Operator, there)).Refused(t, 403, "authz.denied")
+		h.Do(at(auth.Nurse, there), "GET", path+"/stop", nil).Refused(t, 403, "authz.denied")
+		for _, o := range []id.ID[auth.Organization]{here, house, {}} {
+			h.Do(at(auth.Registrar, o), "GET", path+"/appointments", nil).Want(t, 200)
+			h.Do(at(auth.Registrar, o), "GET", "/schedules/"+id.Random[scheduling.Schedule]().String()+"/appointments", nil).Refused(t, 404, "scheduling.not_found")
+		}
+		foreign := at(auth.Operator, here)
+		foreign.Tenant = apitest.Other
+		stop(foreign).Refused(t, 404, "scheduling.not_found")
+		stop(at(auth.Operator, here)).Want(t, 200)
+		h.Do(at(auth.Nurse, here), "GET", path+"/stop", nil).Want(t, 200)
 	})
 }

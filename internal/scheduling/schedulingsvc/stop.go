@@ -13,13 +13,22 @@ import (
 	"xinglin/internal/scheduling/bookingrules"
 )
 
-// onSession asks for a right on a session.
+// onSession asks for a right on a session. It lies at a campus: for a role of one campus it is read first, and one that
+// the tenant has not is scheduling.not_found.
 func (s *Service) onSession(ctx context.Context, action string, schedule scheduleID) (auth.Principal, string, error) {
 	who, err := auth.From(ctx)
 	if err != nil {
 		return who, "", err
 	}
-	d, err := s.base.Authz.Check(ctx, authz.Request{Action: action, Noun: "Schedule", ID: schedule.String()})
+	r := authz.Request{Action: action, Noun: "Schedule", ID: schedule.String()}
+	if ofOneCampus(who) {
+		item, err := s.lookSession(ctx, who, schedule.String())
+		if err != nil {
+			return who, "", err
+		}
+		r.At = item.At
+	}
+	d, err := s.base.Authz.Check(ctx, r)
 	return who, d.Policy, err
 }
 

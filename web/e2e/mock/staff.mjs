@@ -202,7 +202,7 @@ const explain = (res, q) => {
     action, allowed: allowed && who.state === 'active', disabled: who.state !== 'active', roles: who.grants.map((g) => ({ ...g, counts: true })),
     facts: action.noun ? [own(role === 'doctor')] : [],
     policies: allowed ? [role === 'nurse' ? nurse : role === 'doctor' ? line : policy('audit.administrator', '审计管理员查看审计记录', 'The audit administrator reads the trail', 'audit_admin')] : role?.endsWith('_admin') ? [policy('clinic.no_administrator', '三类管理员不接触候诊队列', 'No administrator sees or changes waiting lines', 'audit_admin', true)] : [],
-    needs: allowed || role?.endsWith('_admin') ? [] : action.noun ? [{ policies: [nurse], role: 'nurse', facts: [] }, { policies: [line], role: 'doctor', facts: [own(true)] }] : [{ policies: [policy('audit.administrator', '审计管理员查看审计记录', 'The audit administrator reads the trail', 'audit_admin')], role: 'audit_admin', facts: [] }],
+    needs: allowed ? [] : role?.endsWith('_admin') ? [{ policies: [nurse], role: 'nurse', instead: true, facts: [] }] : action.noun ? [{ policies: [nurse], role: 'nurse', facts: [] }, { policies: [line], role: 'doctor', facts: [own(true)] }] : [{ policies: [policy('audit.administrator', '审计管理员查看审计记录', 'The audit administrator reads the trail', 'audit_admin')], role: 'audit_admin', facts: [] }],
   }]
 }
 const scheduleOf = (id) => data.schedules.find((s) => s.id === id)

@@ -3456,9 +3456,11 @@ export interface components {
         OpsNeedBody: {
             /** @description What would have to hold of the item, or not */
             facts: components["schemas"]["OpsFactBody"][];
+            /** @description The role instead of those that the account has: an administrator has no other */
+            instead: boolean;
             /** @description That would permit then */
             policies: components["schemas"]["OpsPolicyBody"][];
-            /** @description Another role, instead of all others where it is an administrator's */
+            /** @description A role that the account has not */
             role?: string;
         };
         OpsPolicyBody: {

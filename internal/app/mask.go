@@ -12,12 +12,15 @@ import (
 	"os"
 	"path/filepath"
 
+	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/platform/config"
 	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/mask"
+	"xinglin/internal/platform/obs"
 	"xinglin/internal/platform/process"
+	"xinglin/internal/platform/trail"
 )
 
 // Copy is what `xinglin mask` makes.
@@ -149,6 +152,9 @@ func fillCopy(ctx context.Context, where config.Where, dir string, key []byte, o
 		return res, err
 	}
 	defer from.Close()
+	if err := noteCopy(ctx, from, fromKeys); err != nil {
+		return res, err
+	}
 	work := filepath.Join(dir, "work")
 	if err := db.MigrateSQLite(ctx, dir, Sets()); err != nil {
 		return res, err
@@ -186,6 +192,29 @@ func fillCopy(ctx context.Context, where config.Where, dir string, key []byte, o
 		return res, err
 	}
 	return res, os.WriteFile(filepath.Join(dir, maskedMark), append(note, '\n'), 0o600)
+}
+
+// noteCopy audits first: nobody copies an installation, without its people or not, and leaves no row with its tenants.
+func noteCopy(ctx context.Context, from *db.Server, keys *crypt.Ring) error {
+	h, err := Wire(ctx, Machines{DB: from, Clock: clock.System{}, Crypt: keys, Log: obs.Logger(os.Stderr, 4), Signals: silent{}})
+	if err != nil {
+		return err
+	}
+	ts, err := h.Tenants.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range ts {
+		own := obs.WithOrigin(auth.With(ctx, auth.Principal{Kind: auth.CLI, Tenant: t.ID, Name: OSUser()}), "cli")
+		err := h.DBs["audit"].Write(own, t.ID, func(ctx context.Context, tx db.Tx) error {
+			_, err := trail.Record(ctx, tx, trail.Entry{Action: "mask.copy", Noun: "Tenant", ID: t.ID.String(), Policy: "audit.command_line"})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openSource opens the databases and keys of the installation that is copied; its schema must be this program's, and nobody may
@@ -280,9 +309,9 @@ func tellLogins(out io.Writer, to string, res mask.Result) {
 	if len(res.Logins) == 0 {
 		return
 	}
-	fmt.Fprintf(out, "all staff of the copy: password %s  totp %s\n", res.Password.Reveal(), res.TOTP.Reveal())
+	fmt.Fprintf(out, "all staff of the copy: password %s  totp %s; patients: the code in the demo's inbox\n", res.Password.Reveal(), res.TOTP.Reveal())
 	for _, l := range res.Logins {
-		fmt.Fprintf(out, "  %-16s %s  (tenant %s)\n", l.Role, l.Username, l.Tenant)
+		fmt.Fprintf(out, "  %-16s %s  (tenant %s)\n", l.Role, l.Name, l.Tenant)
 	}
 }
 

@@ -81,6 +81,7 @@ func (l *looked) in(t *testing.T, place, text string, known *mask.Known) {
 // role, logs, metrics, rows and files with events and audit, the supervisor's bundle. What is planted is found.
 func identifiers(ctx context.Context, t *testing.T, w *rig.World, p *rig.Process, scenes ...*Scene) {
 	numbers, names, all := lists(scenes...)
+	refusedInput(ctx, t, scenes[0])
 	total := map[string]*looked{}
 	of := func(what string) *looked {
 		if total[what] == nil {
@@ -133,6 +134,47 @@ func identifiers(ctx context.Context, t *testing.T, w *rig.World, p *rig.Process
 	}
 }
 
+// refusedInput puts people where they do not belong: into wrong fields, broken bodies, paths, queries, headers and logins. Each is
+// refused, and neither the answer nor the log repeats it.
+func refusedInput(ctx context.Context, t *testing.T, s *Scene) {
+	t.Helper()
+	who, phone := client.Adult(s.first*10, "self"), client.Phone(s.first)
+	for _, q := range []struct {
+		who, method, path, body string
+		header                  client.Header
+	}{
+		{who: nobody, method: "POST", path: "/auth/codes", body: `{"phone":"` + who.DocumentNumber + `"}`},
+		{who: nobody, method: "POST", path: "/auth/codes", body: `{"phone":"` + phone + `"`},
+		{who: nobody, method: "POST", path: "/auth/sessions", body: `{"challenge_id":"` + phone + `","code":"` + who.DocumentNumber + `"}`},
+		{who: nobody, method: "POST", path: "/auth/staff/sessions", body: `{"username":"` + phone + `","password":"` + who.Name + `","totp":"000000"}`},
+		{who: patient, method: "POST", path: "/patients", body: `{"name":"` + who.Name + `","document_type":"hmt_residence","document_number":"` + who.DocumentNumber + `","relationship":"other"}`},
+		{who: patient, method: "POST", path: "/patients", body: `{"name":"` + phone + `","document_type":"passport","document_number":"E7654322","birth_date":"` + who.Name + `","sex":"male","relationship":"other"}`},
+		{who: patient, method: "POST", path: "/patients", body: `{"` + who.Name + `":"` + who.DocumentNumber + `"}`},
+		{who: patient, method: "POST", path: "/patients", body: `{"name":"` + who.Name + `"`},
+		{who: patient, method: "GET", path: "/patients/" + phone},
+		{who: patient, method: "GET", path: "/nothing/" + who.DocumentNumber + "?phone=" + phone},
+		{who: patient, method: "GET", path: "/appointments?limit=" + phone},
+		{who: patient, method: "GET", path: "/appointments?cursor=" + who.DocumentNumber},
+		{who: desk, method: "GET", path: "/desk/appointments?patient_id=" + who.DocumentNumber},
+		{who: desk, method: "POST", path: "/desk/patients/search", body: `{"phone":"` + phone + `","name":"` + who.Name + `","birth":"` + who.DocumentNumber + `"}`},
+		{who: patient, method: "POST", path: "/appointments", body: `{"patient_id":"` + phone + `"}`, header: client.Header{Name: "Idempotency-Key", Value: who.DocumentNumber}},
+		{who: patient, method: "PATCH", path: "/patients/" + s.Words["patient"], body: `{"phone":"1` + phone + `"}`, header: client.Header{Name: "If-Match", Value: `"` + phone + `"`}},
+		{who: operator, method: "POST", path: "/imports?kind=rota&name=" + phone + ".csv", body: who.Name + "," + who.DocumentNumber},
+	} {
+		var body any
+		if q.body != "" {
+			body = q.body
+		}
+		c := s.Actors[q.who]
+		a, err := c.Raw(ctx, q.method, q.path, body, q.header)
+		must(t, err)
+		if a.Status < 400 || a.Status >= 500 {
+			t.Errorf("%s %s as %s: %d %s", q.method, q.path, q.who, a.Status, a.Code)
+		}
+		s.seen = append(s.seen, shown{"refused input", q.who, a})
+	}
+}
+
 // ignore is for refusals that come again.
 func ignore(error) error { return nil }
 
@@ -160,8 +202,14 @@ func stored(t *testing.T, w *rig.World, of func(string) *looked, all *mask.Known
 		if r.Code != 0 {
 			t.Errorf("the data folder: %s%s", r.Stdout, r.Stderr)
 		}
-		l.texts, l.bytes = l.texts+1, l.bytes+len(r.Stdout)
-		t.Logf("the data folder: %s", strings.TrimSpace(r.Stdout))
+		said := strings.TrimSpace(r.Stdout)
+		var tables, rows int
+		_, err := fmt.Sscanf(said[strings.LastIndexByte(said, '\n')+1:], "looked through %d files (%d bytes), %d tables, %d rows, %d values", &l.places, &l.bytes, &tables, &rows, &l.texts)
+		must(t, err)
+		if tables < 100 || rows < 1000 {
+			t.Errorf("%d tables and %d rows only", tables, rows)
+		}
+		t.Logf("the data folder: %s", said)
 		return
 	}
 	for _, owner := range rig.Contexts {

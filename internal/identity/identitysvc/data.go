@@ -158,6 +158,7 @@ func (m *accountMasker) account(ctx context.Context, c *mask.Copy, r *mask.Row) 
 	r.Set("name_sealed", name)
 	r.Set("totp_step", int64(0))
 	if r.Null("username") {
+		c.Enter(mask.Login{Tenant: t.String(), Role: "patient", Name: phone.Reveal()})
 		return nil
 	}
 	r.Set("username", copyName(a))
@@ -196,7 +197,7 @@ func copyName(a identity.AccountID) string { return "staff-" + hex.EncodeToStrin
 
 // noteLogin tells one account of each role at the end.
 func noteLogin(_ context.Context, c *mask.Copy, r *mask.Row) error {
-	c.Enter(mask.Login{Tenant: r.Tenant().String(), Role: r.Text("role"), Username: copyName(id.As[auth.Account](r.ID("account_id")))})
+	c.Enter(mask.Login{Tenant: r.Tenant().String(), Role: r.Text("role"), Name: copyName(id.As[auth.Account](r.ID("account_id")))})
 	return nil
 }
 

@@ -35,9 +35,9 @@ type Copy struct {
 	rows   int64
 }
 
-// Login is an account of staff that the copy can be entered by.
+// Login is an account that the copy can be entered by: of staff a user name, of patients a phone.
 type Login struct {
-	Tenant, Role, Username string
+	Tenant, Role, Name string
 }
 
 // Result is what a copy came to.
@@ -76,7 +76,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	return res, nil
 }
 
-// Enter notes an account of staff; the first of each role and tenant is told at the end.
+// Enter notes an account; the first of each role and tenant is told at the end.
 func (c *Copy) Enter(l Login) {
 	same := func(x Login) bool { return x.Tenant == l.Tenant && x.Role == l.Role }
 	if !slices.ContainsFunc(c.logins, same) {

@@ -43,6 +43,9 @@ const (
 func (k *Known) Add(class dataclass.Class, v string) { k.add(class, v) }
 
 func (k *Known) add(class dataclass.Class, v string) {
+	if k == nil { // a rule's own test
+		return
+	}
 	v = normal(v)
 	n := len([]rune(v))
 	switch {

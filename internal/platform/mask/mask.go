@@ -66,6 +66,11 @@ type Row struct {
 	also   []*Row
 }
 
+// NewRow is a row of a table, for the test of a rule.
+func NewRow(table string, values map[string]any) *Row {
+	return &Row{table: table, values: values, set: map[string]bool{}}
+}
+
 // Null tells that the column has no value.
 func (r *Row) Null(column string) bool { return r.values[column] == nil }
 
@@ -116,6 +121,9 @@ func (r *Row) Set(column string, v any) {
 
 // LeaveOut drops the row.
 func (r *Row) LeaveOut() { r.out = true }
+
+// Out tells that the row was dropped.
+func (r *Row) Out() bool { return r.out }
 
 // Move makes it a row of another context's table, with these values and no others.
 func (r *Row) Move(context, table string, values map[string]any) {

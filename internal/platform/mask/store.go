@@ -160,7 +160,7 @@ func scanRow(rows db.Rows, s shape) (*Row, error) {
 	if err := rows.Scan(into...); err != nil {
 		return nil, err
 	}
-	r := &Row{table: s.table, values: map[string]any{}, set: map[string]bool{}}
+	r := NewRow(s.table, map[string]any{})
 	for i, name := range s.columns {
 		r.values[name] = portable(values[i])
 	}

@@ -13,11 +13,11 @@ import (
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/authz"
-	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/state"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/bookingrules"
 	"xinglin/internal/scheduling/lottery"
+	"xinglin/internal/scheduling/schedulingsvc/columns"
 )
 
 // Witness signs a sealed list, once a lottery. platform/witness has a client of one.
@@ -84,11 +84,6 @@ func lotteryFirst(v scheduleRow, now time.Time) error {
 	return scheduling.ErrLotteryOpen.After(max(wait, 2*time.Second))
 }
 
-// seedField is where a seed is sealed.
-func seedField(t scheduling.TenantID, l lottery.ID) crypt.Field {
-	return crypt.Field{Tenant: t, Table: "lottery", Column: "seed", Row: l.String()}
-}
-
 // openLotteries announces lotteries, all or none. A repeat with the same rules changes
 // nothing, so the seed that was committed to stays.
 func (s *Service) openLotteries(ctx context.Context, r lottery.Announcement) ([]lottery.Draw, error) {
@@ -108,7 +103,7 @@ func (s *Service) openLotteries(ctx context.Context, r lottery.Announcement) ([]
 			return nil, err
 		}
 		v.Commitment = lottery.Commit(l, seed)
-		if v.SeedSealed, err = s.base.Crypt.Seal(ctx, seedField(who.Tenant, l), seed); err != nil {
+		if v.SeedSealed, err = s.base.Crypt.Seal(ctx, columns.Seed(who.Tenant, l), seed); err != nil {
 			return nil, err
 		}
 		if s.lots.witness != nil {
@@ -287,7 +282,7 @@ func (s *Service) seed(ctx context.Context, t scheduling.TenantID, l lottery.Dra
 	if len(l.Seed) > 0 {
 		return l.Seed, nil
 	}
-	return s.base.Crypt.Open(ctx, seedField(t, l.Lottery), l.SeedSealed)
+	return s.base.Crypt.Open(ctx, columns.Seed(t, l.Lottery), l.SeedSealed)
 }
 
 // ownEntries are the caller's entries of a lottery.

@@ -1,7 +1,17 @@
-// Package columns says what each column of scheduling tells of people.
+// Package columns says what each column of scheduling tells of people, and how it goes into a copy without them.
 package columns
 
-import "xinglin/internal/kernel/dataclass"
+import (
+	"context"
+
+	"xinglin/internal/kernel/dataclass"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/kernel/secret"
+	"xinglin/internal/platform/crypt"
+	"xinglin/internal/platform/mask"
+	"xinglin/internal/scheduling"
+	"xinglin/internal/scheduling/lottery"
+)
 
 // Classes are those of the columns.
 func Classes() dataclass.Schema {
@@ -60,4 +70,26 @@ func Classes() dataclass.Schema {
 			dataclass.Secret: "nonce",
 		},
 	}
+}
+
+// Masks: what a draw shows everybody stays as it is, or its proof would be none; it names nobody.
+func Masks() []mask.Rule {
+	return []mask.Rule{
+		{Table: "lottery", Row: maskLottery},
+		{Table: "lottery_entry", Row: func(_ context.Context, _ *mask.Copy, r *mask.Row) error {
+			r.Set("nonce", r.Bytes("nonce")) // under the leaf
+			return nil
+		}},
+	}
+}
+
+func maskLottery(ctx context.Context, c *mask.Copy, r *mask.Row) error {
+	sealed, err := c.Reseal(ctx, Seed(r.Tenant(), id.As[scheduling.Schedule](r.ID("id"))), r.Bytes("seed_sealed"), func(s secret.Text) (secret.Text, error) { return s, nil })
+	r.Set("seed_sealed", sealed)
+	return err
+}
+
+// Seed is where the seed of a lottery is sealed.
+func Seed(t scheduling.TenantID, l lottery.ID) crypt.Field {
+	return crypt.Field{Tenant: t, Table: "lottery", Column: "seed", Row: l.String()}
 }

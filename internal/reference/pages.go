@@ -150,24 +150,28 @@ func parseDesc(s string) (MetricFamily, bool) {
 func (r *renderer) permissions() string {
 	var p page
 	p.f("# Permissions\n\nCedar policies as they are compiled in; what none of them permits is refused. The name of the policy that permitted an act\n" +
-		"stands in its audit row.\n")
+		"stands in its audit row.\n\nFresh proof: a person has to have proved with a second factor within the last five minutes that they are there, else the act is\n" +
+		"refused with `auth.step_up` (docs/guide/accounts.md). Programs, jobs and the command line have nobody to ask.\n")
 	by := map[string][]string{} // context -> actions
 	for _, x := range r.Permissions {
 		by[x.Context] = append(by[x.Context], x.Action)
 	}
 	for _, c := range sortedKeys(by) {
 		p.f("\n## %s\n\n", c)
-		p.head("Action", "Permitted by")
+		p.head("Action", "Permitted by", "Fresh proof")
 		texts := map[string]string{}
 		for _, a := range distinct(by[c]) {
-			var names []string
+			var names, fresh []string
 			for _, x := range r.Permissions {
 				if x.Context == c && x.Action == a {
 					names = append(names, x.Policy)
 					texts[x.Policy] = x.Text
+					if x.StepUp {
+						fresh = append(fresh, x.Policy)
+					}
 				}
 			}
-			p.row(code(a), codes(distinct(names)))
+			p.row(code(a), codes(distinct(names)), codes(distinct(fresh)))
 		}
 		p.f("\n```cedar\n")
 		for i, name := range sortedKeys(texts) {

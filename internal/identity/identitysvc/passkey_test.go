@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"xinglin/internal/identity"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/testkit/apitest"
 	"xinglin/internal/testkit/softkey"
@@ -79,6 +80,10 @@ func TestPasskeys(t *testing.T) {
 			t.Fatalf("me %v", me)
 		}
 		by := cookieOf(t, r)
+		his := b.relying(t, func(s *identity.ClientSpec) { s.Accounts, s.FirstParty = identity.StaffAccounts, true })
+		if _, c := b.claims(t, his.tokens(t, by).ID); c["acr"] != "urn:xinglin:acr:2" || fmt.Sprint(c["amr"]) != "[pop user mfa]" {
+			t.Fatalf("claims %v", c)
+		}
 		pr := b.enter(t, "patient", other.Sign).Want(t, 201)
 		if m := pr.Map(t); m["kind"] != "patient" || m["factors"] != 2.0 || m["phone_masked"] != "138****0000" {
 			t.Fatalf("me %v", m)

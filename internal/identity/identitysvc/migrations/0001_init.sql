@@ -291,6 +291,7 @@ CREATE TABLE client_grant (
     expires_at       {{bigint}} NOT NULL,
     ended_at         {{bigint}},
     end_reason       {{text}} NOT NULL DEFAULT '',
+    method           {{text}} NOT NULL DEFAULT '' CHECK (method IN ('', 'code', 'password', 'passkey')),
     PRIMARY KEY (tenant_id, id),
     FOREIGN KEY (tenant_id, client_id) REFERENCES client (tenant_id, id),
     FOREIGN KEY (tenant_id, account_id) REFERENCES account (tenant_id, id),

@@ -245,7 +245,33 @@ func TestPasskeyAttacks(t *testing.T) {
 	})
 }
 
-// An IP address has no passkeys, a synced key counts nothing, and an account has twenty.
+// Questions are counted by network, and the rows of those that nobody answered go.
+func TestPasskeyQuestions(t *testing.T) {
+	onSQLite(t, func(t *testing.T, b *bench) {
+		for range asksAnHour {
+			b.from("203.0.113.7", "POST", "/auth/passkeys/challenge", nil).Want(t, 200)
+		}
+		r := b.from("203.0.113.7", "POST", "/auth/passkeys/challenge", nil).Refused(t, 429, "identity.passkey_too_often")
+		if r.Header.Get("Retry-After") != "3600" {
+			t.Fatalf("Retry-After %q", r.Header.Get("Retry-After"))
+		}
+		b.from("203.0.113.8", "POST", "/auth/passkeys/challenge", nil).Want(t, 200)
+		if n := b.count(t, `SELECT COUNT(*) FROM ceremony`); n != asksAnHour+1 {
+			t.Fatalf("%d questions", n)
+		}
+		b.clk.Add(5*time.Minute + time.Second)
+		if err := b.Service.sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := b.count(t, `SELECT COUNT(*) FROM ceremony`); n != 0 {
+			t.Fatalf("%d questions stay", n)
+		}
+		b.clk.Add(time.Hour)
+		b.from("203.0.113.7", "POST", "/auth/passkeys/challenge", nil).Want(t, 200)
+	})
+}
+
+// A synced key counts nothing, and an account has twenty.
 func TestPasskeyLimits(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		a := b.employ(t, "zhang.san")

@@ -75,7 +75,8 @@ export async function walkPasskeys({ page, base: address, look, expected }) {
   await look('login-removed')
   await authenticator.forget()
 
-  // A member of staff.
+  // A member of staff, at a desk.
+  await page.setViewportSize({ width: 1440, height: 900 })
   await page.goto(`${base}/console/`)
   await page.waitForSelector('[data-account=secadmin]')
   await look('console-login')

@@ -62,6 +62,7 @@ type factBody struct {
 type policyBody struct {
 	ID      string      `json:"id"`
 	Forbids bool        `json:"forbids"`
+	StepUp  bool        `json:"step_up" doc:"It permits only right after a proof that the person is there"`
 	Words   authz.Words `json:"words"`
 	Text    string      `json:"text" doc:"Cedar, as it is compiled in"`
 }
@@ -218,7 +219,7 @@ func (o *operator) policies(action string, names []string) (out []authz.Permissi
 func policiesOf(ps []authz.Permission) []policyBody {
 	out := []policyBody{}
 	for _, p := range ps {
-		out = append(out, policyBody{ID: p.Policy, Forbids: p.Forbids, Words: p.Words, Text: p.Text})
+		out = append(out, policyBody{ID: p.Policy, Forbids: p.Forbids, StepUp: p.StepUp, Words: p.Words, Text: p.Text})
 	}
 	return out
 }

@@ -1,5 +1,5 @@
 // Package identity knows accounts and how they prove themselves (账号): patients by a
-// code to their phone, staff by password and TOTP; sessions, bearer tokens, roles. It is
+// code to their phone, staff by password and TOTP, both by passkey; sessions, bearer tokens, roles. It is
 // an OpenID Connect provider too: clients are other systems that people log in to with
 // their account here.
 //
@@ -7,7 +7,8 @@
 // five wrong tries; a phone has at most one patient account of a tenant; the three
 // administrator roles exclude each other and every other role (R58); a revoked session is refused by every
 // process within a second, and so are the tokens that clients got through it; a code or
-// refresh token that comes twice ends what came of its first use.
+// refresh token that comes twice ends what came of its first use; the challenge of a passkey
+// works once, and one whose counter went back is blocked.
 package identity
 
 import (
@@ -40,6 +41,8 @@ type Purpose string
 const (
 	Login Purpose = "login"
 	Proof Purpose = "proof" // a second account claims a person whose phone is on file
+	// StepUp proves once more that the owner of a patient's account is there.
+	StepUp Purpose = "step_up"
 )
 
 // StaffSpec describes a staff account to be made.

@@ -151,24 +151,29 @@ func parseDesc(s string) (MetricFamily, bool) {
 func (r *renderer) permissions() string {
 	var p page
 	p.f("# Permissions\n\nCedar policies as they are compiled in; what none of them permits is refused, and what one of them forbids too. The name of the\n" +
-		"policy that permitted an act stands in its audit row. What they come to for each role is in permission-matrix.md.\n")
+		"policy that permitted an act stands in its audit row. What they come to for each role is in permission-matrix.md.\n\n" +
+		"Fresh proof: a person has to have proved with a second factor within the last five minutes that they are there, else the act is\n" +
+		"refused with `auth.step_up` (docs/guide/accounts.md). Programs, jobs and the command line have nobody to ask.\n")
 	by := map[string][]string{} // context -> actions
 	for _, x := range r.Permissions {
 		by[x.Context] = append(by[x.Context], x.Action)
 	}
 	for _, c := range sortedKeys(by) {
 		p.f("\n## %s\n\n", c)
-		p.head("Action", "Permitted by", "Forbidden by")
+		p.head("Action", "Permitted by", "Forbidden by", "Fresh proof")
 		texts, words := map[string]string{}, map[string]authz.Words{}
 		for _, a := range distinct(by[c]) {
-			names := map[bool][]string{} // by whether they forbid
+			names, fresh := map[bool][]string{}, []string(nil) // by whether they forbid
 			for _, x := range r.Permissions {
 				if x.Context == c && x.Action == a {
 					names[x.Forbids] = append(names[x.Forbids], x.Policy)
 					texts[x.Policy], words[x.Policy] = x.Text, x.Words
+					if x.StepUp {
+						fresh = append(fresh, x.Policy)
+					}
 				}
 			}
-			p.row(code(a), codes(distinct(names[false])), codes(distinct(names[true])))
+			p.row(code(a), codes(distinct(names[false])), codes(distinct(names[true])), codes(distinct(fresh)))
 		}
 		p.f("\n")
 		p.head("Policy", "中文", "English")

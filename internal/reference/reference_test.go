@@ -139,7 +139,7 @@ func input(t *testing.T) Input {
 		},
 		Frame:       db.FrameFS(),
 		FrameData:   db.FrameData(),
-		Permissions: []authz.Permission{{Context: "seats", Action: "seats.take", Policy: "seats.own", Text: "permit (principal, action, resource);", Words: authz.Words{ZH: "本人", EN: "One's own"}}},
+		Permissions: []authz.Permission{{Context: "seats", Action: "seats.take", Policy: "seats.own", Text: "permit (principal, action, resource);", Words: authz.Words{ZH: "本人", EN: "One's own"}, StepUp: true}},
 		Policies:    seatPolicies(t),
 		Facts:       map[string]authz.Source{"seats.take": {Placed: true}},
 		Contexts:    []Context{{Name: "seats", Calls: []string{"purse"}}, {Name: "purse", Hears: []string{"seats"}}},
@@ -198,7 +198,7 @@ func TestPages(t *testing.T) {
 			"## xinglin load rota\n\nLoads a rota.\n", "| `--dry` |  |  | Show only. Required. |",
 		},
 		"docs/reference/metrics.md":     {"| `x_total` | counter | `kind` | Things. |", "| `y_seconds` | gauge |  | Age. |"},
-		"docs/reference/permissions.md": {"| `seats.take` | `seats.own` |  |", "| `seats.own` | 本人 | One's own |", "permit (principal, action, resource);"},
+		"docs/reference/permissions.md": {"| `seats.take` | `seats.own` |  | `seats.own` |", "| `seats.own` | 本人 | One's own |", "permit (principal, action, resource);"},
 		"docs/reference/permission-matrix.md": {
 			"| GET `/api/v1/seats` | `seats.list` | everyone | everyone |",
 			"| POST `/api/v1/seats` | `seats.take` | own, family | own session | own campus | – | – | – | others' |",

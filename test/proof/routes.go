@@ -85,6 +85,22 @@ var Routes = []Route{
 	{Op: "identity.create_token", Who: nobody, Body: `{"grant":"code","challenge_id":"{challenge}","code":"{code}"}`, Want: 201, Repeat: 401, Secret: true, Prepare: codeFor("c")},
 	{Op: "identity.login_staff", Who: nobody, Body: `{"username":"spare","password":"{password}","totp":"{totp}"}`, Want: 201, Repeat: 401, Prepare: totpOf("spare")},
 
+	{Op: "identity.ask_passkey", Who: nobody, Want: 200, Repeat: 200, Anew: true},
+	{Op: "identity.login_passkey", Who: nobody, Elsewhere: "identitysvc.TestPasskeyAttacks"},
+
+	// The own ways in.
+	{Op: "identity.list_passkeys", Who: patient, Want: 200, Deny: loggedIn()},
+	{Op: "identity.offer_passkey", Who: patient, Want: 200, Repeat: 200, Deny: loggedIn(), Anew: true},
+	{Op: "identity.add_passkey", Who: patient, Elsewhere: "identitysvc.TestPasskeys"},
+	{Op: "identity.rename_passkey", Who: patient, Elsewhere: "identitysvc.TestPasskeys"},
+	{Op: "identity.remove_passkey", Who: patient, Elsewhere: "identitysvc.TestPasskeys"},
+	{Op: "identity.begin_step_up", Who: patient, Want: 200, Repeat: 200, Deny: loggedIn()},
+	{Op: "identity.send_step_up_code", Who: patient, Elsewhere: "identitysvc.TestStepUpOfPatients"},
+	{Op: "identity.step_up", Who: operator, Elsewhere: "identitysvc.TestStepUp"},
+	{Op: "identity.list_logins", Who: patient, Want: 200, Deny: loggedIn()},
+	{Op: "identity.offer_totp", Who: operator, Want: 201, Repeat: 201, Deny: map[string]int{nobody: 401, patient: 403}, Anew: true},
+	{Op: "identity.replace_totp", Who: operator, Elsewhere: "identitysvc.TestReplaceTOTP"},
+
 	// A patient's own.
 	{Op: "identity.read_me", Who: patient, Want: 200, Deny: loggedIn()},
 	{Op: "identity.list_sessions", Who: patient, Want: 200, Deny: loggedIn()},

@@ -108,6 +108,14 @@ func onPostgres(t *testing.T, f func(t *testing.T, b *bench)) {
 	f(t, newBench(t, d.Open(t, dbtest.WithClock(clk)), clk))
 }
 
+// onSQLite runs the test where a write costs least.
+func onSQLite(t *testing.T, f func(t *testing.T, b *bench)) {
+	t.Helper()
+	clk := testkit.Clock()
+	d := dbtest.Make(t, db.SQLite, testkit.Sets(Describe()))
+	f(t, newBench(t, d.Open(t, dbtest.WithClock(clk)), clk))
+}
+
 const phone = "13800000000"
 
 var (

@@ -54,8 +54,16 @@ type cacheKey struct {
 
 type cached struct {
 	principal auth.Principal
+	proved    time.Time // by the product's clock, as until
 	until     time.Time // by the product's clock: the session's or token's end
 	read      time.Time // monotonic, taken before the question
+}
+
+// at is the principal at this moment: a proof grows old.
+func (c cached) at(now time.Time) auth.Principal {
+	p := c.principal
+	p.Fresh = now.Sub(c.proved) < freshTime
+	return p
 }
 
 // cache remembers who showed a token for half a second.

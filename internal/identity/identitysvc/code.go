@@ -38,7 +38,7 @@ type challenge struct {
 
 // SendCode implements identity.Service.
 func (s *Service) SendCode(ctx context.Context, t identity.TenantID, phone secret.Text, p identity.Purpose) (identity.Challenge, error) {
-	if p != identity.Login && p != identity.Proof {
+	if p != identity.Login && p != identity.Proof && p != identity.StepUp {
 		return identity.Challenge{}, identity.ErrInvalid.At("purpose", "unknown")
 	}
 	phone, err := normalPhone(phone)
@@ -92,14 +92,23 @@ func (s *Service) codeBudgets(ctx context.Context, t identity.TenantID, c challe
 	out := []budget{{
 		kind: "phone", subject: c.phoneIndex, max: codesADay, window: 24 * time.Hour, gap: codeGap, refusal: identity.ErrCodeTooOften,
 	}}
-	address, loopback := addressOf(obs.Origin(ctx))
-	if address == "" || s.demo && loopback { // the demo's people all sit at one machine
-		return out, nil
+	network, err := s.network(ctx, t)
+	if network == nil {
+		return out, err
 	}
-	subject, err := s.crypt.Index(ctx, t, indexAddress, address)
 	return append(out, budget{
-		kind: "address", subject: subject, max: codesAnHour, window: time.Hour, refusal: identity.ErrAddressTooOften,
-	}), err
+		kind: "address", subject: network, max: codesAnHour, window: time.Hour, refusal: identity.ErrAddressTooOften,
+	}), nil
+}
+
+// network is the blind index of the caller's network; nil where it is not counted: the command line, jobs, and the demo's
+// people, who all sit at one machine.
+func (s *Service) network(ctx context.Context, t identity.TenantID) ([]byte, error) {
+	address, loopback := addressOf(obs.Origin(ctx))
+	if address == "" || s.demo && loopback {
+		return nil, nil
+	}
+	return s.crypt.Index(ctx, t, indexAddress, address)
 }
 
 // newCode is six random digits.

@@ -46,13 +46,28 @@ func accountData() dataclass.Schema {
 		"role_grant": {dataclass.ID: "tenant_id account_id organization_id", dataclass.Fact: "role created_at"},
 		"session": {
 			dataclass.ID:     "tenant_id id account_id",
-			dataclass.Fact:   "factors created_at last_seen_at idle_at expires_at ended_at end_reason",
+			dataclass.Fact:   "factors created_at last_seen_at idle_at expires_at ended_at end_reason method proved_at",
 			dataclass.Origin: "device",
 		},
 		"token": {
 			dataclass.ID:     "tenant_id session_id",
 			dataclass.Secret: "hash",
 			dataclass.Fact:   "kind created_at expires_at used_at",
+		},
+		"refused_login": {dataclass.ID: "tenant_id id account_id", dataclass.Fact: "method at", dataclass.Origin: "device"},
+		"passkey_owner": {dataclass.ID: "tenant_id account_id", dataclass.Secret: "handle", dataclass.Fact: "created_at"},
+		"passkey": {
+			dataclass.ID:            "tenant_id id account_id",
+			dataclass.Secret:        "credential",
+			dataclass.Public:        "public_key host",
+			dataclass.Text.Sealed(): "name_sealed",
+			dataclass.Fact:          "transports synced sign_count created_at used_at blocked_at",
+		},
+		"ceremony": {
+			dataclass.ID:     "tenant_id account_id",
+			dataclass.Secret: "hash challenge",
+			dataclass.Public: "origin",
+			dataclass.Fact:   "kind created_at expires_at",
 		},
 		"demo_account": {
 			dataclass.ID:              "tenant_id account_id",
@@ -85,7 +100,7 @@ func clientData() dataclass.Schema {
 			dataclass.ID:     "tenant_id id client_id account_id session_id subject",
 			dataclass.Public: "issuer redirect_uri",
 			dataclass.Secret: "nonce challenge",
-			dataclass.Fact:   "scopes offline kind factors authenticated_at created_at expires_at ended_at end_reason",
+			dataclass.Fact:   "scopes offline kind factors authenticated_at created_at expires_at ended_at end_reason method",
 		},
 		"client_token": {
 			dataclass.ID:     "tenant_id grant_id",
@@ -125,7 +140,7 @@ func masks() []mask.Rule {
 	}
 	for _, table := range []string{
 		"challenge", "budget", "session", "token", "client", "client_subject", "client_consent", "login_request", "client_grant", "client_token", "device_login",
-		"signing_key",
+		"signing_key", "refused_login", "passkey_owner", "passkey", "ceremony",
 	} {
 		out = append(out, mask.Rule{Table: table, Drop: true})
 	}

@@ -33,8 +33,10 @@ func (s *Service) routes(a *httpx.API) {
 	httpx.Register(a, httpx.Op{ID: "identity.create_token", Method: "POST", Path: "/auth/tokens", Summary: "Tokens for an API client: by code, by password, or by refresh token", Status: 201, Public: true}, s.httpToken)
 	httpx.Register(a, httpx.Op{ID: "identity.read_me", Method: "GET", Path: "/auth/me", Summary: "Who is logged in"}, s.httpMe)
 	s.sessionRoutes(a)
+	s.factorRoutes(a)
 	s.staffRoutes(a)
 	s.openid.Routes(a)
+	s.keys.Routes(a)
 	if s.demo {
 		httpx.Register(a, httpx.Op{ID: "identity.list_demo_accounts", Method: "GET", Path: "/demo/accounts", Summary: "Accounts of the demo (only with --demo)", Public: true}, s.httpDemo)
 	}
@@ -113,7 +115,7 @@ type loginPatientIn struct {
 
 func (s *Service) httpLoginPatient(ctx context.Context, in *loginPatientIn) (*loginOut, error) {
 	o, err := s.loginPatient(ctx, httpx.TenantOf(ctx), in.Body.ChallengeID, in.Body.Code,
-		door{action: "identity.login_patient", device: deviceOf(in.UserAgent)})
+		door{action: "identity.login_patient", method: byCode, device: deviceOf(in.UserAgent)})
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +133,7 @@ type loginStaffIn struct {
 
 func (s *Service) httpLoginStaff(ctx context.Context, in *loginStaffIn) (*loginOut, error) {
 	o, err := s.loginStaff(ctx, httpx.TenantOf(ctx), in.Body.Username, secret.New(in.Body.Password), in.Body.TOTP,
-		door{action: "identity.login_staff", device: deviceOf(in.UserAgent)})
+		door{action: "identity.login_staff", method: byPassword, device: deviceOf(in.UserAgent)})
 	if err != nil {
 		return nil, err
 	}
@@ -167,8 +169,10 @@ func (s *Service) httpToken(ctx context.Context, in *tokenIn) (*tokenOut, error)
 	var err error
 	switch b.Grant {
 	case "code":
+		d.method = byCode
 		o, err = s.loginPatient(ctx, t, b.ChallengeID, b.Code, d)
 	case "password":
+		d.method = byPassword
 		o, err = s.loginStaff(ctx, t, b.Username, secret.New(b.Password), b.TOTP, d)
 	default:
 		o, err = s.refresh(ctx, t, b.RefreshToken)

@@ -33,6 +33,7 @@ type sessionBody struct {
 	CreatedAt  string             `json:"created_at" format:"date-time"`
 	LastSeenAt string             `json:"last_seen_at" format:"date-time" doc:"To within five minutes"`
 	Device     string             `json:"device" example:"WeChat, Android"`
+	Method     string             `json:"method" enum:"code,password,passkey" doc:"What opened it"`
 	Current    bool               `json:"current"`
 }
 
@@ -60,7 +61,7 @@ func (s *Service) httpSessions(ctx context.Context, a *httpx.API, in *pageIn) (*
 	out.Body.Items = []sessionBody{}
 	for _, x := range p.Items {
 		out.Body.Items = append(out.Body.Items, sessionBody{
-			ID: x.id, CreatedAt: stamp(x.created), LastSeenAt: stamp(x.lastSeen), Device: x.device, Current: x.id == who.Session,
+			ID: x.id, CreatedAt: stamp(x.created), LastSeenAt: stamp(x.lastSeen), Device: x.device, Method: string(x.method), Current: x.id == who.Session,
 		})
 	}
 	out.Body.Next = a.Seal(ctx, p.Next)

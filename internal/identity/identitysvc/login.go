@@ -16,9 +16,27 @@ const (
 	lockTime   = 15 * time.Minute
 )
 
+// method is what opened a session.
+type method string
+
+const (
+	byCode     method = "code"
+	byPassword method = "password" // with the one-time code
+	byPasskey  method = "passkey"  // whose device has recognised its person
+)
+
+// factors is how many factors it proves.
+func (m method) factors() int {
+	if m == byCode {
+		return 1
+	}
+	return 2
+}
+
 // door is how somebody comes in.
 type door struct {
 	action string // what the trail calls it: the operation's id
+	method method
 	device string
 	api    bool // tokens instead of a cookie
 }
@@ -34,7 +52,7 @@ func (s *Service) loginPatient(ctx context.Context, t identity.TenantID, c ident
 	if err != nil {
 		return opened{}, err
 	}
-	return s.store.loginPatient(ctx, t, cl, fresh, in, func(a account) (opened, []token) { return s.begin(a, 1, in.device, in.api) })
+	return s.store.loginPatient(ctx, t, cl, fresh, in, func(a account) (opened, []token) { return s.begin(a, in) })
 }
 
 // loginStaff checks password and one-time code. Whatever is wrong, and whether the
@@ -46,34 +64,38 @@ func (s *Service) loginStaff(ctx context.Context, t identity.TenantID, username 
 	if err != nil {
 		return opened{}, err
 	}
+	network, err := s.network(ctx, t)
+	if err != nil {
+		return opened{}, err
+	}
 	// The try is counted before it is made: guesses in parallel get no more than five.
 	try := budget{kind: "login", subject: subject, max: loginTries, window: lockTime, sliding: true, refusal: identity.ErrLocked}
-	a, step, err := s.prove(ctx, t, try, username, password, code)
+	a, step, err := s.prove(ctx, t, try, failedPasswords(network), username, password, code)
 	if err != nil {
 		return opened{}, err
 	}
 	if step == 0 {
-		if err := s.store.refused(ctx, t, a.id, in.action, visitor(t)); err != nil {
+		if err := s.store.refused(ctx, t, a.id, in, failedPasswords(network)); err != nil {
 			return opened{}, err
 		}
 		return opened{}, identity.ErrLoginWrong.New()
 	}
-	o, ts := s.begin(a, 2, in.device, in.api)
+	o, ts := s.begin(a, in)
 	if err := s.store.loginStaff(ctx, t, a, step, try, o, ts, in); err != nil {
 		return opened{}, err
 	}
 	return o, nil
 }
 
-// prove spends one try and checks both factors; step is 0 when something is wrong. A
-// slot for the hash is taken first, so that a busy house costs nobody a try.
-func (s *Service) prove(ctx context.Context, t identity.TenantID, try budget, username string, password secret.Text, code string) (a account, step int64, err error) {
+// prove spends one try, of a network that has not had its failures, and checks both factors; step is 0 when something is
+// wrong. A slot for the hash is taken first, so that a busy house costs nobody a try.
+func (s *Service) prove(ctx context.Context, t identity.TenantID, try, failed budget, username string, password secret.Text, code string) (a account, step int64, err error) {
 	free, err := s.hashes.take(ctx)
 	if err != nil {
 		return a, 0, err
 	}
 	defer free()
-	if err := s.store.spend(ctx, t, try); err != nil {
+	if err := s.store.spendWithin(ctx, t, failed, try); err != nil {
 		return a, 0, err
 	}
 	if a, err = s.store.staffByName(ctx, t, username); err != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -93,7 +94,7 @@ func TestCodeFlow(t *testing.T) {
 			t.Fatalf("%+v", k)
 		}
 		head, c := b.claims(t, k.ID)
-		if head["alg"] != "ES256" || c["iss"] != issuer || c["aud"] != r.id || c["nonce"] != "no" || c["acr"] != "urn:xinglin:acr:1" || c["exp"].(float64)-c["iat"].(float64) != 600 || c["sid"] == "" {
+		if head["alg"] != "ES256" || c["iss"] != issuer || c["aud"] != r.id || c["nonce"] != "no" || c["acr"] != "urn:xinglin:acr:1" || fmt.Sprint(c["amr"]) != "[sms]" || c["exp"].(float64)-c["iat"].(float64) != 600 || c["sid"] == "" {
 			t.Fatal(head, c)
 		}
 		for name := range c {
@@ -134,7 +135,7 @@ func TestWhoLogsIn(t *testing.T) {
 		k := staff.tokens(t, doctor, "scope", "openid profile phone roles")
 		_, c := b.claims(t, k.ID)
 		info := b.userinfo(k.Access).Want(t, 200).Map(t)
-		if info["name"] != "张三" || info["preferred_username"] != "zhang.san" || info["phone_number"] != nil || c["acr"] != "urn:xinglin:acr:2" {
+		if info["name"] != "张三" || info["preferred_username"] != "zhang.san" || info["phone_number"] != nil || c["acr"] != "urn:xinglin:acr:2" || fmt.Sprint(c["amr"]) != "[pwd otp mfa]" {
 			t.Fatal(info, c)
 		}
 		if roles, ok := info["roles"].([]any); !ok || len(roles) != 1 || roles[0] != "doctor" {

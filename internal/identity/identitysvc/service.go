@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"xinglin/internal/identity"
+	"xinglin/internal/identity/identitysvc/passkey"
 	"xinglin/internal/identity/identitysvc/provider"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
@@ -29,6 +30,7 @@ const (
 	accessTime  = 10 * time.Minute // of a bearer token
 	seenEvery   = 5 * time.Minute  // how often last_seen_at is written
 	maxSessions = 50               // live ones of an account; the one unseen for the longest goes
+	freshTime   = 5 * time.Minute  // how long a proof counts for acts that ask for one
 )
 
 // Service implements identity.Service, identity.Demo and httpx.Authenticator.
@@ -46,6 +48,7 @@ type Service struct {
 	asked   *batch.Combiner[identity.TenantID, tokenAsk, liveSession] // many requests' sessions in one read
 	hashes  *hasher
 	openid  *provider.Service
+	keys    *passkey.Service
 }
 
 var (
@@ -62,6 +65,9 @@ func newService(base module.Base, tenants tenant.Service, notices notify.Service
 	s.openid = provider.New(provider.Options{
 		Store: s.store.provider(), Clock: base.Clock, Authz: base.Authz, Crypt: base.Crypt, Private: base.Demo,
 		Profile: s.profile, Logout: s.logout,
+	})
+	s.keys = passkey.New(passkey.Options{
+		Store: s.store.passkeys(), Clock: base.Clock, Authz: base.Authz, Crypt: base.Crypt, Label: s.label, Network: s.network,
 	})
 	s.asked = batch.New(batch.Options{Name: "identity.authenticate", Writers: 1, Max: maxAsked, Log: base.Log, Metrics: base.Batches}, s.store.sessionsOf(s.now))
 	return s
@@ -99,6 +105,11 @@ func nameField(t identity.TenantID, a identity.AccountID) crypt.Field {
 
 func totpField(t identity.TenantID, a identity.AccountID) crypt.Field {
 	return field(t, "account", "totp", a.String())
+}
+
+// nextTOTPField is the place of a secret that waits for its first code.
+func nextTOTPField(t identity.TenantID, a identity.AccountID) crypt.Field {
+	return field(t, "ceremony", "totp", a.String())
 }
 
 // Purposes of blind indexes.

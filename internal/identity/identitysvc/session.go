@@ -21,6 +21,8 @@ type session struct {
 	// practitioner is the account's, for use cases of doctors.
 	practitioner id.ID[id.Any]
 	factors      int
+	method       method
+	proved       time.Time // when its person last proved to be there
 	device       string
 	created      time.Time
 	lastSeen     time.Time
@@ -43,14 +45,14 @@ type opened struct {
 
 // begin makes a session that is not saved yet: with a cookie for a browser, with a
 // token pair for an API client.
-func (s *Service) begin(a account, factors int, device string, api bool) (opened, []token) {
+func (s *Service) begin(a account, in door) (opened, []token) {
 	now := s.now()
 	absolute, idle := lasts(a.kind)
 	o := opened{session: session{
-		id: id.New[auth.Session](now), account: a.id, kind: a.kind, factors: factors, device: device,
-		created: now, lastSeen: now, idleAt: now.Add(idle), expires: now.Add(absolute),
+		id: id.New[auth.Session](now), account: a.id, kind: a.kind, factors: in.method.factors(), method: in.method, device: in.device,
+		created: now, proved: now, lastSeen: now, idleAt: now.Add(idle), expires: now.Add(absolute),
 	}}
-	if !api {
+	if !in.api {
 		t := token{kind: cookie, expires: o.expires}
 		o.cookie, t.hash = newToken()
 		return o, []token{t}
@@ -89,7 +91,7 @@ func (s *Service) authenticate(ctx context.Context, t identity.TenantID, kind to
 		if !now.Before(c.until) {
 			return auth.Principal{}, identity.ErrSession.New()
 		}
-		return c.principal, nil
+		return c.at(now), nil
 	}
 	read := s.cache.mono()
 	live, err := s.asked.Do(ctx, t, uint64(k.hash[0]), tokenAsk{kind, k.hash})
@@ -107,8 +109,9 @@ func (s *Service) authenticate(ctx context.Context, t identity.TenantID, kind to
 		Kind: found.kind, Tenant: t, Account: found.account, Session: found.id, Grants: found.grants, Factors: found.factors,
 		Practitioner: found.practitioner,
 	}
-	s.cache.put(k, cached{principal: p, until: until, read: read})
-	return p, nil
+	c := cached{principal: p, proved: found.proved, until: until, read: read}
+	s.cache.put(k, c)
+	return c.at(now), nil
 }
 
 // sessions lists the account's own live sessions, the newest first.

@@ -230,7 +230,7 @@ func TestCrowdedOut(t *testing.T) {
 		}
 		first := ""
 		for i := range maxSessions + 1 {
-			o, ts := b.begin(account{id: acc, kind: auth.Patient}, 1, "x", false)
+			o, ts := b.begin(account{id: acc, kind: auth.Patient}, door{method: byCode, device: "x"})
 			if i == 0 {
 				first = o.cookie.Reveal()
 			}

@@ -64,9 +64,46 @@ type budget struct {
 	refusal *fault.Code
 }
 
-// spend is spendIn in a transaction of its own.
-func (s store) spend(ctx context.Context, t identity.TenantID, b budget) error {
-	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error { return spendIn(ctx, tx, b) })
+// spendWithin spends try in a transaction of its own, unless limit is used up; of limit it takes nothing.
+func (s store) spendWithin(ctx context.Context, t identity.TenantID, limit, try budget) error {
+	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		if err := limit.room(ctx, tx); err != nil {
+			return err
+		}
+		return spendIn(ctx, tx, try)
+	})
+}
+
+// room refuses when the budget is used up; without a subject it never is.
+func (b budget) room(ctx context.Context, tx db.Tx) error {
+	if b.subject == nil {
+		return nil
+	}
+	var used int
+	var opened time.Time
+	err := tx.QueryRow(ctx, `SELECT used, opened_at FROM budget WHERE tenant_id = $1 AND kind = $2 AND subject = $3`,
+		tx.Tenant(), b.kind, b.subject).Scan(&used, db.Instant(&opened))
+	switch end := opened.Add(b.window); {
+	case missing(err):
+		return nil
+	case err != nil:
+		return err
+	case used >= b.max && end.After(tx.Now()):
+		return b.refusal.After(max(end.Sub(tx.Now()), time.Second))
+	}
+	return nil
+}
+
+// note counts one thing that was refused anyway; false when there were as many as the budget has.
+func (b budget) note(ctx context.Context, tx db.Tx) (bool, error) {
+	if b.subject == nil {
+		return true, nil
+	}
+	err := spendIn(ctx, tx, b)
+	if errors.Is(err, b.refusal) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // spendIn takes one of the budget, by one conditional write: several at the same

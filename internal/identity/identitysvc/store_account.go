@@ -268,7 +268,7 @@ func (s store) loginStaff(ctx context.Context, t identity.TenantID, a account, s
 		}
 		if n == 0 {
 			refused = identity.ErrLoginWrong.New()
-			return refuse(ctx, tx, a.id, in.action, visitor(t))
+			return refuse(ctx, tx, a.id, in)
 		}
 		if err := try.forget(ctx, tx); err != nil {
 			return err
@@ -281,15 +281,23 @@ func (s store) loginStaff(ctx context.Context, t identity.TenantID, a account, s
 	return refused
 }
 
-// refused keeps a failed login in the trail; the account is zero for an unknown name.
-func (s store) refused(ctx context.Context, t identity.TenantID, a identity.AccountID, action string, who auth.Principal) error {
-	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error { return refuse(ctx, tx, a, action, who) })
+// refused keeps a failed login in the trail and counts it for its network; the account is zero for an unknown name.
+func (s store) refused(ctx context.Context, t identity.TenantID, a identity.AccountID, in door, failed budget) error {
+	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		if _, err := failed.note(ctx, tx); err != nil {
+			return err
+		}
+		return refuse(ctx, tx, a, in)
+	})
 }
 
-func refuse(ctx context.Context, tx db.Tx, a identity.AccountID, action string, who auth.Principal) error {
+func refuse(ctx context.Context, tx db.Tx, a identity.AccountID, in door) error {
 	object := ""
 	if !a.IsZero() {
 		object = a.String()
+		if err := noteRefused(ctx, tx, a, in.method, in.device); err != nil {
+			return err
+		}
 	}
-	return record(ctx, tx, who, trail.Entry{Action: action, Noun: "Account", ID: object, Policy: byProof, Why: identity.ErrLoginWrong.Name})
+	return record(ctx, tx, visitor(tx.Tenant()), trail.Entry{Action: in.action, Noun: "Account", ID: object, Policy: byProof, Why: identity.ErrLoginWrong.Name})
 }

@@ -14,9 +14,9 @@ import (
 // addSession saves a session that has just begun, with its login in the trail, and
 // ends the account's sessions beyond maxSessions.
 func addSession(ctx context.Context, tx db.Tx, s session, ts []token, action string) error {
-	_, err := tx.Exec(ctx, `INSERT INTO session (tenant_id, id, account_id, factors, device, created_at, last_seen_at, idle_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8)`,
-		tx.Tenant(), s.id, s.account, s.factors, s.device, s.created.UnixMicro(), s.idleAt.UnixMicro(), s.expires.UnixMicro())
+	_, err := tx.Exec(ctx, `INSERT INTO session (tenant_id, id, account_id, factors, device, created_at, last_seen_at, idle_at, expires_at, method, proved_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10)`,
+		tx.Tenant(), s.id, s.account, s.factors, s.device, s.created.UnixMicro(), s.idleAt.UnixMicro(), s.expires.UnixMicro(), string(s.method), s.proved.UnixMicro())
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func sessionsIn(ctx context.Context, tx db.Tx, asks []tokenAsk, now time.Time) (
 	}
 	list, args := db.Few([]any{tx.Tenant(), now.UnixMicro()}, hashes)
 	rows, err := tx.Query(ctx, db.OneByOne(tx.Engine(), list, "bytea", 1, func(match string) string {
-		return `SELECT t.hash, t.kind, s.id, s.account_id, a.kind AS account_kind, a.practitioner_id, s.factors, s.last_seen_at, s.expires_at, t.expires_at AS ends_at
+		return `SELECT t.hash, t.kind, s.id, s.account_id, a.kind AS account_kind, a.practitioner_id, s.factors, s.proved_at, s.last_seen_at, s.expires_at, t.expires_at AS ends_at
 			FROM token t
 			JOIN session s ON s.tenant_id = t.tenant_id AND s.id = t.session_id
 			JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
@@ -128,7 +128,7 @@ func sessionsIn(ctx context.Context, tx db.Tx, asks []tokenAsk, now time.Time) (
 	}
 	lines, err := db.Collect(rows, err, func(r db.Rows, v *line) error {
 		var hash []byte
-		err := r.Scan(&hash, (*string)(&v.ask.kind), &v.id, &v.account, &v.kind, &v.practitioner, &v.factors, db.Instant(&v.lastSeen), db.Instant(&v.expires), db.Instant(&v.until))
+		err := r.Scan(&hash, (*string)(&v.ask.kind), &v.id, &v.account, &v.kind, &v.practitioner, &v.factors, db.Instant(&v.proved), db.Instant(&v.lastSeen), db.Instant(&v.expires), db.Instant(&v.until))
 		copy(v.ask.hash[:], hash)
 		v.until = earlier(v.until, v.expires)
 		return err
@@ -167,7 +167,7 @@ func (s store) sessions(ctx context.Context, t identity.TenantID, a identity.Acc
 	}
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		out = nil
-		rows, err := tx.Query(ctx, `SELECT id, device, created_at, last_seen_at FROM session
+		rows, err := tx.Query(ctx, `SELECT id, device, created_at, last_seen_at, method FROM session
 			WHERE tenant_id = $1 AND account_id = $2 AND ended_at IS NULL AND expires_at > $3 AND idle_at > $3 AND id < $4
 			ORDER BY id DESC LIMIT $5`, t, a, now.UnixMicro(), before, limit)
 		if err != nil {
@@ -176,7 +176,7 @@ func (s store) sessions(ctx context.Context, t identity.TenantID, a identity.Acc
 		defer rows.Close()
 		for rows.Next() {
 			var x session
-			if err := rows.Scan(&x.id, &x.device, db.Instant(&x.created), db.Instant(&x.lastSeen)); err != nil {
+			if err := rows.Scan(&x.id, &x.device, db.Instant(&x.created), db.Instant(&x.lastSeen), (*string)(&x.method)); err != nil {
 				return err
 			}
 			out = append(out, x)

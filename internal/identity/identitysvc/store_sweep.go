@@ -8,7 +8,8 @@ import (
 )
 
 // sweep deletes what nobody needs any more: codes a day after their end, budgets after
-// two days of rest, tokens a day after their end, sessions thirty days after theirs.
+// two days of rest, tokens a day after their end, sessions thirty days after theirs, questions to authenticators at their
+// end, refused logins after thirty days.
 func (s store) sweep(ctx context.Context, t identity.TenantID, now time.Time) error {
 	day := 24 * time.Hour
 	for _, x := range []struct {
@@ -19,6 +20,10 @@ func (s store) sweep(ctx context.Context, t identity.TenantID, now time.Time) er
 			SELECT id FROM challenge WHERE tenant_id = $1 AND expires_at < $2 ORDER BY expires_at LIMIT $3)`, now.Add(-day)},
 		{`DELETE FROM budget WHERE tenant_id = $1 AND (kind, subject) IN (
 			SELECT kind, subject FROM budget WHERE tenant_id = $1 AND last_at < $2 ORDER BY last_at LIMIT $3) AND last_at < $2`, now.Add(-2 * day)},
+		{`DELETE FROM ceremony WHERE tenant_id = $1 AND hash IN (
+			SELECT hash FROM ceremony WHERE tenant_id = $1 AND expires_at < $2 ORDER BY expires_at LIMIT $3)`, now},
+		{`DELETE FROM refused_login WHERE tenant_id = $1 AND id IN (
+			SELECT id FROM refused_login WHERE tenant_id = $1 AND at < $2 ORDER BY at LIMIT $3)`, now.Add(-30 * day)},
 		{`DELETE FROM token WHERE tenant_id = $1 AND hash IN (
 			SELECT hash FROM token WHERE tenant_id = $1 AND expires_at < $2 ORDER BY expires_at LIMIT $3)`, now.Add(-day)},
 		{`DELETE FROM session WHERE tenant_id = $1 AND id IN (

@@ -16,6 +16,14 @@ func checks() []verify.Check {
 		child("each right belongs to an account of its tenant", "role_grant", "account_id", "c.created_at", "account", "account_id"),
 		child("each session belongs to an account of its tenant", "session", "id", "c.created_at", "account", "account_id"),
 		child("each token belongs to a session of its tenant", "token", "session_id", "c.created_at", "session", "session_id"),
+		child("each passkey belongs to an account of its tenant", "passkey", "id", "c.created_at", "account", "account_id"),
+		child("each refused login belongs to an account of its tenant", "refused_login", "id", "c.at", "account", "account_id"),
+		{Name: "identity: no account has more than twenty passkeys", SQL: `SELECT CAST(account_id AS TEXT) AS what, MAX(created_at) AS at FROM passkey
+			GROUP BY tenant_id, account_id HAVING COUNT(*) > 20`},
+		{Name: "identity: no passkey was used after it was blocked", SQL: `SELECT CAST(id AS TEXT) AS what, blocked_at AS at FROM passkey
+			WHERE tenant_id IS NULL OR used_at > blocked_at + 60000000`}, // another process's clock
+		{Name: "identity: no session was proved outside its life", SQL: `SELECT CAST(id AS TEXT) AS what, created_at AS at FROM session
+			WHERE tenant_id IS NULL OR proved_at > expires_at OR (proved_at <> 0 AND proved_at < created_at - 60000000)`},
 		child("each demo row belongs to an account of its tenant", "demo_account", "account_id", "0", "account", "account_id"),
 		{Name: "identity: no account is two administrators", SQL: `SELECT CAST(account_id AS TEXT) AS what, MAX(created_at) AS at FROM role_grant
 			WHERE role IN ('system_admin', 'security_admin', 'audit_admin') GROUP BY tenant_id, account_id HAVING COUNT(*) > 1`},

@@ -71,6 +71,8 @@ ALTER TABLE session DROP CONSTRAINT session_tenant_id_account_id_fkey;
 ALTER TABLE token DROP CONSTRAINT token_tenant_id_session_id_fkey;
 ALTER TABLE demo_account DROP CONSTRAINT demo_account_tenant_id_account_id_fkey;
 ALTER TABLE challenge DROP CONSTRAINT challenge_tries_check, DROP CONSTRAINT challenge_check;
+ALTER TABLE passkey DROP CONSTRAINT passkey_tenant_id_account_id_fkey;
+ALTER TABLE refused_login DROP CONSTRAINT refused_login_tenant_id_account_id_fkey;
 ALTER TABLE client_grant DROP CONSTRAINT client_grant_tenant_id_client_id_fkey, DROP CONSTRAINT client_grant_tenant_id_account_id_fkey;
 ALTER TABLE client_token DROP CONSTRAINT client_token_tenant_id_grant_id_fkey;
 ALTER TABLE client_consent DROP CONSTRAINT client_consent_tenant_id_client_id_fkey, DROP CONSTRAINT client_consent_tenant_id_account_id_fkey;
@@ -106,6 +108,12 @@ func TestVerifyFinds(t *testing.T) {
 		{"each session belongs to an account of its tenant", `INSERT INTO session VALUES (` + there + `, ` + acc + `, ` + acc + `, 1, '', 1, 1, 1, 2, NULL, '')`, `DELETE FROM session`, there},
 		{"each token belongs to a session of its tenant", `INSERT INTO token VALUES (` + there + `, '\x00', ` + acc + `, 'cookie', 1, 2, NULL)`, `DELETE FROM token`, there},
 		{"each demo row belongs to an account of its tenant", `INSERT INTO demo_account VALUES (` + there + `, ` + acc + `, 1, '', '', NULL)`, `DELETE FROM demo_account`, there},
+		{"each passkey belongs to an account of its tenant", `INSERT INTO passkey VALUES (` + there + `, ` + acc + `, ` + acc + `, '\x00', '\x00', 'h', '\x00', '[]', false, 0, 1, NULL, NULL)`, `DELETE FROM passkey`, there},
+		{"each refused login belongs to an account of its tenant", `INSERT INTO refused_login VALUES (` + there + `, ` + acc + `, ` + acc + `, 'code', '', 1)`, `DELETE FROM refused_login`, there},
+		{"no account has more than twenty passkeys", `INSERT INTO passkey SELECT tenant_id, gen_random_uuid(), id, decode(to_hex(g), 'escape'), '\x00', 'h', '\x00', '[]', false, 0, 1, NULL, NULL
+			FROM account, generate_series(1, 21) g WHERE kind = 'patient'`, `DELETE FROM passkey`, here},
+		{"no passkey was used after it was blocked", `INSERT INTO passkey SELECT tenant_id, id, id, '\x00', '\x00', 'h', '\x00', '[]', false, 0, 1, 70000000, 2 FROM account WHERE kind = 'patient'`, `DELETE FROM passkey`, here},
+		{"no session was proved outside its life", `UPDATE session SET proved_at = expires_at + 1`, `UPDATE session SET proved_at = created_at`, here},
 		{"no account is two administrators", `INSERT INTO role_grant VALUES (` + here + `, ` + acc + `, 'system_admin', ` + acc + `, 1)`, `DELETE FROM role_grant WHERE role = 'system_admin'`, here},
 		{"no administrator has another role", `INSERT INTO role_grant VALUES (` + here + `, ` + acc + `, 'doctor', ` + acc + `, 1)`, `DELETE FROM role_grant WHERE role = 'doctor'`, here},
 		{"only staff have rights", `INSERT INTO role_grant SELECT tenant_id, id, 'doctor', id, 1 FROM account WHERE kind = 'patient'`, `DELETE FROM role_grant WHERE role = 'doctor'`, here},

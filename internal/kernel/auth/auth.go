@@ -62,6 +62,8 @@ type Principal struct {
 	Name    string // cli:<os user>, job:<kind>, consumer:<context>; empty for people
 	Grants  []Grant
 	Factors int // how many factors this session proved
+	// Fresh: a person proved within the last minutes that they are there (identity says how many). Nobody else has to.
+	Fresh bool
 	// Practitioner is the directory's id of a doctor or nurse, zero for others.
 	Practitioner id.ID[id.Any]
 }
@@ -76,6 +78,9 @@ func (p Principal) Has(r Role) bool {
 	return false
 }
 
+// Person reports whether somebody sits behind the principal, who can be asked to prove it again.
+func (p Principal) Person() bool { return p.Kind == Patient || p.Kind == Staff }
+
 // Actor names the principal in audit rows: kind and account or name, no personal data.
 func (p Principal) Actor() string {
 	if !p.Account.IsZero() {
@@ -86,6 +91,10 @@ func (p Principal) Actor() string {
 
 // ErrNone is the refusal for a request without a principal.
 var ErrNone = fault.Register(fault.Unauthenticated, "auth.required", "请先登录", "Sign in first")
+
+// ErrStepUp is the refusal of an act that its permission allows only right after a proof: POST /auth/step-up, then the same again.
+// It is no 401, because the session is good for everything else.
+var ErrStepUp = fault.Register(fault.Forbidden, "auth.step_up", "请先再次验证身份", "Prove once more that it is you")
 
 type key struct{}
 

@@ -26,7 +26,8 @@ var ErrDenied = fault.Register(fault.Forbidden, "authz.denied", "没有权限", 
 
 // Policies is one context's Cedar text. Every policy needs an @id annotation
 // (context.words) and must name its action with == or in. @zh and @en say what it is
-// for, to the people who ask why somebody may do something.
+// for, to the people who ask why somebody may do something. @step_up("a.b a.c") names those of its actions
+// that it permits a person only right after a proof (auth.Principal.Fresh).
 type Policies struct {
 	Context string
 	Text    []byte
@@ -51,6 +52,7 @@ type Decision struct{ Policy string }
 type Engine struct {
 	byAct map[string]*cedar.PolicySet
 	list  []Permission
+	fresh map[grant]bool  // what @step_up marks
 	alike map[string]bool // actions whose policies do not look at who exactly asks, or for which one
 	known sync.Map        // alikeRequest -> Decision
 }
@@ -70,6 +72,9 @@ var spoken = regexp.MustCompile(`(?m)^@(zh|en)\("(?:[^"\\]|\\.)*"\)\n`)
 // particular are the words of a policy that looks at one principal or one resource.
 var particular = regexp.MustCompile(`account|(principal|resource) *(==|!=|in\b|has\b)|(==|!=|\bin|contains\() *(principal|resource)\b *[^.]`)
 
+// grant is one action of one policy.
+type grant struct{ action, policy string }
+
 type named struct {
 	id cedar.PolicyID
 	p  *cedar.Policy
@@ -86,11 +91,12 @@ type Permission struct {
 	Context, Action, Policy, Text string
 	Forbids                       bool
 	Words                         Words // the annotations @zh and @en
+	StepUp                        bool  // a person has to have proved it just before
 }
 
 // New compiles the policies and refuses one without an @id or without an action.
 func New(sets ...Policies) (*Engine, error) {
-	e := &Engine{byAct: map[string]*cedar.PolicySet{}, alike: map[string]bool{}}
+	e := &Engine{byAct: map[string]*cedar.PolicySet{}, fresh: map[grant]bool{}, alike: map[string]bool{}}
 	acts := map[string][]named{}
 	taken := map[string]bool{}
 	for _, s := range sets {
@@ -112,10 +118,16 @@ func New(sets ...Policies) (*Engine, error) {
 			if len(found) == 0 {
 				return nil, fmt.Errorf("authz: policy %s names no action", name)
 			}
+			for _, a := range strings.Fields(string(p.Annotations()["step_up"])) {
+				if !slices.Contains(found, a) {
+					return nil, fmt.Errorf("authz: policy %s: @step_up names %s, which it does not permit", name, a)
+				}
+				e.fresh[grant{a, name}] = true
+			}
 			for _, a := range found {
 				acts[a] = append(acts[a], named{cedar.PolicyID(name), p})
 				e.list = append(e.list, Permission{
-					Context: s.Context, Action: a, Policy: name, Text: text, Forbids: p.Effect() == cedar.Forbid,
+					Context: s.Context, Action: a, Policy: name, Text: text, Forbids: p.Effect() == cedar.Forbid, StepUp: e.fresh[grant{a, name}],
 					Words: Words{ZH: string(p.Annotations()["zh"]), EN: string(p.Annotations()["en"])},
 				})
 			}
@@ -126,7 +138,7 @@ func New(sets ...Policies) (*Engine, error) {
 		e.alike[a] = true
 		for _, n := range ps {
 			set.Add(n.id, n.p)
-			if particular.Match(spoken.ReplaceAll(n.p.MarshalCedar(), nil)) {
+			if particular.Match(spoken.ReplaceAll(n.p.MarshalCedar(), nil)) || e.fresh[grant{a, string(n.id)}] {
 				e.alike[a] = false
 			}
 		}
@@ -185,7 +197,8 @@ func (e *Engine) Permissions() []Permission { return e.list }
 // Check decides. The error is auth.ErrNone without a principal, ErrDenied without a
 // permitting policy. Resource attributes are visible to policies as resource.<name>,
 // the principal as principal.kind, .roles (set, those that count where the resource
-// lies), .account, .organizations, .factors.
+// lies), .account, .organizations, .factors. auth.ErrStepUp when every policy that permits it to a person
+// asks for a proof just before.
 func (e *Engine) Check(ctx context.Context, r Request) (Decision, error) {
 	p, err := auth.From(ctx)
 	if err != nil {
@@ -232,10 +245,17 @@ func (e *Engine) decide(set *cedar.PolicySet, p auth.Principal, r Request) (Deci
 		return Decision{}, ErrDenied.Because("%s by %s on %s: %d errors", r.Action, p.Kind, r.Noun, len(diag.Errors))
 	}
 	d := Decision{} // of several the first by name, so that the audit is the same each time
-	for _, r := range diag.Reasons {
-		if d.Policy == "" || string(r.PolicyID) < d.Policy {
-			d.Policy = string(r.PolicyID)
+	for _, by := range diag.Reasons {
+		name := string(by.PolicyID)
+		if p.Person() && !p.Fresh && e.fresh[grant{r.Action, name}] {
+			continue
 		}
+		if d.Policy == "" || name < d.Policy {
+			d.Policy = name
+		}
+	}
+	if d.Policy == "" {
+		return Decision{}, auth.ErrStepUp.New()
 	}
 	return d, nil
 }

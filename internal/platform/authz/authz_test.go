@@ -238,3 +238,67 @@ permit (principal is Person, action == Action::"door.one", resource == Book::"1"
 		}
 	}
 }
+
+// What @step_up marks is permitted to a person only right after a proof, unless another policy permits it anyway; who is no
+// person has nobody to ask.
+func TestStepUp(t *testing.T) {
+	e, err := authz.New(authz.Policies{Context: "safe", Text: []byte(`
+@id("safe.keeper")
+@step_up("safe.open safe.change")
+permit (principal is Staff, action in [Action::"safe.open", Action::"safe.change", Action::"safe.look"], resource)
+when { principal.roles.contains("nurse") };
+
+@id("safe.doctor")
+permit (principal is Staff, action == Action::"safe.open", resource)
+when { principal.roles.contains("doctor") };
+
+@id("safe.all")
+@step_up("safe.own")
+permit (principal, action == Action::"safe.own", resource);
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nurse, both := auth.Grant{Role: auth.Nurse}, []auth.Grant{{Role: auth.Nurse}, {Role: auth.Doctor}}
+	fresh := func(p auth.Principal) auth.Principal {
+		p.Fresh = true
+		return p
+	}
+	patient := auth.Principal{Kind: auth.Patient, Tenant: tenant, Account: mine}
+	for _, c := range []struct {
+		name, action, policy string
+		who                  auth.Principal
+		want                 error
+	}{
+		{"old", "safe.open", "", staff(2, nurse), auth.ErrStepUp},
+		{"old, another act", "safe.look", "safe.keeper", staff(2, nurse), nil},
+		{"fresh", "safe.open", "safe.keeper", fresh(staff(2, nurse)), nil},
+		{"fresh, second act", "safe.change", "safe.keeper", fresh(staff(2, nurse)), nil},
+		{"old, but another policy asks for nothing", "safe.open", "safe.doctor", staff(2, both...), nil},
+		{"fresh, both", "safe.open", "safe.doctor", fresh(staff(2, both...)), nil},
+		{"fresh without the role", "safe.open", "", fresh(staff(2)), authz.ErrDenied},
+		{"old without the role", "safe.open", "", staff(2), authz.ErrDenied},
+		{"old patient", "safe.own", "", patient, auth.ErrStepUp},
+		{"fresh patient", "safe.own", "safe.all", fresh(patient), nil},
+		{"old patient after a fresh one", "safe.own", "", patient, auth.ErrStepUp},
+		{"a job", "safe.own", "safe.all", auth.Principal{Kind: auth.System, Tenant: tenant, Name: "job:x"}, nil},
+		{"the command line", "safe.own", "safe.all", auth.Principal{Kind: auth.CLI, Tenant: tenant, Name: "root"}, nil},
+	} {
+		d, err := e.Check(auth.With(t.Context(), c.who), authz.Request{Action: c.action, Noun: "Safe"})
+		if d.Policy != c.policy || !errors.Is(err, c.want) {
+			t.Errorf("%s: %q %v, want %q %v", c.name, d.Policy, err, c.policy, c.want)
+		}
+	}
+	marked := map[string]bool{}
+	for _, p := range e.Permissions() {
+		if p.StepUp {
+			marked[p.Action+" "+p.Policy] = true
+		}
+	}
+	if len(marked) != 3 || !marked["safe.open safe.keeper"] || !marked["safe.change safe.keeper"] || !marked["safe.own safe.all"] {
+		t.Errorf("marked %v", marked)
+	}
+	if _, err := authz.New(authz.Policies{Context: "safe", Text: []byte(`@id("safe.x") @step_up("safe.y") permit (principal, action == Action::"safe.x", resource);`)}); err == nil {
+		t.Error("a mark on an act that the policy does not permit passes")
+	}
+}

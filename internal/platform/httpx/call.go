@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -32,6 +33,7 @@ type call struct {
 	credential Credential
 	cookie     bool // the session cookie is there, maybe empty
 	secure     bool
+	host       string // as the caller named it
 	principal  auth.Principal
 
 	pass string // Queue-Pass
@@ -122,7 +124,7 @@ var (
 func (a *API) observe(op *Op, next layer) http.HandlerFunc {
 	seen := a.met.of(op)
 	return func(w http.ResponseWriter, r *http.Request) {
-		c := &call{ResponseWriter: w, inner: r.Context(), begin: clock.Mono()}
+		c := &call{ResponseWriter: w, inner: r.Context(), begin: clock.Mono(), host: r.Host}
 		c.scope.Log, c.scope.Door, c.scope.Address = a.opt.Log, "http", a.address(r)
 		c.scope.Trace = traceOf(op, r)
 		end := func(error) {}
@@ -198,6 +200,19 @@ func (a *API) date() []string {
 		a.dated.Store(d)
 	}
 	return d.text
+}
+
+// Site is the site that the caller asked: its origin, and its host name without the port. Empty outside a request.
+func Site(ctx context.Context) (origin, host string) {
+	c := callOf(ctx)
+	if c == nil || c.host == "" {
+		return "", ""
+	}
+	scheme := "http://"
+	if c.secure {
+		scheme = "https://"
+	}
+	return scheme + strings.ToLower(c.host), hostName(c.host)
 }
 
 // Origin is the public origin that the caller asked: scheme and host, whose tenant the door has found.

@@ -445,3 +445,32 @@ func TestBodiesAreBounded(t *testing.T) {
 		h.Do(apitest.Patient(apitest.Main), "PUT", wordPath, big).Want(t, 200)
 	}
 }
+
+// The site is what the browser's address line says, without a port for who names hosts.
+func TestSite(t *testing.T) {
+	for _, tc := range []struct{ public, host, origin, name string }{
+		{"", "A.test:8080", "http://a.test:8080", "a.test"},
+		{"https://a.test", "a.test", "https://a.test", "a.test"},
+		{"", "127.0.0.1:80", "http://127.0.0.1:80", "127.0.0.1"},
+	} {
+		var origin, name string
+		h := apitest.With(t, httpx.Options{PublicURL: tc.public, Tenants: anyHost{}}, func(a *httpx.API) {
+			httpx.Register(a, httpx.Op{ID: "door.site", Method: "GET", Path: "/site", Public: true}, func(ctx context.Context, _ *struct{}) (*struct{}, error) {
+				origin, name = httpx.Site(ctx)
+				return nil, nil
+			})
+		})
+		h.Do(apitest.Nobody(apitest.Main), "GET", "/site", nil, apitest.H("Host", tc.host))
+		if origin != tc.origin || name != tc.name {
+			t.Errorf("%s: %s %s", tc.host, origin, name)
+		}
+	}
+	if origin, name := httpx.Site(t.Context()); origin != "" || name != "" {
+		t.Errorf("outside of a request: %s %s", origin, name)
+	}
+}
+
+// anyHost is the tenants of one house.
+type anyHost struct{}
+
+func (anyHost) ByHost(context.Context, string) (id.ID[auth.Tenant], error) { return apitest.Main, nil }

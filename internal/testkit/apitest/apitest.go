@@ -142,8 +142,14 @@ func (h *Harness) Request(p auth.Principal, method, path string, body any, heade
 // Do sends one request and reads the whole answer. It is safe for concurrent use.
 func (h *Harness) Do(p auth.Principal, method, path string, body any, headers ...Header) Response {
 	h.t.Helper()
+	return h.Send(h.Request(p, method, path, body, headers...))
+}
+
+// Send is Do for a request that the test has changed.
+func (h *Harness) Send(r *http.Request) Response {
+	h.t.Helper()
 	rec := httptest.NewRecorder()
-	h.API.ServeHTTP(rec, h.Request(p, method, path, body, headers...))
+	h.API.ServeHTTP(rec, r)
 	return h.response(rec)
 }
 
@@ -219,21 +225,27 @@ func (r Response) Refused(t testing.TB, status int, code string) Response {
 
 // ---- principals ----
 
-// Patient is a person with a fresh account of the tenant.
+// Patient is a person with a fresh account of the tenant, who has just logged in.
 func Patient(tenant id.ID[auth.Tenant]) auth.Principal {
 	return auth.Principal{
-		Kind: auth.Patient, Tenant: tenant, Account: id.Random[auth.Account](), Session: id.Random[auth.Session](), Factors: 1,
+		Kind: auth.Patient, Tenant: tenant, Account: id.Random[auth.Account](), Session: id.Random[auth.Session](), Factors: 1, Fresh: true,
 	}
 }
 
-// Staff is a fresh member of staff who holds the roles in the whole tenant.
+// Staff is a fresh member of staff who holds the roles in the whole tenant and has just logged in.
 func Staff(tenant id.ID[auth.Tenant], roles ...auth.Role) auth.Principal {
 	p := auth.Principal{
-		Kind: auth.Staff, Tenant: tenant, Account: id.Random[auth.Account](), Session: id.Random[auth.Session](), Factors: 2,
+		Kind: auth.Staff, Tenant: tenant, Account: id.Random[auth.Account](), Session: id.Random[auth.Session](), Factors: 2, Fresh: true,
 	}
 	for _, r := range roles {
 		p.Grants = append(p.Grants, auth.Grant{Role: r})
 	}
+	return p
+}
+
+// Stale is the same person some time after the last proof: what asks for a fresh one refuses.
+func Stale(p auth.Principal) auth.Principal {
+	p.Fresh, p.Session = false, id.Random[auth.Session]()
 	return p
 }
 

@@ -69,6 +69,11 @@ const refunds = new Map()
 const notices = []
 const inbox = []
 const sessions = new Set()
+let proved = false
+let passkeys = [
+  { id: 'k1', name: '我的手机', host: 'hospital.example', synced: true, blocked: false, created_at: new Date(Date.now() - 40 * 864e5).toISOString(), used_at: new Date(Date.now() - 864e5).toISOString() },
+  { id: 'k2', name: '旧手机', host: 'hospital.example', synced: false, blocked: true, created_at: new Date(Date.now() - 400 * 864e5).toISOString() },
+]
 const keys = new Map()
 let serial = 17
 let prepays = 0
@@ -261,7 +266,14 @@ const routes = [
   ['POST', /^auth\/codes$/, (b) => { inbox.unshift({ phone: b.phone, text: '验证码 246810，5 分钟内有效。', at: new Date().toISOString() }); return [202, { challenge_id: 'ch1', resend_after_s: 60 }] }],
   ['POST', /^auth\/sessions$/, (b, _, res) => { if (b.code !== '246810') return problem(res, 401, 'identity.code_wrong', '验证码错误', 'Wrong code'); const s = randomUUID(); sessions.add(s); return [201, me, { 'Set-Cookie': `xinglin_session=${s}; Path=/; HttpOnly; SameSite=Lax` }] }],
   ['GET', /^auth\/me$/, () => [200, me], true],
-  ['GET', /^auth\/sessions$/, () => [200, { items: [{ id: 'x1', created_at: at(day(-1), '09:00'), last_seen_at: new Date().toISOString(), device: 'Chrome · Android', current: true }, { id: 'x2', created_at: at(day(-9), '09:00'), last_seen_at: at(day(-2), '20:10'), device: 'Safari · iPhone', current: false }] }], true],
+  ['GET', /^auth\/sessions$/, () => [200, { items: [{ id: 'x1', created_at: at(day(-1), '09:00'), last_seen_at: new Date().toISOString(), device: 'Chrome · Android', method: 'passkey', current: true }, { id: 'x2', created_at: at(day(-9), '09:00'), last_seen_at: at(day(-2), '20:10'), device: 'Safari · iPhone', method: 'code', current: false }] }], true],
+  ['GET', /^auth\/passkeys$/, () => [200, { items: passkeys }], true],
+  ['DELETE', /^auth\/passkeys\/(.+)$/, (b, m, res) => { if (!proved) return problem(res, 403, 'auth.step_up', '请先再次验证身份', 'Prove once more that it is you'); passkeys = passkeys.filter((k) => k.id !== m[1]); return [204] }, true],
+  ['PUT', /^auth\/passkeys\/(.+)$/, (b, m) => { passkeys.find((k) => k.id === m[1]).name = b.name; return [204] }, true],
+  ['GET', /^auth\/logins$/, () => [200, { items: [{ at: new Date().toISOString(), method: 'passkey', device: 'Chrome · Android', result: 'in', current: true }, { at: at(day(-2), '20:10'), method: 'passkey', device: 'Safari · iPhone', result: 'refused', current: false }, { at: at(day(-9), '09:00'), method: 'code', device: 'Safari · iPhone', result: 'in', current: false }], next: '' }], true],
+  ['POST', /^auth\/step-up\/options$/, () => [200, { methods: ['code'], phone_masked: '138****0001' }], true],
+  ['POST', /^auth\/step-up\/codes$/, () => [202, { challenge_id: randomUUID(), resend_after_s: 60 }], true],
+  ['POST', /^auth\/step-up$/, (b, m, res) => { if (b.code !== '246810') return problem(res, 401, 'identity.code_wrong', '验证码错误', 'Wrong code'); proved = true; return [200, { fresh_until: new Date(Date.now() + 300e3).toISOString() }] }, true],
   ['DELETE', /^auth\/sessions\/(.+)$/, (b, m) => { if (m[1] === 'current') sessions.clear(); return [204] }, true],
   ['GET', /^demo\/accounts$/, () => [200, { items: [{ kind: 'patient', label: '张晓三，本人', label_en: 'Zhang, himself', phone: '13800000001', code: '246810' }, { kind: 'patient', label: '李梅，带孩子', label_en: 'Li, with a child', phone: '13800000002', code: '246810' }, { kind: 'staff', label: '医生', username: 'doctor' }] }]],
   ['GET', /^demo\/inbox$/, () => [200, { items: inbox }]],

@@ -1,6 +1,6 @@
 // A stand-in for the server as the console sees it, for looking at screens and their states while developing: everything in memory,
 // nothing real. The product never uses it. `--port N`; switches under /__mock/set make states: delay (ms), fail (path prefix), empty,
-// ended (the session is over), stale, silent (streams break and do not come back).
+// ended (the session is over), old (the last proof is), stale, silent (streams break and do not come back).
 import { createServer } from 'node:http'
 import { existsSync, readFileSync } from 'node:fs'
 import { randomUUID } from 'node:crypto'
@@ -17,7 +17,7 @@ const at = (d, hm) => new Date(`${d}T${hm}:00+08:00`).toISOString()
 const ago = (minutes) => new Date(Date.now() - minutes * 60e3).toISOString()
 const uid = (n) => `01900000-0000-7000-8000-${String(n).padStart(12, '0')}`
 
-const calm = { delay: 0, fail: '', empty: false, ended: false, stale: false, silent: false }
+const calm = { delay: 0, fail: '', empty: false, ended: false, stale: false, silent: false, old: false }
 const mode = { ...calm }
 
 const roles = ['doctor', 'nurse', 'registrar', 'operator', 'system_admin', 'security_admin', 'audit_admin']
@@ -116,7 +116,7 @@ function fresh() {
       { id: uid(6202), name_masked: '赵*', document_type: 'passport', document_masked: 'E76****21', relationship: 'self', phone_last4: '', proof: 'desk', name_matches: false, state: 'open', asked_at: ago(5), ends_at: ago(5 - 7 * 1440) },
       { id: uid(6203), name_masked: '刘*涛', document_type: 'resident_id', document_masked: '320****1X', relationship: 'spouse', phone_last4: '4416', proof: 'phone_code', name_matches: true, state: 'open', asked_at: ago(9), ends_at: ago(-6) },
     ],
-    appointments: [], accountSessions: [{ id: randomUUID(), created_at: ago(600), last_seen_at: ago(0), device: 'Chrome · Windows', current: true }, { id: randomUUID(), created_at: ago(9000), last_seen_at: ago(2000), device: 'Edge · Windows', current: false }], stops: new Map(),
+    appointments: [], accountSessions: [{ id: randomUUID(), created_at: ago(600), last_seen_at: ago(0), device: 'Chrome · Windows', method: 'password', current: true }, { id: randomUUID(), created_at: ago(9000), last_seen_at: ago(2000), device: 'Edge · Windows', method: 'passkey', current: false }], passkeys: [{ id: uid(990), name: '诊室电脑', host: 'hospital.example', synced: false, blocked: false, created_at: ago(50000), used_at: ago(30) }, { id: uid(991), name: '旧安全密钥', host: 'hospital.example', synced: false, blocked: true, created_at: ago(500000) }, { id: uid(992), name: '我的手机', host: 'hospital.example', synced: true, blocked: false, created_at: ago(9000) }], stops: new Map(),
   }
 }
 function rules() {
@@ -226,6 +226,14 @@ const routes = [
   ['GET', /^demo\/accounts$/, () => [200, { items: team.map(([username, label, label_en]) => ({ kind: 'staff', label, label_en, username, password: 'demo', totp: '123456' })), next: '' }], false],
   ['GET', /^auth\/me$/, (b, m, res, q, req, me) => [200, me]],
   ['GET', /^auth\/sessions$/, () => items(data.accountSessions)],
+  ['GET', /^auth\/passkeys$/, () => items(data.passkeys)],
+  ['PUT', /^auth\/passkeys\/(.+)$/, (b, m) => { data.passkeys.find((k) => k.id === m[1]).name = b.name; return [204] }],
+  ['DELETE', /^auth\/passkeys\/(.+)$/, (b, m) => { data.passkeys = data.passkeys.filter((k) => k.id !== m[1]); return [204] }],
+  ['GET', /^auth\/logins$/, () => items([{ at: ago(3), method: 'password', device: 'Chrome · Windows', result: 'in', current: true }, { at: ago(5), method: 'password', device: 'Chrome · Windows', result: 'refused', current: false }, { at: ago(9000), method: 'passkey', device: 'Edge · Windows', result: 'in', ended_at: ago(8000), current: false }])],
+  ['POST', /^auth\/step-up\/options$/, () => [200, { methods: ['totp'] }]],
+  ['POST', /^auth\/step-up$/, (b, m, res) => { if (b.totp !== '123456') return problem(res, 401, 'identity.step_up_wrong', '动态码不正确', 'The code is not correct'); mode.old = false; return [200, { fresh_until: ago(-5) }] }],
+  ['POST', /^auth\/totp\/options$/, () => [201, { handle: 'h', totp_secret: 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP', totp_uri: 'otpauth://totp/Xinglin:chief?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Xinglin' }]],
+  ['POST', /^auth\/totp$/, (b, m, res) => (b.totp === '123456' ? [204] : problem(res, 422, 'identity.totp_wrong', '新动态码不正确，请核对后重试', 'The code of the new key is not correct, check it and try again'))],
   ['DELETE', /^auth\/sessions\/(.+)$/, (b, m, res, q, req) => { if (m[1] === 'current') sessions.delete(cookie(req)); else data.accountSessions = data.accountSessions.filter((s) => s.id !== m[1]); return [204] }],
 
   ['GET', /^organization$/, () => [200, { id: uid(0), name: '杏林示例医院', name_en: 'Xinglin Demo Hospital', licences: [{ kind: 'institution', number: '（示例）PDY000001', authority: '示例市卫生健康委', valid_from: '2024-01-01', valid_to: '2029-12-31' }, { kind: 'internet', number: '（示例）WLW000001', authority: '示例市卫生健康委', valid_from: '2024-01-01', valid_to: '2026-12-20' }] }]],
@@ -326,6 +334,9 @@ const routes = [
   ['GET', /^audit\/events$/, (b, m, res, q) => items(data.audit.filter((e) => (!q.get('noun') || e.noun === q.get('noun')) && (!q.get('actor') || e.actor === q.get('actor')) && (!q.get('id') || e.object === q.get('id'))))],
 ]
 
+// What asks for a fresh proof.
+const marked = [['POST', /^payments\/[^/]+\/refunds$/], ['POST', /^staff\/accounts$/], ['PUT', /^staff\/accounts\/[^/]+\/grants$/], ['DELETE', /^auth\/passkeys\//], ['POST', /^auth\/totp/]]
+
 const cookie = (req) => /xinglin_session=([^;]+)/.exec(req.headers.cookie ?? '')?.[1]
 
 /** Tells of each change of a session's line. */
@@ -375,6 +386,7 @@ createServer((req, res) => {
         if (!m || method !== req.method) continue
         const who = sessions.get(cookie(req))
         if (open !== false && (!who || mode.ended)) return problem(res, 401, 'identity.unauthenticated', '请登录', 'Log in')
+        if (mode.old && marked.some(([m, p]) => m === req.method && p.test(path))) return problem(res, 403, 'auth.step_up', '请先再次验证身份', 'Prove once more that it is you')
         const text = path === 'imports' ? '' : Buffer.concat(parts).toString()
         const out = handle(text ? JSON.parse(text) : {}, m, res, url.searchParams, req, who && meOf(who))
         if (Array.isArray(out)) send(res, out[0], out[1], out[2])

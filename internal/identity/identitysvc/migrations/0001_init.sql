@@ -5,7 +5,7 @@
 CREATE TABLE challenge (
     tenant_id    {{uuid}} NOT NULL,
     id           {{uuid}} NOT NULL,
-    purpose      {{text}} NOT NULL CHECK (purpose IN ('login', 'proof')),
+    purpose      {{text}} NOT NULL CHECK (purpose IN ('login', 'proof', 'step_up')),
     phone_index  {{bytes}} NOT NULL,
     phone_sealed {{bytes}} NOT NULL,
     code_hash    {{bytes}} NOT NULL,
@@ -22,7 +22,7 @@ CREATE INDEX challenge_expires ON challenge (tenant_id, expires_at);
 -- How often something was done for a subject (the blind index of a phone, an address or a user name) within a window.
 CREATE TABLE budget (
     tenant_id {{uuid}} NOT NULL,
-    kind      {{text}} NOT NULL CHECK (kind IN ('phone', 'address', 'login', 'device')),
+    kind      {{text}} NOT NULL CHECK (kind IN ('phone', 'address', 'login', 'device', 'failed_password', 'failed_passkey', 'ceremony', 'step_up')),
     subject   {{bytes}} NOT NULL,
     used      {{int}} NOT NULL CHECK (used > 0),
     opened_at {{bigint}} NOT NULL,
@@ -72,7 +72,8 @@ CREATE TABLE role_grant (
 CREATE UNIQUE INDEX role_grant_one_administrator ON role_grant (tenant_id, account_id)
     WHERE role IN ('system_admin', 'security_admin', 'audit_admin');
 
--- A login: of a browser (its cookie) or of an API client (the family of its tokens).
+-- A login: of a browser (its cookie) or of an API client (the family of its tokens). proved_at is when its person last proved
+-- to be there: by the login itself, or by a step-up since.
 CREATE TABLE session (
     tenant_id    {{uuid}} NOT NULL,
     id           {{uuid}} NOT NULL,
@@ -85,6 +86,8 @@ CREATE TABLE session (
     expires_at   {{bigint}} NOT NULL,
     ended_at     {{bigint}},
     end_reason   {{text}} NOT NULL DEFAULT '',
+    method       {{text}} NOT NULL DEFAULT 'code' CHECK (method IN ('code', 'password', 'passkey')),
+    proved_at    {{bigint}} NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, id),
     FOREIGN KEY (tenant_id, account_id) REFERENCES account (tenant_id, id),
     CHECK ((ended_at IS NULL) = (end_reason = ''))
@@ -110,6 +113,72 @@ CREATE TABLE token (
 {{rls "token"}}
 CREATE INDEX token_session ON token (tenant_id, session_id);
 CREATE INDEX token_expires ON token (tenant_id, expires_at);
+
+-- Tries to log in to an account that were refused, for its owner to see. Unknown names leave none.
+CREATE TABLE refused_login (
+    tenant_id  {{uuid}} NOT NULL,
+    id         {{uuid}} NOT NULL,
+    account_id {{uuid}} NOT NULL,
+    method     {{text}} NOT NULL CHECK (method IN ('code', 'password', 'passkey')),
+    device     {{text}} NOT NULL,
+    at         {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, account_id) REFERENCES account (tenant_id, id)
+){{strict}};
+{{rls "refused_login"}}
+CREATE INDEX refused_login_account ON refused_login (tenant_id, account_id, id);
+CREATE INDEX refused_login_at ON refused_login (tenant_id, at);
+
+-- Who an account is to its authenticators: random, so that the handle tells nothing of the person.
+CREATE TABLE passkey_owner (
+    tenant_id  {{uuid}} NOT NULL,
+    account_id {{uuid}} NOT NULL,
+    handle     {{bytes}} NOT NULL,
+    created_at {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, account_id),
+    FOREIGN KEY (tenant_id, account_id) REFERENCES account (tenant_id, id)
+){{strict}};
+{{rls "passkey_owner"}}
+CREATE UNIQUE INDEX passkey_owner_handle ON passkey_owner (tenant_id, handle);
+
+-- Passkeys (WebAuthn credentials), each good on one host of the tenant. One whose counter went back is blocked: it has a copy.
+CREATE TABLE passkey (
+    tenant_id   {{uuid}} NOT NULL,
+    id          {{uuid}} NOT NULL,
+    account_id  {{uuid}} NOT NULL,
+    credential  {{bytes}} NOT NULL,
+    public_key  {{bytes}} NOT NULL,
+    host        {{text}} NOT NULL,
+    name_sealed {{bytes}} NOT NULL,
+    transports  {{json}} NOT NULL,
+    synced      {{bool}} NOT NULL,
+    sign_count  {{bigint}} NOT NULL CHECK (sign_count >= 0),
+    created_at  {{bigint}} NOT NULL,
+    used_at     {{bigint}},
+    blocked_at  {{bigint}},
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, account_id) REFERENCES passkey_owner (tenant_id, account_id)
+){{strict}};
+{{rls "passkey"}}
+CREATE UNIQUE INDEX passkey_credential ON passkey (tenant_id, credential);
+CREATE INDEX passkey_account ON passkey (tenant_id, account_id, id);
+
+-- What was asked of an authenticator (or, totp, of an authenticator app) and waits for its answer: the SHA-256 of the handle in
+-- the browser, and the challenge. Whatever comes of it, an answer deletes it.
+CREATE TABLE ceremony (
+    tenant_id  {{uuid}} NOT NULL,
+    hash       {{bytes}} NOT NULL,
+    kind       {{text}} NOT NULL CHECK (kind IN ('add', 'login', 'step_up', 'totp')),
+    challenge  {{bytes}} NOT NULL,
+    account_id {{uuid}},
+    origin     {{text}} NOT NULL,
+    created_at {{bigint}} NOT NULL,
+    expires_at {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, hash),
+    CHECK ((kind = 'login') = (account_id IS NULL))
+){{strict}};
+{{rls "ceremony"}}
+CREATE INDEX ceremony_expires ON ceremony (tenant_id, expires_at);
 
 -- Accounts that the demo's login page shows. Empty without --demo.
 CREATE TABLE demo_account (
@@ -222,6 +291,7 @@ CREATE TABLE client_grant (
     expires_at       {{bigint}} NOT NULL,
     ended_at         {{bigint}},
     end_reason       {{text}} NOT NULL DEFAULT '',
+    method           {{text}} NOT NULL DEFAULT '' CHECK (method IN ('', 'code', 'password', 'passkey')),
     PRIMARY KEY (tenant_id, id),
     FOREIGN KEY (tenant_id, client_id) REFERENCES client (tenant_id, id),
     FOREIGN KEY (tenant_id, account_id) REFERENCES account (tenant_id, id),

@@ -251,6 +251,7 @@ func (s *Service) resume(ctx context.Context, t identity.TenantID, handle string
 type person struct {
 	principal     auth.Principal
 	authenticated time.Time
+	method        string // what opened the session: code, password, passkey
 	ends          time.Time
 	subject       string
 	consented     []string
@@ -348,7 +349,7 @@ func (s *Service) grantOf(issuer string, scopes []string, c identity.Client, p p
 	now := s.now()
 	g := grant{
 		id: id.New[grant](now), client: c.ID, account: p.principal.Account, session: p.principal.Session, issuer: issuer, subject: p.subject,
-		scopes: scopes, kind: p.principal.Kind, factors: p.principal.Factors, authenticated: p.authenticated, created: now, expires: p.ends,
+		scopes: scopes, kind: p.principal.Kind, factors: p.principal.Factors, method: p.method, authenticated: p.authenticated, created: now, expires: p.ends,
 		offline: slices.Contains(scopes, offlineScope),
 	}
 	if g.offline {

@@ -78,9 +78,9 @@ func sectorOf(c identity.Client) string {
 // person completes what is known of the principal's session; one that has ended makes it nobody.
 func (s Store) person(ctx context.Context, t identity.TenantID, c identity.Client, p *person, now time.Time) error {
 	read := func(ctx context.Context, tx db.Tx) error {
-		err := tx.QueryRow(ctx, `SELECT s.created_at, s.expires_at FROM session s JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
+		err := tx.QueryRow(ctx, `SELECT s.created_at, s.expires_at, s.method FROM session s JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
 			WHERE s.tenant_id = $1 AND s.id = $2 AND s.account_id = $3 AND s.ended_at IS NULL AND s.expires_at > $4 AND a.state = 'active'`,
-			t, p.principal.Session, p.principal.Account, now.UnixMicro()).Scan(db.Instant(&p.authenticated), db.Instant(&p.ends))
+			t, p.principal.Session, p.principal.Account, now.UnixMicro()).Scan(db.Instant(&p.authenticated), db.Instant(&p.ends), &p.method)
 		if missing(err) {
 			*p = person{}
 			return nil
@@ -151,7 +151,7 @@ func (s Store) withdraw(ctx context.Context, t identity.TenantID, a identity.Acc
 // ---- grants and tokens ----
 
 const grantColumns = `g.id, g.client_id, g.account_id, g.session_id, g.issuer, g.subject, g.scopes, g.nonce, g.redirect_uri, g.challenge, g.offline, g.kind, g.factors,
-	g.authenticated_at, g.created_at, g.expires_at`
+	g.authenticated_at, g.created_at, g.expires_at, g.method`
 
 // liveGrant: neither it, nor its client, its person or their session has ended.
 const liveGrant = `g.ended_at IS NULL AND g.expires_at > $3 AND c.state = 'active' AND (g.account_id IS NULL OR a.state = 'active'
@@ -164,7 +164,7 @@ const grantJoins = ` JOIN client c ON c.tenant_id = g.tenant_id AND c.id = g.cli
 func grantFields(g *grant) []any {
 	return []any{
 		&g.id, &g.client, &g.account, &g.session, &g.issuer, &g.subject, db.JSONInto(&g.scopes), &g.nonce, &g.redirect, &g.challenge, &g.offline,
-		(*string)(&g.kind), &g.factors, db.Instant(&g.authenticated), db.Instant(&g.created), db.Instant(&g.expires),
+		(*string)(&g.kind), &g.factors, db.Instant(&g.authenticated), db.Instant(&g.created), db.Instant(&g.expires), &g.method,
 	}
 }
 
@@ -195,10 +195,10 @@ func (s Store) live(ctx context.Context, t identity.TenantID, hash []byte, now t
 
 func insertGrant(ctx context.Context, tx db.Tx, g grant) error {
 	_, err := tx.Exec(ctx, `INSERT INTO client_grant (tenant_id, id, client_id, account_id, session_id, issuer, subject, scopes, nonce, redirect_uri, challenge, offline, kind, factors,
-			authenticated_at, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+			authenticated_at, created_at, expires_at, method)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 		tx.Tenant(), g.id, g.client, id.Null(g.account), id.Null(g.session), g.issuer, g.subject, db.JSON(list(g.scopes)), g.nonce, g.redirect, g.challenge, g.offline,
-		string(g.kind), g.factors, g.authenticated.UnixMicro(), g.created.UnixMicro(), g.expires.UnixMicro())
+		string(g.kind), g.factors, g.authenticated.UnixMicro(), g.created.UnixMicro(), g.expires.UnixMicro(), g.method)
 	return err
 }
 

@@ -31,6 +31,7 @@ type grant struct {
 	offline       bool
 	kind          auth.Kind
 	factors       int
+	method        string // of the login: code, password, passkey; empty without a person
 	authenticated time.Time
 	created       time.Time
 	expires       time.Time
@@ -311,14 +312,22 @@ const (
 	twoFactors = "urn:xinglin:acr:2"
 )
 
+// amrOf are the methods of a login as RFC 8176 and its registry name them.
+func amrOf(method string) []string {
+	switch method {
+	case "password":
+		return []string{"pwd", "otp"}
+	case "passkey":
+		return []string{"pop", "user"}
+	}
+	return []string{"sms"}
+}
+
 func (s *Service) idToken(g grant, c identity.ClientID) idClaims {
 	now := s.now()
 	out := idClaims{
 		Issuer: g.issuer, Subject: g.subject, Audience: c.String(), AuthParty: c.String(), Issued: now.Unix(), Expires: now.Add(idTime).Unix(),
-		AuthTime: g.authenticated.Unix(), ACR: oneFactor, AMR: []string{"sms"}, Session: sid(c, g.session),
-	}
-	if g.kind == auth.Staff {
-		out.AMR = []string{"pwd", "otp"}
+		AuthTime: g.authenticated.Unix(), ACR: oneFactor, AMR: amrOf(g.method), Session: sid(c, g.session),
 	}
 	if g.factors >= 2 {
 		out.ACR = twoFactors

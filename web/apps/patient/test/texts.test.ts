@@ -6,8 +6,9 @@ const read = (l: string) => JSON.parse(files[`locales/${l}.json`]!) as object
 function flat(o: object, at = ''): Record<string, string> {
   return Object.assign({}, ...Object.entries(o).map(([k, v]) => (typeof v === 'string' ? { [at + k]: v } : flat(v as object, `${at}${k}.`))))
 }
-const zh = flat(read('zh'))
-const en = flat(read('en'))
+const own = { zh: flat(read('factors.zh'), 'factors:'), en: flat(read('factors.en'), 'factors:') } // come with their screens
+const zh = { ...flat(read('zh')), ...own.zh }
+const en = { ...flat(read('en')), ...own.en }
 const sources = Object.keys(files).filter((f) => /\.(ts|vue)$/.test(f))
 const text = (f: string) => files[f]!
 
@@ -28,6 +29,8 @@ describe('texts', () => {
     const missing: string[] = []
     for (const f of sources)
       for (const m of text(f).matchAll(/\bt\(\s*'([\w.]+)'/g)) if (!(m[1]! in zh)) missing.push(`${f}: ${m[1]}`)
+    for (const f of sources)
+      for (const m of text(f).matchAll(/\btf\(\s*'([\w.]+)'/g)) if (!(`factors:${m[1]}` in zh)) missing.push(`${f}: ${m[1]}`)
     for (const f of sources)
       for (const m of text(f).matchAll(/\bt\(\s*`([\w.]+)\.\$\{/g)) if (!Object.keys(zh).some((k) => k.startsWith(`${m[1]}.`))) missing.push(`${f}: ${m[1]}.*`)
     expect(missing).toEqual([])

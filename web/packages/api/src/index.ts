@@ -9,5 +9,6 @@ export { learnServerTime, serverNow } from './clock'
 export type { Pass } from './pass'
 export { persist, type Pause } from './persist'
 export * from './staff-types'
-export { createStaffApi, type StaffApi, type StaffApiOptions } from './staff'
+// The console's client and what has to do with passkeys are entrances of their own (./staff, ./factors): nothing of them may come into
+// the patient's first load.
 export { follow, type FollowOptions } from './follow'

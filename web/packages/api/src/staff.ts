@@ -1,78 +1,18 @@
 // The API as the staff's console uses it. Every function returns the body or throws an ApiError.
 import type * as T from './types'
 import type * as W from './staff-types'
-import { withTimeout } from './client'
-import { learnServerTime } from './clock'
+import { address, createCall, type Call, type CallOptions, type Query, type Raw } from './call'
 import { fromResponse, fromThrown } from './errors'
 import { Intents, memoryStore } from './intent'
 
-export interface StaffApiOptions {
-  /** Milliseconds until a call is given up. */
-  timeoutMs?: number
-  /** Told on every 401 except those of logging in itself. */
-  onUnauthorized?: () => void
-  fetch?: typeof fetch
+export interface StaffApiOptions extends CallOptions {
   /** Keys of open wishes. In memory: what the desk asks for names people, and must not outlive the tab. */
   intents?: Intents
 }
 
-type Query = Record<string, string | number | boolean | undefined | null>
-interface Call {
-  query?: Query
-  body?: unknown
-  key?: string
-  version?: number
-  signal?: AbortSignal
-  /** Part of logging in: a 401 is an answer and not the end of a session. */
-  login?: boolean
-}
-
-/** A page as the contract writes it: a list without items may be null. */
-type Raw<I> = { items: I[] | null; next?: string }
-
 export function createStaffApi(options: StaffApiOptions = {}) {
   const intents = options.intents ?? new Intents(memoryStore())
-  const base = options.fetch ?? ((...a: Parameters<typeof fetch>) => globalThis.fetch(...a))
-  const send = withTimeout(base, options.timeoutMs ?? 20_000)
-
-  function address(path: string, query: Query = {}): string {
-    const q = new URLSearchParams()
-    for (const [k, v] of Object.entries(query)) if (v !== undefined && v !== null && v !== '') q.set(k, String(v))
-    const text = q.toString()
-    return `${location.origin}/api/v1${path}${text ? `?${text}` : ''}`
-  }
-
-  /** Reads an answer as JSON, whatever its status; an empty or unreadable one is undefined. */
-  async function read(response: Response): Promise<unknown> {
-    const text = await response.text()
-    try {
-      return text ? JSON.parse(text) : undefined
-    } catch {
-      return undefined
-    }
-  }
-
-  async function call<D>(method: string, path: string, c: Call = {}): Promise<D> {
-    const headers: Record<string, string> = { Accept: 'application/json' }
-    if (c.body !== undefined) headers['Content-Type'] = 'application/json'
-    if (c.key) headers['Idempotency-Key'] = c.key
-    if (c.version !== undefined) headers['If-Match'] = `"${c.version}"`
-    let response: Response
-    try {
-      response = await send(
-        new Request(address(path, c.query), { method, headers, credentials: 'same-origin', signal: c.signal ?? null, body: c.body === undefined ? null : JSON.stringify(c.body) }),
-      )
-    } catch (e) {
-      throw fromThrown(e, typeof navigator === 'undefined' || navigator.onLine !== false)
-    }
-    learnServerTime(response.headers.get('Date'))
-    const body = await read(response)
-    if (!response.ok) {
-      if (response.status === 401 && !c.login) options.onUnauthorized?.()
-      throw fromResponse(response, body, Date.now())
-    }
-    return body as D
-  }
+  const call = createCall(options)
 
   const get = <D>(path: string, query?: Query, signal?: AbortSignal): Promise<D> => call<D>('GET', path, { ...(query ? { query } : {}), ...(signal ? { signal } : {}) })
   const list = async <I>(path: string, query?: Query, signal?: AbortSignal): Promise<T.Page<I>> => {

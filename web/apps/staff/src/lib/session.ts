@@ -1,7 +1,7 @@
 import { defineStore } from 'pinia'
 import { computed, ref } from 'vue'
 import { ApiError, type Me, type Role } from '@xinglin/api'
-import { api } from './api'
+import { api, factors } from './api'
 import { queryClient } from './query'
 
 export const useSession = defineStore('session', () => {
@@ -27,9 +27,11 @@ export const useSession = defineStore('session', () => {
     return asked
   }
 
-  async function login(username: string, password: string, totp: string): Promise<void> {
+  const login = async (username: string, password: string, totp: string) => opened(await api.login(username, password, totp))
+  const enter = async () => opened(await factors.enter('staff'))
+
+  function opened(m: Me): void {
     const before = me.value?.account_id
-    const m = await api.login(username, password, totp)
     if (before && before !== m.account_id) {
       // Somebody else: nothing of the one before may be seen.
       location.assign(import.meta.env.BASE_URL)
@@ -53,5 +55,5 @@ export const useSession = defineStore('session', () => {
     queryClient.clear()
   }
 
-  return { me, ended, roles, has, ensure, login, expired, logout }
+  return { me, ended, roles, has, ensure, login, enter, expired, logout }
 })

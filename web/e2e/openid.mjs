@@ -283,7 +283,7 @@ async function pages(base, system, config) {
   } finally {
     await browser.close()
   }
-  for (const p of problems) console.error(`FAIL ${p}`)
+  for (const p of problems) console.log(`FAIL ${p}`)
   assert.equal(problems.length, 0, `${problems.length} problems on pages`)
 }
 

@@ -26,7 +26,7 @@ const wanted = (usual) => all.filter((v) => (only ? only.split(',').includes(v.n
 
 const failures = new Set()
 function fail(text) {
-  if (!failures.has(text)) console.error(`FAIL ${text}`)
+  if (!failures.has(text)) console.log(`FAIL ${text}`)
   failures.add(text)
 }
 let passed = 0

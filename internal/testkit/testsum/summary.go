@@ -18,7 +18,7 @@ type result struct {
 	Why     []string // the lines of a failure that say what is wrong, few
 }
 
-var saysWhy = regexp.MustCompile(`^\s*(?:FAIL\b|FAIL: |panic: |fatal error: |[a-z0-9_]+_test\.go:\d+: )`)
+var saysWhy = regexp.MustCompile(`^\s*(?:FAIL\b|panic: |fatal error: |[a-z0-9_]+_test\.go:\d+: )`)
 
 // reasons are the first lines of a failed test's output that say what is wrong. They stand again at the end of a run:
 // who gets a long log gets its beginning and its end.

@@ -6,6 +6,7 @@ import (
 	"xinglin/internal/identity"
 	"xinglin/internal/identity/identitysvc/passkey"
 	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/platform/httpx"
 )
 
@@ -64,7 +65,7 @@ func (s *Service) httpBeginStepUp(ctx context.Context, _ *struct{}) (*stepUpOpti
 	}
 	if w.code {
 		out.Body.Methods = append(out.Body.Methods, "code")
-		out.Body.PhoneMasked = maskPhone(w.phone)
+		out.Body.PhoneMasked = dataclass.Phone.Mask(w.phone)
 	}
 	return out, nil
 }

@@ -7,6 +7,7 @@ import (
 	"xinglin/internal/identity"
 	"xinglin/internal/identity/identitysvc/passkey"
 	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/page"
 	"xinglin/internal/kernel/secret"
@@ -187,7 +188,7 @@ func (s *Service) label(ctx context.Context, t identity.TenantID, a identity.Acc
 	if m.account.kind == auth.Staff {
 		return m.account.username, nil
 	}
-	return maskPhone(m.phone), nil
+	return dataclass.Phone.Mask(m.phone), nil
 }
 
 // logins lists the own logins of the last thirty days, and those that were refused.

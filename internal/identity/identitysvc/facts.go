@@ -15,7 +15,8 @@ func (s *Service) sources() []authz.Source {
 		{Noun: "Account", Look: s.lookStaff, Actions: []string{"identity.read_staff", "identity.put_grants", "identity.disable_staff"}},
 		{Noun: "Account", Self: true, Actions: []string{
 			"identity.read_me", "identity.list_sessions", "identity.revoke_session", "identity.end_session", "identity.list_consents",
-			"identity.withdraw_consent", "identity.list_passkeys", "identity.rename_passkey", "identity.list_logins", "identity.step_up",
+			"identity.withdraw_consent", "identity.list_passkeys", "identity.rename_passkey", "identity.list_logins", "identity.begin_step_up",
+			"identity.send_step_up_code", "identity.step_up", "identity.offer_passkey", "identity.offer_totp",
 			"identity.add_passkey", "identity.remove_passkey", "identity.replace_totp",
 		}},
 	}

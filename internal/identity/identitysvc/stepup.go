@@ -40,7 +40,7 @@ func (s *Service) itself(ctx context.Context, action string) (auth.Principal, st
 
 // beginStepUp tells the ways and asks the account's passkeys, if it has some for the site.
 func (s *Service) beginStepUp(ctx context.Context, site passkey.Site) (ways, error) {
-	who, _, err := s.itself(ctx, "identity.step_up")
+	who, _, err := s.itself(ctx, "identity.begin_step_up")
 	if err != nil {
 		return ways{}, err
 	}
@@ -56,7 +56,7 @@ func (s *Service) beginStepUp(ctx context.Context, site passkey.Site) (ways, err
 
 // sendStepUpCode sends a code to the own phone, within the phone's limits: identity.step_up_way without one.
 func (s *Service) sendStepUpCode(ctx context.Context) (identity.Challenge, error) {
-	who, _, err := s.itself(ctx, "identity.step_up")
+	who, _, err := s.itself(ctx, "identity.send_step_up_code")
 	if err != nil {
 		return identity.Challenge{}, err
 	}
@@ -217,7 +217,7 @@ type newKey struct {
 
 // offerTOTP makes a secret for another authenticator app: auth.step_up.
 func (s *Service) offerTOTP(ctx context.Context) (newKey, error) {
-	who, _, err := s.itself(ctx, "identity.replace_totp")
+	who, _, err := s.itself(ctx, "identity.offer_totp")
 	if err != nil {
 		return newKey{}, err
 	}

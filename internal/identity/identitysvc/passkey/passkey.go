@@ -177,7 +177,7 @@ func (s *Service) own(ctx context.Context, action string, p ID) (auth.Principal,
 // Offer begins a registration for the account of ctx: auth.step_up, identity.passkey_site, identity.too_many_passkeys,
 // identity.passkey_too_often.
 func (s *Service) Offer(ctx context.Context, site Site) (Offered, error) {
-	who, _, err := s.own(ctx, "identity.add_passkey", ID{})
+	who, _, err := s.own(ctx, "identity.offer_passkey", ID{})
 	if err != nil {
 		return Offered{}, err
 	}

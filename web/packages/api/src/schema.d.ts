@@ -3853,6 +3853,8 @@ export interface components {
         OpsPolicyBody: {
             forbids: boolean;
             id: string;
+            /** @description It permits only right after a proof that the person is there */
+            step_up: boolean;
             /** @description Cedar, as it is compiled in */
             text: string;
             words: components["schemas"]["Words"];

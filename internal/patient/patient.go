@@ -127,6 +127,16 @@ func Proven(links []Link, p ID) bool {
 	return slices.Contains(links, Link{Patient: p, Proven: true})
 }
 
+// ProvenFor reports whether something of the person was done without an account (at the window) and the caller has proved to
+// act for the person, so that it is the caller's to see.
+func ProvenFor(ctx context.Context, s Service, who auth.Principal, account id.ID[auth.Account], p ID) (bool, error) {
+	if who.Kind != auth.Patient || !account.IsZero() {
+		return false, nil
+	}
+	links, err := s.Linked(ctx, who.Tenant, who.Account)
+	return Proven(links, p), err
+}
+
 // Service is what others may ask. The principal's links decide; a person who is not
 // linked is patient.not_found.
 type Service interface {

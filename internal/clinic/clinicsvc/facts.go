@@ -80,18 +80,8 @@ func own(who auth.Principal, l lineRow) bool {
 
 // turnFacts are what the policies see of a person's turn.
 func (s *Service) turnFacts(ctx context.Context, who auth.Principal, v turnRow) (map[string]any, error) {
-	proven, err := s.proven(ctx, who, v)
+	proven, err := patient.ProvenFor(ctx, s.patients, who, v.Account, v.Patient)
 	return map[string]any{"account": account(v.Account), "proven": proven}, err
-}
-
-// proven reports whether the turn is nobody's (booked at the window without an account) and the caller has proved to act for
-// its person.
-func (s *Service) proven(ctx context.Context, who auth.Principal, v turnRow) (bool, error) {
-	if who.Kind != auth.Patient || !v.Account.IsZero() {
-		return false, nil
-	}
-	links, err := s.patients.Linked(ctx, who.Tenant, who.Account)
-	return patient.Proven(links, v.Patient), err
 }
 
 // account is the attribute of a policy; without an account nobody's.

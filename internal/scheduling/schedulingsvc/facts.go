@@ -24,18 +24,8 @@ func (s *Service) sources() []authz.Source {
 
 // visitFacts are what the policies see of a visit.
 func (s *Service) visitFacts(ctx context.Context, who auth.Principal, a scheduling.Appointment) (map[string]any, error) {
-	proven, err := s.proven(ctx, who, a)
+	proven, err := patient.ProvenFor(ctx, s.patients, who, a.Account, a.Patient)
 	return map[string]any{"account": a.Account.String(), "proven": proven}, err
-}
-
-// proven reports whether the visit is nobody's (booked at the window without an account) and the caller has proved to act for
-// its person.
-func (s *Service) proven(ctx context.Context, who auth.Principal, a scheduling.Appointment) (bool, error) {
-	if who.Kind != auth.Patient || !a.Account.IsZero() {
-		return false, nil
-	}
-	links, err := s.patients.Linked(ctx, who.Tenant, who.Account)
-	return patient.Proven(links, a.Patient), err
 }
 
 func (s *Service) lookVisit(ctx context.Context, who auth.Principal, item string) (authz.Item, error) {

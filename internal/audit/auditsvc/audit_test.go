@@ -259,3 +259,21 @@ func TestNoOtherWayToDelete(t *testing.T) {
 		}
 	}
 }
+
+// What the installation does to a tenant stands in the tenant's log, which alone is signed and read.
+func TestInstallationRowsStandInTheTenantsLog(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		made := rows(audit.TenantID{}, 3)
+		for i, object := range []string{apitest.Main.String(), apitest.Other.String(), apitest.Main.String()} {
+			made[i].Noun, made[i].Object = "Tenant", object
+		}
+		b.collect(made)
+		b.collect(made[:2])
+		if m, o, none := b.count("audit_event", apitest.Main), b.count("audit_event", apitest.Other), b.count("audit_event", audit.TenantID{}); m != 2 || o != 1 || none != 0 {
+			t.Errorf("%d, %d and %d rows", m, o, none)
+		}
+		if n := b.count("job", audit.TenantID{}); n != 0 {
+			t.Errorf("%d jobs for a log without keys", n)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"xinglin/internal/audit"
+	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/page"
 	"xinglin/internal/platform/db"
@@ -89,12 +90,24 @@ func fields(v any) map[string]any {
 
 const batch = 500
 
+// home is the tenant in whose log a row stands. What the installation does to a tenant is told in the tenant's log: the
+// installation has no keys to sign with and nobody who reads.
+func home(r trail.Row) audit.TenantID {
+	if r.Tenant.IsZero() && r.Noun == "Tenant" {
+		if t, err := id.Parse[auth.Tenant](r.Object); err == nil {
+			return t
+		}
+	}
+	return r.Tenant
+}
+
 // Collect implements trail.Sink: it keeps rows of one context, each once, a transaction
 // for up to 500 of a tenant.
 func (s *Service) Collect(ctx context.Context, from string, rows []trail.Row) error {
 	var order []audit.TenantID
 	own := map[audit.TenantID][]trail.Row{}
 	for _, r := range rows {
+		r.Tenant = home(r)
 		if own[r.Tenant] == nil {
 			order = append(order, r.Tenant)
 		}

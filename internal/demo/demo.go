@@ -146,25 +146,23 @@ func (h Hospital) SessionNow(ctx context.Context) error {
 // rotaColumns are those of now.
 var rotaColumns = []string{"院区", "科室", "医生", "执业证号", "职称", "星期/日期", "时段", "号别", "号源数", "每号分钟", "挂号费", "开始时间", "地点", "起始日期", "结束日期", "类型", "节假日", "补班日", "备注"}
 
-// now is one more session of today that holds the present hour: someone can always be booked.
+// now is one more session of today that holds the present minute: someone can always be booked. A doctor has one a morning,
+// afternoon and evening, so the three fill the day.
 func (h Hospital) now(today clock.Date) string {
 	const each = 10 // minutes
-	hour := h.Clock.Now().In(clock.Shanghai).Hour()
-	session, start, end := "上午", min(hour, 8)*60, 12*60
+	at := h.Clock.Now().In(clock.Shanghai)
+	minute := at.Hour()*60 + at.Minute()
+	session, start, end := "晚", 18*60, 24*60-1
 	switch {
-	case hour >= 17:
-		session, start, end = "晚", 18*60, 22*60
-		if hour == 17 || hour >= 22 {
-			start, end = hour*60, min(hour+4, 24)*60-each
-		}
-	case hour >= 12:
-		session, start, end = "下午", 13*60+30, 17*60
-		if hour == 12 {
-			start = 12 * 60
-		}
+	case minute < 12*60:
+		session, start, end = "上午", min(at.Hour(), 8)*60, 12*60
+	case minute < 13*60+30:
+		session, start, end = "下午", 12*60, 18*60
+	case minute < 18*60:
+		session, start, end = "下午", 13*60+30, 18*60
 	}
-	return fmt.Sprintf("本部院区,全科医学科,%s,%s,副主任医师,%s,%s,普通,%d,%d,25,%02d:%02d,门诊楼1层 106诊室,,,加诊,,,演示\n",
-		Doctor, nowLicence, today, session, (end-start)/each, each, start/60, start%60)
+	return fmt.Sprintf("本部院区,全科医学科,%s,%s,副主任医师,%s,%s,普通,%d,%d,25,%02d:%02d-%02d:%02d,门诊楼1层 106诊室,,,加诊,,,演示\n",
+		Doctor, nowLicence, today, session, (end-start)/each, each, start/60, start%60, end/60, end%60)
 }
 
 const nowLicence = "110310000000106"

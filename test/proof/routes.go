@@ -1,6 +1,9 @@
 package proof
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // Route is one operation with its cases. Words in braces are filled in from the scene:
 // ids of the tenant, dates, codes. The generated test fails for an operation of the
@@ -59,6 +62,9 @@ func clientBody(name string) string {
 
 const wishes = `{"topics":{"visit":` + everyWay + `,"queue":` + everyWay + `,"payment":` + everyWay + `,"service":` + everyWay + `},` +
 	`"quiet":true,"quiet_from":"22:00","quiet_to":"07:00"}`
+
+// always are the wishes of who is told at any hour, so that a test runs at any.
+var always = strings.Replace(wishes, `"quiet":true`, `"quiet":false`, 1)
 
 // browser is a push subscription that nothing is ever sent to: the key is the base point of P-256.
 const browser = `{"endpoint":"https://push.example.com/x","auth":"AAAAAAAAAAAAAAAAAAAAAA","label":"测试",` +
@@ -121,7 +127,7 @@ var Routes = []Route{
 	{Op: "notify.read_notice", Who: patient, ID: "{notice}", Want: 204, Repeat: 204, Deny: own()},
 	{Op: "notify.read_all_notices", Who: patient, Want: 204, Repeat: 204, Deny: loggedIn()},
 	{Op: "notify.read_preferences", Who: patient, Want: 200, Deny: loggedIn()},
-	{Op: "notify.update_preferences", Who: patient, Body: wishes, Match: "0", Want: 200, Repeat: 412, Stale: 412, Deny: loggedIn()},
+	{Op: "notify.update_preferences", Who: patient, Body: wishes, Match: "1", Want: 200, Repeat: 412, Stale: 412, Deny: loggedIn()},
 	{Op: "notify.prove_mail", Who: patient, Elsewhere: "notifysvc.TestMailAddress"}, // the rig has no mail server
 	{Op: "notify.confirm_mail", Who: patient, Elsewhere: "notifysvc.TestMailAddress"},
 	{Op: "notify.remove_mail", Who: patient, Want: 204, Repeat: 204, Deny: loggedIn()},

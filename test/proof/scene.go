@@ -95,6 +95,8 @@ func (s *Scene) play(t *testing.T, p *rig.Process) {
 	s.hire(ctx, t, "target", "doctor")
 	people := s.w.People(t, p, s.Host, s.first, 4, 4)
 	s.rich = people[0]
+	_, err := s.rich.Do(ctx, "PUT", "/notice-preferences", always, nil, client.IfMatch(0))
+	must(t, err)
 	for i, who := range []string{patient, stranger, guest, leaver} {
 		s.Actors[who] = people[i].Client
 	}

@@ -32,9 +32,9 @@ const (
 // Earliest bounds how far back a rule may start, so that counting from it stays cheap.
 var Earliest = clock.NewDate(2000, time.January, 1)
 
-// Hours are the bounds and usual hours of each session.
+// Hours are the bounds and usual hours of each session; together they hold every minute of a day, for those who work at night.
 var Hours = map[scheduling.Session]struct{ Min, Start, End, Max scheduling.Minute }{
-	scheduling.Morning:   {hm(5, 0), hm(8, 0), hm(12, 0), hm(13, 30)},
+	scheduling.Morning:   {hm(0, 0), hm(8, 0), hm(12, 0), hm(13, 30)},
 	scheduling.Afternoon: {hm(12, 0), hm(14, 0), hm(17, 30), hm(19, 0)},
 	scheduling.Evening:   {hm(17, 0), hm(18, 0), hm(21, 0), hm(23, 59)},
 }

@@ -27,6 +27,8 @@ type commands struct {
 	} `cmd:"" help:"Load a hospital's own data."`
 	Verify verifyCmd `cmd:"" help:"Check every invariant of every context; exit 1 when one is broken."`
 	Keys   struct {
+		Rotate rotateKeysCmd `cmd:"" help:"Make a new generation of a tenant's keys and bring all rows to it, or replace the root key, while the product is in use. Audited."`
+		List   listKeysCmd   `cmd:"" help:"Show the generations of a tenant's keys, how far a rotation has come and how many values lie under each."`
 		Export exportKeysCmd `cmd:"" help:"Print a person's keys, for a foreign program that must open sealed fields. Audited."`
 	} `cmd:"" help:"Keys of sealed fields."`
 	Tenant struct {

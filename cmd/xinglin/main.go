@@ -62,6 +62,7 @@ type commands struct {
 	Bench   struct {
 		Booking benchBookingCmd `cmd:"" help:"Measure how fast seats are sold, against the other ways, and check what was sold; exit 1 when a gate is missed."`
 		Relay   benchRelayCmd   `cmd:"" help:"How fast facts leave: outbox to broker, synced, on both engines."`
+		Rotate  benchRotateCmd  `cmd:"" help:"Bring sealed rows to new keys while people are read and entered; exit 1 when one of them is refused."`
 		Live    benchLiveCmd    `cmd:"" help:"Time from a booking's commit to the screens that watch it."`
 		Serve   benchServeCmd   `cmd:"" hidden:"" help:"A server that is measured."`
 		Hold    benchHoldCmd    `cmd:"" hidden:"" help:"The hold path inside one process."`

@@ -77,8 +77,19 @@ func (h *House) keyed(name string, c rekey.Columns) rekey.Unit {
 	return rekey.Unit{Context: name, DB: h.DBs[name], Columns: c}
 }
 
-// keyParts are those of a rotation of the whole product.
-func keyParts() (out []crypt.Part) {
+// Rekeyers are the machines of all contexts with these options, for commands and the bench.
+func (h *House) Rekeyers(o rekey.Options) (out []*rekey.Machine) {
+	for _, d := range Descriptions() {
+		if len(d.Keys.Sealed)+len(d.Keys.Blind) > 0 {
+			o.Unit, o.Ring, o.Clock = h.keyed(d.Name, d.Keys), h.ring, h.clock
+			out = append(out, rekey.New(o))
+		}
+	}
+	return out
+}
+
+// KeyParts are those of a rotation of the whole product.
+func KeyParts() (out []crypt.Part) {
 	for _, d := range Descriptions() {
 		out = append(out, rekey.Parts(d.Name, d.Keys)...)
 	}
@@ -95,6 +106,10 @@ func RotateKeys(ctx context.Context, where config.Where, c KeyRotation, out io.W
 		body: func() (io.ReadCloser, string) { return io.NopCloser(strings.NewReader("")), "" },
 	}
 	done, err := r.into(ctx, where)
+	if c.Wait && errors.Is(err, crypt.ErrRotating) {
+		fmt.Fprintln(out, "one is going on already")
+		return follow(ctx, where, c, out)
+	}
 	if err != nil {
 		return err
 	}
@@ -129,7 +144,7 @@ func (h *House) rotateKeys(ctx context.Context, c KeyRotation) (rotated, error) 
 	if err := h.recordRotation(ctx, who.Tenant, "keys.rotate"); err != nil {
 		return rotated{}, err
 	}
-	parts := keyParts()
+	parts := KeyParts()
 	_, err = h.ring.Rotate(ctx, who.Tenant, parts)
 	return rotated{Parts: len(parts)}, err
 }
@@ -200,8 +215,6 @@ func follow(ctx context.Context, where config.Where, c KeyRotation, out io.Write
 		return err
 	}
 	defer v.close()
-	t := time.NewTicker(pollEach)
-	defer t.Stop()
 	for {
 		r, err := v.ring.LastRotation(ctx, v.tenant)
 		if err != nil {
@@ -211,10 +224,8 @@ func follow(ctx context.Context, where config.Where, c KeyRotation, out io.Write
 			tellEnd(out, r)
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-t.C:
+		if err := wait(ctx, pollEach); err != nil {
+			return err
 		}
 	}
 }
@@ -232,9 +243,9 @@ func (h *House) rekeyHere(ctx context.Context, code string, out io.Writer) error
 	if err := h.ring.Adopt(ctx, who.Tenant); err != nil {
 		return err
 	}
+	machines := h.Rekeyers(rekey.Options{Share: 100, Settle: time.Nanosecond})
 	for {
-		for _, d := range Descriptions() {
-			m := rekey.New(rekey.Options{Unit: h.keyed(d.Name, d.Keys), Ring: h.ring, Clock: h.clock, Share: 100, Settle: time.Nanosecond})
+		for _, m := range machines {
 			if err := m.Run(ctx); err != nil {
 				return err
 			}
@@ -247,6 +258,20 @@ func (h *House) rekeyHere(ctx context.Context, code string, out io.Writer) error
 			tellEnd(out, r)
 			return nil
 		}
+		if err := wait(ctx, pollEach/10); err != nil { // a part that a served process has paused
+			return err
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

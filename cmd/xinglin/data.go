@@ -79,6 +79,29 @@ func (c *exportKeysCmd) Run(ctx context.Context) error {
 	return app.ExportKeys(ctx, c.Where, c.Tenant, c.Person, os.Stdout)
 }
 
+type rotateKeysCmd struct {
+	config.Where
+	Tenant  string `help:"Code of the tenant." default:"main"`
+	What    string `required:"" help:"tenant: its data keys, its persons' keys and its blind indexes; root: the key over all keys." enum:"tenant,root"`
+	Prepare bool   `help:"With --what root: only write the next key beside the present one into the file, to be handed to other machines."`
+	Wait    bool   `help:"With --what tenant: wait until all rows are brought over."`
+}
+
+// Run implements the command.
+func (c *rotateKeysCmd) Run(ctx context.Context) error {
+	return app.RotateKeys(ctx, c.Where, app.KeyRotation{Tenant: c.Tenant, Root: c.What == "root", Prepare: c.Prepare, Wait: c.Wait}, os.Stdout)
+}
+
+type listKeysCmd struct {
+	config.Where
+	Tenant string `help:"Code of the tenant." default:"main"`
+}
+
+// Run implements the command.
+func (c *listKeysCmd) Run(ctx context.Context) error {
+	return app.ListKeys(ctx, c.Where, c.Tenant, os.Stdout)
+}
+
 type versionCmd struct{}
 
 // Run implements the command.

@@ -23,6 +23,8 @@ func (c *docsCmd) Run(ctx context.Context) error {
 		{Name: "import fhir", Help: "Load institutions, people of care and patients from FHIR R4 files.", Flags: &importFHIRCmd{}},
 		{Name: "import rota", Help: "Load a hospital's rota from a workbook or a CSV file, all or nothing.", Flags: &importRotaCmd{}},
 		{Name: "verify", Help: "Check every invariant of every context.", Flags: &verifyCmd{}},
+		{Name: "keys rotate", Help: "New generations of a tenant's keys, or another root key, online. Audited.", Flags: &rotateKeysCmd{}},
+		{Name: "keys list", Help: "Generations, rotations, and how many values lie under each.", Flags: &listKeysCmd{}},
 		{Name: "keys export", Help: "Print a person's keys. Audited.", Flags: &exportKeysCmd{}},
 		{Name: "mask", Help: "Make a copy of a data folder without the people in it.", Flags: &maskCopyCmd{}},
 		{Name: "mask scan", Help: "Look through a folder for raw identifiers.", Flags: &maskScanCmd{}},

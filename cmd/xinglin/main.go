@@ -27,6 +27,8 @@ type commands struct {
 	} `cmd:"" help:"Load a hospital's own data."`
 	Verify verifyCmd `cmd:"" help:"Check every invariant of every context; exit 1 when one is broken."`
 	Keys   struct {
+		Rotate rotateKeysCmd `cmd:"" help:"Make a new generation of a tenant's keys and bring all rows to it, or replace the root key, while the product is in use. Audited."`
+		List   listKeysCmd   `cmd:"" help:"Show the generations of a tenant's keys, how far a rotation has come and how many values lie under each."`
 		Export exportKeysCmd `cmd:"" help:"Print a person's keys, for a foreign program that must open sealed fields. Audited."`
 	} `cmd:"" help:"Keys of sealed fields."`
 	Tenant struct {
@@ -60,6 +62,7 @@ type commands struct {
 	Bench   struct {
 		Booking benchBookingCmd `cmd:"" help:"Measure how fast seats are sold, against the other ways, and check what was sold; exit 1 when a gate is missed."`
 		Relay   benchRelayCmd   `cmd:"" help:"How fast facts leave: outbox to broker, synced, on both engines."`
+		Rotate  benchRotateCmd  `cmd:"" help:"Bring sealed rows to new keys while people are read and entered; exit 1 when one of them is refused."`
 		Live    benchLiveCmd    `cmd:"" help:"Time from a booking's commit to the screens that watch it."`
 		Serve   benchServeCmd   `cmd:"" hidden:"" help:"A server that is measured."`
 		Hold    benchHoldCmd    `cmd:"" hidden:"" help:"The hold path inside one process."`

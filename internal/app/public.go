@@ -37,6 +37,7 @@ func (p *Process) private() http.Handler {
 	mux.HandleFunc("POST /cli/import/rota", importDoor(p, importTime, p.importRotaDoor))
 	mux.HandleFunc("POST /cli/import/fhir", importDoor(p, fhirTime, p.importFHIRDoor))
 	mux.HandleFunc("POST /cli/import/icd10", importDoor(p, importTime, p.importCodesDoor))
+	mux.HandleFunc("POST /cli/import/"+rotateAct, importDoor(p, rotateTime, p.rotateDoor))
 	mux.HandleFunc("POST /cli/import/"+exportAct, importDoor(p, exportActTime, p.exportActDoor))
 	return mux
 }

@@ -62,7 +62,7 @@ func (h *House) units() []verify.Unit {
 			events[d.Name] = append(events[d.Name], e.EventName())
 		}
 	}
-	acts := []string{"keys.export", "mask.copy"} // the command line's own; every other act is named by a policy
+	acts := []string{"keys.export", "keys.rotate", "keys.rotate_root", "mask.copy"} // the command line's own; every other act is named by a policy
 	for _, p := range h.Authz.Permissions() {
 		acts = append(acts, p.Action)
 	}

@@ -118,9 +118,12 @@ type House struct {
 	Modules []*module.Module
 	DBs     map[string]*db.DB
 
-	ring   *crypt.Ring
-	trails *auditsvc.Service
-	facts  map[string]authz.Source // by action: where its decision takes its facts
+	ring  *crypt.Ring
+	clock clock.Clock
+	// processes is the register; nil where nobody can be in it.
+	processes *db.DB
+	trails    *auditsvc.Service
+	facts     map[string]authz.Source // by action: where its decision takes its facts
 }
 
 // collectEach is how often trail rows move to the audit context.
@@ -133,9 +136,14 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &House{Authz: engine, DBs: map[string]*db.DB{}, ring: m.Crypt}
+	h := &House{Authz: engine, DBs: map[string]*db.DB{}, ring: m.Crypt, clock: m.Clock}
 	for _, d := range Descriptions() {
 		if h.DBs[d.Name], err = m.DB.Context(ctx, d.Name); err != nil {
+			return nil, err
+		}
+	}
+	if m.DB.Engine() == db.Postgres {
+		if h.processes, err = m.DB.Context(ctx, "process"); err != nil {
 			return nil, err
 		}
 	}
@@ -175,6 +183,9 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 		return nil, err
 	}
 
+	if err := h.rekey(m); err != nil {
+		return nil, err
+	}
 	collector := &trail.Collector{Sink: trails}
 	for _, mod := range h.Modules {
 		own := h.DBs[mod.Name]

@@ -121,7 +121,7 @@ func (w *world) seedAccounts(ctx context.Context, h *app.House, t tenant.ID) err
 		var as, ss, ks [][]any
 		for i, p := range w.people[begin:min(begin+set, len(w.people))] {
 			phone := phoneOf(begin + i)
-			index, err := h.Crypt().Index(ctx, t, "identity.phone", phone)
+			index, err := h.Crypt().Blind(ctx, t, "identity.phone", phone, 1)
 			if err != nil {
 				return err
 			}
@@ -191,7 +191,7 @@ func (w *world) seedPatients(ctx context.Context, h *app.House, t tenant.ID) err
 // patientRow seals one invented person.
 func (w *world) patientRow(ctx context.Context, h *app.House, t tenant.ID, p person, n int, now time.Time) ([]any, error) {
 	number := fmt.Sprintf("H%08d", n)
-	index, err := h.Crypt().Index(ctx, t, "patient.document", string(patient.HMTPermit)+":"+number)
+	index, err := h.Crypt().Blind(ctx, t, "patient.document", string(patient.HMTPermit)+":"+number, 1)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func (s *Service) SendCode(ctx context.Context, t identity.TenantID, phone secre
 		return identity.Challenge{}, err
 	}
 	c := challenge{id: id.New[identity.Challenge](s.now()), purpose: p}
-	if c.phoneIndex, err = s.crypt.Index(ctx, t, indexPhone, phone.Reveal()); err != nil {
+	if c.phoneIndex, err = s.crypt.Digest(ctx, t, indexPhone, phone.Reveal()); err != nil {
 		return identity.Challenge{}, err
 	}
 	if c.phone, err = s.crypt.SealText(ctx, field(t, "challenge", "phone", c.id.String()), phone); err != nil {
@@ -108,7 +108,7 @@ func (s *Service) network(ctx context.Context, t identity.TenantID) ([]byte, err
 	if address == "" || s.demo && loopback {
 		return nil, nil
 	}
-	return s.crypt.Index(ctx, t, indexAddress, address)
+	return s.crypt.Digest(ctx, t, indexAddress, address)
 }
 
 // newCode is six random digits.
@@ -123,7 +123,7 @@ func newCode() (secret.Text, error) {
 // codeHash binds the code to its challenge, phone and purpose under the tenant's index
 // key, so that neither the rows nor a dump of them tell a code.
 func (s *Service) codeHash(ctx context.Context, t identity.TenantID, c challenge, code string) ([]byte, error) {
-	return s.crypt.Index(ctx, t, indexCode, c.id.String()+"|"+hex.EncodeToString(c.phoneIndex)+"|"+string(c.purpose)+"|"+code)
+	return s.crypt.Digest(ctx, t, indexCode, c.id.String()+"|"+hex.EncodeToString(c.phoneIndex)+"|"+string(c.purpose)+"|"+code)
 }
 
 // claim is a code that somebody shows.

@@ -36,7 +36,7 @@ func accountData() dataclass.Schema {
 		"account": {
 			dataclass.ID:              "tenant_id id practitioner_id",
 			dataclass.Fact:            "kind state totp_step version created_at last_login_at",
-			dataclass.Index:           "phone_index",
+			dataclass.Index:           "phone_index phone_index_even",
 			dataclass.Phone.Sealed():  "phone_sealed",
 			dataclass.Number:          "username",
 			dataclass.Name.Sealed():   "name_sealed",
@@ -199,10 +199,11 @@ func sealPhone(ctx context.Context, c *mask.Copy, r *mask.Row, a identity.Accoun
 	}
 	r.Set("phone_sealed", sealed)
 	r.Set("phone_index", nil)
+	r.Set("phone_index_even", nil)
 	if phone.Empty() {
 		return nil
 	}
-	index, err := c.To.Index(ctx, r.Tenant(), indexPhone, phone.Reveal())
+	index, err := c.To.Blind(ctx, r.Tenant(), indexPhone, phone.Reveal(), 1)
 	r.Set("phone_index", index)
 	return err
 }

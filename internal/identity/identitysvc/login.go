@@ -60,7 +60,7 @@ func (s *Service) loginPatient(ctx context.Context, t identity.TenantID, c ident
 // the name is locked for fifteen minutes, known or not.
 func (s *Service) loginStaff(ctx context.Context, t identity.TenantID, username string, password secret.Text, code string, in door) (opened, error) {
 	username = strings.ToLower(strings.TrimSpace(username))
-	subject, err := s.crypt.Index(ctx, t, indexUser, username)
+	subject, err := s.crypt.Digest(ctx, t, indexUser, username)
 	if err != nil {
 		return opened{}, err
 	}

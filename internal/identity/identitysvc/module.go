@@ -31,7 +31,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "identity", Migrations: sub, Policies: policies, PolicyTests: policyTests, Data: data(), Masks: masks(),
+		Name: "identity", Migrations: sub, Policies: policies, PolicyTests: policyTests, Data: data(), Keys: keyed(), Masks: masks(),
 		Events: []event.Event{identity.SessionRevoked{}},
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"xinglin/internal/notify"
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/batch"
+	"xinglin/internal/platform/blind"
 	"xinglin/internal/platform/config"
 	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/module"
@@ -58,7 +59,7 @@ var (
 
 func newService(base module.Base, tenants tenant.Service, notices notify.Service) *Service {
 	s := &Service{
-		store: store{base.DB}, clock: base.Clock, authz: base.Authz, crypt: base.Crypt, log: base.Log,
+		store: store{base.DB, blind.New(base.Crypt)}, clock: base.Clock, authz: base.Authz, crypt: base.Crypt, log: base.Log,
 		signals: base.Signals, tenants: tenants, notices: notices, demo: base.Demo,
 		cache: newCache(clock.Mono), hashes: newHasher(),
 	}
@@ -192,11 +193,8 @@ func (s *Service) EnsurePatient(ctx context.Context, phone secret.Text) (identit
 
 // newPatient is the account that a phone would get, sealed and ready to be saved.
 func (s *Service) newPatient(ctx context.Context, t identity.TenantID, phone secret.Text) (account, error) {
-	a := account{id: id.New[auth.Account](s.now()), kind: auth.Patient, state: active}
+	a := account{id: id.New[auth.Account](s.now()), kind: auth.Patient, state: active, phoneKey: blind.Of(indexPhone, phone)}
 	var err error
-	if a.phoneIndex, err = s.crypt.Index(ctx, t, indexPhone, phone.Reveal()); err != nil {
-		return a, err
-	}
 	a.phone, err = s.crypt.SealText(ctx, phoneField(t, a.id), phone)
 	return a, err
 }

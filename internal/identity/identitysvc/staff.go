@@ -14,6 +14,7 @@ import (
 	"xinglin/internal/kernel/page"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/platform/authz"
+	"xinglin/internal/platform/blind"
 )
 
 // account is a row of the table, sealed values as they stand.
@@ -21,7 +22,7 @@ type account struct {
 	id           identity.AccountID
 	kind         auth.Kind
 	state        accountState
-	phoneIndex   []byte
+	phoneKey     blind.Value // only for writing
 	phone        []byte
 	username     string
 	name         []byte

@@ -11,6 +11,7 @@ import (
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/fault"
 	"xinglin/internal/kernel/id"
+	"xinglin/internal/platform/blind"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/platform/outbox"
@@ -18,7 +19,10 @@ import (
 )
 
 // store is the context's SQL.
-type store struct{ db *db.DB }
+type store struct {
+	db    *db.DB
+	blind blind.Index
+}
 
 // record writes the audit row of an act whose principal is not in ctx yet, because the
 // act is the login itself; otherwise it is trail.Record. Only doors put principals in.

@@ -101,11 +101,7 @@ func (s store) loginPatient(ctx context.Context, t identity.TenantID, c claim, f
 		if refused, err = taken(ctx, tx, c, in.action, visitor(t)); err != nil || refused != nil {
 			return err
 		}
-		made, err := addPatient(ctx, tx, fresh)
-		if err != nil {
-			return err
-		}
-		a, err := patientOf(ctx, tx, fresh.phoneIndex)
+		a, made, err := s.patientOf(ctx, tx, fresh)
 		if err != nil {
 			return err
 		}
@@ -130,29 +126,31 @@ func (s store) loginPatient(ctx context.Context, t identity.TenantID, c claim, f
 	return o, refused
 }
 
-// addPatient inserts the account unless its phone has one.
-func addPatient(ctx context.Context, tx db.Tx, a account) (made bool, err error) {
-	n, err := tx.Exec(ctx, `INSERT INTO account (tenant_id, id, kind, state, phone_index, phone_sealed, version, created_at)
-		VALUES ($1, $2, 'patient', 'active', $3, $4, 1, $5)
-		ON CONFLICT (tenant_id, phone_index) WHERE phone_index IS NOT NULL DO NOTHING`,
-		tx.Tenant(), a.id, a.phoneIndex, a.phone, tx.Now().UnixMicro())
-	return n == 1, err
-}
-
-// patientOf finds the account of a phone's index.
-func patientOf(ctx context.Context, tx db.Tx, index []byte) (account, error) {
-	return scanAccount(tx.QueryRow(ctx, accountColumns+` WHERE tenant_id = $1 AND phone_index = $2`, tx.Tenant(), index))
+// patientOf finds the account of a phone, and makes it when it has none.
+func (s store) patientOf(ctx context.Context, tx db.Tx, fresh account) (a account, made bool, err error) {
+	ix, err := s.blind.Write(ctx, tx, fresh.phoneKey)
+	if err != nil {
+		return a, false, err
+	}
+	odd, even := ix[0].Columns()
+	n, err := tx.Exec(ctx, `INSERT INTO account (tenant_id, id, kind, state, phone_index, phone_index_even, phone_sealed, version, created_at)
+		VALUES ($1, $2, 'patient', 'active', $3, $4, $5, 1, $6) ON CONFLICT DO NOTHING`,
+		tx.Tenant(), fresh.id, odd, even, fresh.phone, tx.Now().UnixMicro())
+	if err != nil {
+		return a, false, err
+	}
+	where, args := ix[0].Match("phone_index", "phone_index_even", []any{tx.Tenant()})
+	a, err = scanAccount(tx.QueryRow(ctx, accountColumns+` WHERE tenant_id = $1 AND `+where, args...))
+	return a, n == 1, err
 }
 
 // ensurePatient makes the account or finds it.
 func (s store) ensurePatient(ctx context.Context, t identity.TenantID, fresh account, policy string) (identity.AccountID, error) {
 	var a account
 	err := s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		made, err := addPatient(ctx, tx, fresh)
-		if err != nil {
-			return err
-		}
-		if a, err = patientOf(ctx, tx, fresh.phoneIndex); err != nil || !made {
+		var made bool
+		var err error
+		if a, made, err = s.patientOf(ctx, tx, fresh); err != nil || !made {
 			return err
 		}
 		if err := job.Enqueue(ctx, tx, job.Spec{Kind: contactKind, Key: a.id.String(), Payload: contactJob{t, a.id}}); err != nil {

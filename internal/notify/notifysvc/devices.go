@@ -93,7 +93,7 @@ func (s *Service) addDevice(ctx context.Context, sub subscription) (device, erro
 	if err := s.ways.Push.Check(sub.open()); err != nil {
 		return d, notify.ErrInvalid.At("endpoint", "not a push subscription of a browser")
 	}
-	index, err := s.base.Crypt.Index(ctx, who.Tenant, "notify.device", sub.Endpoint)
+	index, err := s.base.Crypt.Digest(ctx, who.Tenant, "notify.device", sub.Endpoint)
 	if err != nil {
 		return d, err
 	}

@@ -74,7 +74,7 @@ func (s *Service) proveMail(ctx context.Context, address string) (resendAfter ti
 	if p.code, err = s.codeHash(ctx, who, p.id, code.Reveal()); err != nil {
 		return 0, err
 	}
-	subject, err := s.base.Crypt.Index(ctx, who.Tenant, "notify.mail_budget", strings.ToLower(address))
+	subject, err := s.base.Crypt.Digest(ctx, who.Tenant, "notify.mail_budget", strings.ToLower(address))
 	if err != nil {
 		return 0, err
 	}
@@ -144,7 +144,7 @@ func (s *Service) removeMail(ctx context.Context) error {
 
 // codeHash binds the code to its proof and account under the tenant's index key.
 func (s *Service) codeHash(ctx context.Context, who auth.Principal, p id.ID[proof], code string) ([]byte, error) {
-	return s.base.Crypt.Index(ctx, who.Tenant, "notify.mail_code", p.String()+"|"+who.Account.String()+"|"+code)
+	return s.base.Crypt.Digest(ctx, who.Tenant, "notify.mail_code", p.String()+"|"+who.Account.String()+"|"+code)
 }
 
 // newCode is six random digits.

@@ -59,7 +59,7 @@ func Describe() module.Description {
 	if err != nil {
 		panic(err) // embedded at build time
 	}
-	return module.Description{Name: "notify", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: data(), Masks: masks()}
+	return module.Description{Name: "notify", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: data(), Keys: keyed(), Masks: masks()}
 }
 
 // New builds the context. Text messages without a gateway fail after their attempts,

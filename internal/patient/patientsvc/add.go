@@ -13,6 +13,7 @@ import (
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/authz"
+	"xinglin/internal/platform/blind"
 	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/trail"
 )
@@ -46,12 +47,8 @@ func (s *Service) add(ctx context.Context, e entry) (*patient.Patient, *patient.
 	if err != nil {
 		return nil, nil, err
 	}
-	ix, err := s.indexes(ctx, who.Tenant, n)
-	if err != nil {
-		return nil, nil, err
-	}
 	for range lostRaces {
-		p, c, err := s.enter(ctx, who, n, ix, d.Policy)
+		p, c, err := s.enter(ctx, who, n, d.Policy)
 		if !errors.Is(err, errLost) {
 			return p, c, err
 		}
@@ -59,30 +56,17 @@ func (s *Service) add(ctx context.Context, e entry) (*patient.Patient, *patient.
 	return nil, nil, patient.ErrStale.Because("lost %d races for one document", lostRaces)
 }
 
-// indexes are the blind indexes of the document: while the index key rolls, the first
-// is under the older key, as in the rows that are there.
-func (s *Service) indexes(ctx context.Context, t patient.TenantID, n person) (index, error) {
-	return s.blind(ctx, t, indexDocument, string(n.docType)+":"+n.number.Reveal())
-}
-
-// blind makes the indexes of a value for a purpose.
-func (s *Service) blind(ctx context.Context, t patient.TenantID, purpose, value string) (ix index, err error) {
-	if ix.number, err = s.crypt.Index(ctx, t, purpose, value); err != nil {
-		return ix, err
-	}
-	before, err := s.crypt.IndexPrevious(ctx, t, purpose, value)
-	if before != nil {
-		ix.number, ix.next = before, ix.number
-	}
-	return ix, err
+// docKey is what the person's document is found by.
+func docKey(n person) blind.Value {
+	return blind.Of(indexDocument, secret.New(string(n.docType)+":"+n.number.Reveal()))
 }
 
 // enter is one attempt: the account's own person, a claim, or a new person.
-func (s *Service) enter(ctx context.Context, who auth.Principal, n person, ix index, policy string) (*patient.Patient, *patient.Claim, error) {
-	found, err := s.store.find(ctx, who.Tenant, n.docType, ix)
+func (s *Service) enter(ctx context.Context, who auth.Principal, n person, policy string) (*patient.Patient, *patient.Claim, error) {
+	found, err := s.store.find(ctx, who.Tenant, n.docType, docKey(n))
 	switch {
 	case errors.Is(err, patient.ErrNotFound):
-		p, err := s.create(ctx, who, n, ix, policy)
+		p, err := s.create(ctx, who, n, policy)
 		return p, nil, err
 	case err != nil:
 		return nil, nil, err
@@ -99,10 +83,10 @@ func (s *Service) enter(ctx context.Context, who auth.Principal, n person, ix in
 }
 
 // create makes the person with its key and the link.
-func (s *Service) create(ctx context.Context, who auth.Principal, n person, ix index, policy string) (*patient.Patient, error) {
+func (s *Service) create(ctx context.Context, who auth.Principal, n person, policy string) (*patient.Patient, error) {
 	if err := s.store.room(ctx, who.Tenant, who.Account, n, s.today()); err != nil {
 		// The room may have been taken by this very person, between our look and now.
-		if _, again := s.store.find(ctx, who.Tenant, n.docType, ix); again == nil {
+		if _, again := s.store.find(ctx, who.Tenant, n.docType, docKey(n)); again == nil {
 			return nil, errLost
 		}
 		return nil, err
@@ -117,7 +101,6 @@ func (s *Service) create(ctx context.Context, who auth.Principal, n person, ix i
 	pid := id.New[patient.Patient](s.clock.Now())
 	row, err := s.seal(ctx, who.Tenant, pid, n)
 	if err == nil {
-		row.index = ix
 		err = s.store.create(ctx, who.Tenant, who.Account, row, n, s.today(), policy)
 	}
 	if err != nil {
@@ -133,7 +116,7 @@ func (s *Service) create(ctx context.Context, who auth.Principal, n person, ix i
 
 // seal makes the person's key and the row, before the transaction.
 func (s *Service) seal(ctx context.Context, t patient.TenantID, pid patient.ID, n person) (row, error) {
-	r := row{id: pid, docType: n.docType, birth: n.birth, sex: n.sex}
+	r := row{id: pid, docType: n.docType, birth: n.birth, sex: n.sex, doc: docKey(n), keys: keysOf(n)}
 	if err := s.crypt.EnsurePerson(ctx, t, id.As[id.Any](pid)); err != nil {
 		return r, err
 	}
@@ -144,10 +127,7 @@ func (s *Service) seal(ctx context.Context, t patient.TenantID, pid patient.ID, 
 	if r.number, err = s.crypt.SealText(ctx, field(t, pid, "number"), n.number); err != nil {
 		return r, err
 	}
-	if r.phone, err = s.crypt.SealText(ctx, field(t, pid, "phone"), n.phone); err != nil {
-		return r, err
-	}
-	r.keys, err = s.searchKeys(ctx, t, n)
+	r.phone, err = s.crypt.SealText(ctx, field(t, pid, "phone"), n.phone)
 	return r, err
 }
 

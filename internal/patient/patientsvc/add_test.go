@@ -265,12 +265,8 @@ func TestLoserLeavesNoKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ix, err := h.s.indexes(t.Context(), apitest.Main, n)
-		if err != nil {
-			t.Fatal(err)
-		}
 		// As if the look had found nothing, because the other one had not committed yet.
-		_, err = h.s.create(h.as(apitest.Patient(apitest.Main)), apitest.Patient(apitest.Main), n, ix, "test")
+		_, err = h.s.create(h.as(apitest.Patient(apitest.Main)), apitest.Patient(apitest.Main), n, "test")
 		refused(t, err, errLost)
 		if _, err := h.s.Read(h.as(who), p.ID); err != nil {
 			t.Error(err)
@@ -347,33 +343,6 @@ func TestKeyDestroyedOutside(t *testing.T) {
 			t.Error("a phone of a shredded person")
 		}
 		h.clean()
-	})
-}
-
-// While the index key rolls, old rows are found and new rows are under both keys.
-func TestIndexesWhileRolling(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
-		who := apitest.Patient(apitest.Main)
-		old := h.add(who, zhang)
-		n, err := check(entry{name: "张小三", docType: patient.ResidentID, number: zhang.Document.Reveal(), rel: patient.Self}, h.s.today())
-		if err != nil {
-			t.Fatal(err)
-		}
-		ix, err := h.s.indexes(t.Context(), apitest.Main, n)
-		if err != nil || ix.next != nil {
-			t.Fatal(ix.next, err)
-		}
-		rolled := index{number: ix.number, next: make([]byte, 32)}
-		if r, err := h.s.store.find(t.Context(), apitest.Main, n.docType, rolled); err != nil || r.id != old.ID {
-			t.Errorf("an old row: %v", err)
-		}
-		r, err := h.s.seal(t.Context(), apitest.Main, id.New[patient.Patient](h.clk.Now()), n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.index = rolled
-		err = h.s.store.create(h.as(who), apitest.Main, who.Account, r, n, h.s.today(), "test")
-		refused(t, err, errLost)
 	})
 }
 

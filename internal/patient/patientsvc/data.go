@@ -21,14 +21,14 @@ func data() dataclass.Schema {
 			dataclass.ID: "tenant_id id",
 			dataclass.Fact: `document_type sex verified verified_at verify_day verify_used version created_at shredded_at origin
 				consent_at`,
-			dataclass.Index:           "number_index number_index_next",
+			dataclass.Index:           "number_index number_index_even",
 			dataclass.Name.Sealed():   "name",
 			dataclass.Number.Sealed(): "number",
 			dataclass.Phone.Sealed():  "phone",
 			dataclass.Birth:           "birth",
 			dataclass.Number:          "verified_reference",
 		},
-		"search_key": {dataclass.ID: "tenant_id patient_id", dataclass.Fact: "kind", dataclass.Index: "value value_next"},
+		"search_key": {dataclass.ID: "tenant_id patient_id", dataclass.Fact: "kind", dataclass.Index: "value value_even"},
 		"holder":     {dataclass.ID: "tenant_id account_id", dataclass.Fact: "active entries entries_day"},
 		"link": {
 			dataclass.ID:   "tenant_id id account_id patient_id",
@@ -46,7 +46,7 @@ func data() dataclass.Schema {
 			dataclass.ID:              "tenant_id id patient_id",
 			dataclass.Public:          "system",
 			dataclass.Number.Sealed(): "value",
-			dataclass.Index:           "value_index value_index_next",
+			dataclass.Index:           "value_index value_index_even",
 			dataclass.Fact:            "created_at",
 		},
 		"profile": {dataclass.ID: "tenant_id patient_id", dataclass.Record.Sealed(): "sealed", dataclass.Fact: "updated_at"},
@@ -88,7 +88,7 @@ func loadKeys(column string) func(context.Context, *mask.Copy, []*mask.Row) erro
 
 func maskPatient(ctx context.Context, c *mask.Copy, r *mask.Row) error {
 	pid := id.As[patient.Patient](r.ID("id"))
-	r.Set("number_index_next", nil)
+	r.Set("number_index_even", nil)
 	r.Set("verified_reference", c.Opaque("realname", r.Text("verified_reference")))
 	if !r.Null("shredded_at") {
 		return maskShredded(ctx, c, r, pid)
@@ -105,7 +105,7 @@ func maskPatient(ctx context.Context, c *mask.Copy, r *mask.Row) error {
 		}
 		r.Set(column, sealed)
 	}
-	index, err := c.To.Index(ctx, t, indexDocument, string(p.docType)+":"+p.number.Reveal())
+	index, err := c.To.Blind(ctx, t, indexDocument, string(p.docType)+":"+p.number.Reveal(), 1)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func standIn(ctx context.Context, c *mask.Copy, r *mask.Row, pid patient.ID) (p 
 // findAgain makes the keys by which the desk finds the person.
 func findAgain(ctx context.Context, c *mask.Copy, r *mask.Row, p person) error {
 	add := func(kind, purpose, value string) error {
-		index, err := c.To.Index(ctx, r.Tenant(), purpose, value)
+		index, err := c.To.Blind(ctx, r.Tenant(), purpose, value, 1)
 		if err == nil {
 			r.Also("search_key", map[string]any{"tenant_id": r.Bytes("tenant_id"), "patient_id": r.Bytes("id"), "kind": kind, "value": index})
 		}
@@ -164,7 +164,7 @@ func maskShredded(ctx context.Context, c *mask.Copy, r *mask.Row, pid patient.ID
 		r.Set(column, sealed)
 	}
 	r.Set("phone", nil)
-	index, err := c.To.Index(ctx, r.Tenant(), indexDocument, "shredded:"+pid.String())
+	index, err := c.To.Blind(ctx, r.Tenant(), indexDocument, "shredded:"+pid.String(), 1)
 	if err != nil {
 		return err
 	}
@@ -184,10 +184,10 @@ func maskIdentifier(ctx context.Context, c *mask.Copy, r *mask.Row) error {
 	if err != nil {
 		return err
 	}
-	index, err := c.To.Index(ctx, r.Tenant(), indexExternal, system+"\x00"+value)
+	index, err := c.To.Blind(ctx, r.Tenant(), indexExternal, system+"\x00"+value, 1)
 	r.Set("value", sealed)
 	r.Set("value_index", index)
-	r.Set("value_index_next", nil)
+	r.Set("value_index_even", nil)
 	return err
 }
 

@@ -15,6 +15,7 @@ import (
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/authz"
+	"xinglin/internal/platform/blind"
 	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/idem"
 )
@@ -31,17 +32,15 @@ const (
 )
 
 // searchKeys find a person beside the document; an empty one stays as it is.
-type searchKeys struct{ phone, name index }
+type searchKeys struct{ phone, name blind.Value }
 
-// searchKeys makes the keys of a checked person.
-func (s *Service) searchKeys(ctx context.Context, t patient.TenantID, n person) (k searchKeys, err error) {
+// keysOf are the keys of a checked person.
+func keysOf(n person) searchKeys {
+	k := searchKeys{name: blind.Of(indexName, secret.New(nameKey(n.name.Reveal(), n.birth)))}
 	if !n.phone.Empty() {
-		if k.phone, err = s.blind(ctx, t, indexPhone, n.phone.Reveal()); err != nil {
-			return k, err
-		}
+		k.phone = blind.Of(indexPhone, n.phone)
 	}
-	k.name, err = s.blind(ctx, t, indexName, nameKey(n.name.Reveal(), n.birth))
-	return k, err
+	return k
 }
 
 // nameKey is a name and a birth date as one text: what people write differently (case, spaces, dots) is left out.
@@ -138,11 +137,7 @@ func (s *Service) search(ctx context.Context, t patient.TenantID, q Search) (way
 		if !ok {
 			return "", nil, patient.ErrInvalid.At("phone", "want a mobile number")
 		}
-		ix, err := s.blind(ctx, t, indexPhone, phone)
-		if err != nil {
-			return "", nil, err
-		}
-		found, err = s.store.search(ctx, t, ix)
+		found, err = s.store.search(ctx, t, blind.Of(indexPhone, secret.New(phone)))
 		return byPhone, found, err
 	}
 	if plainName(q.Name.Reveal()) == "" {
@@ -151,11 +146,7 @@ func (s *Service) search(ctx context.Context, t patient.TenantID, q Search) (way
 	if q.Birth == nil || !born(*q.Birth, s.today()) {
 		return "", nil, patient.ErrInvalid.At("birth", "needed with the name")
 	}
-	ix, err := s.blind(ctx, t, indexName, nameKey(q.Name.Reveal(), *q.Birth))
-	if err != nil {
-		return "", nil, err
-	}
-	found, err = s.store.search(ctx, t, ix)
+	found, err = s.store.search(ctx, t, blind.Of(indexName, secret.New(nameKey(q.Name.Reveal(), *q.Birth))))
 	return byName, found, err
 }
 
@@ -177,11 +168,7 @@ func (s *Service) searchDocument(ctx context.Context, t patient.TenantID, q Sear
 			continue
 		}
 		fits = true
-		ix, err := s.indexes(ctx, t, person{docType: dt, number: secret.New(number)})
-		if err != nil {
-			return nil, err
-		}
-		switch r, err := s.store.find(ctx, t, dt, ix); {
+		switch r, err := s.store.find(ctx, t, dt, docKey(person{docType: dt, number: secret.New(number)})); {
 		case err == nil:
 			found = append(found, r)
 		case !errors.Is(err, patient.ErrNotFound):
@@ -225,12 +212,8 @@ func (s *Service) registerAtDesk(ctx context.Context, key string, e entry) (regi
 	if k.Hash, err = s.hashOf(ctx, who.Tenant, e); err != nil {
 		return registered{}, err
 	}
-	ix, err := s.indexes(ctx, who.Tenant, n)
-	if err != nil {
-		return registered{}, err
-	}
 	for range lostRaces {
-		out, err := s.registerOnce(ctx, who.Tenant, n, ix, k, d.Policy)
+		out, err := s.registerOnce(ctx, who.Tenant, n, k, d.Policy)
 		if !errors.Is(err, errLost) {
 			return out, err
 		}
@@ -238,7 +221,7 @@ func (s *Service) registerAtDesk(ctx context.Context, key string, e entry) (regi
 	return registered{}, patient.ErrStale.Because("lost %d races for one document", lostRaces)
 }
 
-// hashOf is the hash of a request under the tenant's index key.
+// hashOf is the hash of a request under the tenant's digest key.
 func (s *Service) hashOf(ctx context.Context, t patient.TenantID, e entry) ([]byte, error) {
 	birth := ""
 	if e.birth != nil {
@@ -248,13 +231,12 @@ func (s *Service) hashOf(ctx context.Context, t patient.TenantID, e entry) ([]by
 	if err != nil {
 		return nil, err
 	}
-	ix, err := s.blind(ctx, t, indexRequest, string(text))
-	return ix.number, err
+	return s.crypt.Digest(ctx, t, indexRequest, string(text))
 }
 
 // registerOnce is one attempt; errLost when somebody else entered the document meanwhile.
-func (s *Service) registerOnce(ctx context.Context, t patient.TenantID, n person, ix index, k idem.Key, policy string) (out registered, err error) {
-	found, err := s.store.find(ctx, t, n.docType, ix)
+func (s *Service) registerOnce(ctx context.Context, t patient.TenantID, n person, k idem.Key, policy string) (out registered, err error) {
+	found, err := s.store.find(ctx, t, n.docType, docKey(n))
 	switch {
 	case err == nil:
 		return s.registerKnown(ctx, t, n, found, k, policy)
@@ -266,7 +248,6 @@ func (s *Service) registerOnce(ctx context.Context, t patient.TenantID, n person
 	if err != nil {
 		return out, err
 	}
-	r.index = ix
 	again, hit, err := s.store.register(ctx, t, r, n, k, policy)
 	if f := fault.Of(err); hit || errors.Is(err, errLost) || f != nil && (f.Code.Kind == fault.Conflict || f.Code.Kind == fault.Invalid) {
 		_ = s.crypt.Shred(ctx, t, id.As[id.Any](pid)) // the row certainly is not there: nobody needs the key

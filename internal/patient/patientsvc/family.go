@@ -8,6 +8,7 @@ import (
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/authz"
+	"xinglin/internal/platform/blind"
 	"xinglin/internal/platform/trail"
 )
 
@@ -75,9 +76,7 @@ func (s *Service) Update(ctx context.Context, p patient.ID, c Change) (patient.P
 		if u.phone, err = s.crypt.SealText(ctx, field(who.Tenant, p, "phone"), secret.New(phone)); err != nil {
 			return patient.Patient{}, err
 		}
-		if u.keys.phone, err = s.blind(ctx, who.Tenant, indexPhone, phone); err != nil {
-			return patient.Patient{}, err
-		}
+		u.keys.phone = blind.Of(indexPhone, secret.New(phone))
 	}
 	if c.Relationship != nil {
 		u.rel = *c.Relationship

@@ -10,6 +10,7 @@ import (
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/authz"
+	"xinglin/internal/platform/blind"
 	"xinglin/internal/platform/crypt"
 )
 
@@ -22,7 +23,8 @@ type incoming struct {
 	at      int // in the caller's list
 	person  person
 	known   bool // the records have a document
-	doc     index
+	doc     blind.Value
+	docIx   blind.Pair // while it is compared with what is on file
 	ext     []external
 	profile secret.Text // JSON
 }
@@ -31,7 +33,8 @@ type incoming struct {
 type external struct {
 	system string
 	value  secret.Text
-	ix     index
+	key    blind.Value
+	ix     blind.Pair // while it is compared with what is on file
 }
 
 // importing is one call of Import.
@@ -60,7 +63,7 @@ func (s *Service) Import(ctx context.Context, in []patient.Imported, dryRun bool
 	var round []incoming
 	seen := map[string]bool{}
 	for at, p := range in {
-		v, err := i.check(ctx, at, p)
+		v, err := i.check(at, p)
 		if err != nil {
 			if err := i.refuse(at, err); err != nil {
 				return nil, err
@@ -90,9 +93,9 @@ func (i *importing) refuse(at int, err error) error {
 
 // meets notes the person's indexes; true when one was there.
 func (v incoming) meets(seen map[string]bool) (met bool) {
-	all := []string{string(v.person.docType) + string(v.doc.number)}
+	all := []string{string(v.person.docType) + ":" + v.person.number.Reveal()}
 	for _, e := range v.ext {
-		all = append(all, string(e.ix.number))
+		all = append(all, "\x00"+e.system+"\x00"+e.value.Reveal())
 	}
 	for _, k := range all {
 		met = met || seen[k]
@@ -104,21 +107,16 @@ func (v incoming) meets(seen map[string]bool) (met bool) {
 }
 
 // check judges a person of the records and makes its indexes.
-func (i *importing) check(ctx context.Context, at int, p patient.Imported) (incoming, error) {
+func (i *importing) check(at int, p patient.Imported) (incoming, error) {
 	n, profile, err := checkImported(p, i.s.today())
 	if err != nil {
 		return incoming{}, err
 	}
-	v := incoming{at: at, person: n, known: p.DocumentType != "", profile: profile}
-	if v.doc, err = i.s.indexes(ctx, i.tenant, n); err != nil {
-		return v, err
-	}
+	v := incoming{at: at, person: n, known: p.DocumentType != "", profile: profile, doc: docKey(n)}
 	for _, e := range p.External {
-		x := external{system: e.System, value: e.Value}
-		if x.ix, err = i.s.blind(ctx, i.tenant, indexExternal, e.System+"\x00"+e.Value.Reveal()); err != nil {
-			return v, err
-		}
-		v.ext = append(v.ext, x)
+		v.ext = append(v.ext, external{
+			system: e.System, value: e.Value, key: blind.Of(indexExternal, secret.New(e.System+"\x00"+e.Value.Reveal())),
+		})
 	}
 	return v, nil
 }
@@ -216,9 +214,7 @@ func (i *importing) seal(ctx context.Context, d *deed) error {
 			return err
 		}
 	}
-	if err := i.findable(ctx, d); err != nil {
-		return err
-	}
+	d.findable()
 	for n := range d.fresh {
 		e := &d.fresh[n]
 		e.row = id.New[externalRow](i.s.clock.Now())
@@ -232,16 +228,12 @@ func (i *importing) seal(ctx context.Context, d *deed) error {
 }
 
 // findable makes the keys of what is new. Name and birth are those of the records, whichever of the two is new.
-func (i *importing) findable(ctx context.Context, d *deed) error {
-	all, err := i.s.searchKeys(ctx, i.tenant, d.person)
-	if err != nil {
-		return err
-	}
+func (d *deed) findable() {
+	all := keysOf(d.person)
 	if d.made || d.has("name") || d.has("birth") {
 		d.row.keys.name = all.name
 	}
 	if d.made || d.has("phone") {
 		d.row.keys.phone = all.phone
 	}
-	return nil
 }

@@ -66,18 +66,10 @@ func (f filed) keys() (out []id.ID[id.Any]) {
 	return out
 }
 
-// both yields the index under the present key and under the one before.
-func (x index) both() [][]byte {
-	if x.next == nil {
-		return [][]byte{x.number}
-	}
-	return [][]byte{x.number, x.next}
-}
-
 // meant finds the person on file; zero when there is none.
 func (f filed) meant(v incoming) (p patient.ID, byDocument bool, err error) {
 	for _, e := range v.ext {
-		for _, b := range e.ix.both() {
+		for _, b := range e.ix.Both() {
 			q, ok := f.external[string(b)]
 			if ok && !p.IsZero() && p != q {
 				return p, false, patient.ErrIdentifier.At("identifier", "two persons on file carry the identifiers of this one")
@@ -87,7 +79,7 @@ func (f filed) meant(v incoming) (p patient.ID, byDocument bool, err error) {
 			}
 		}
 	}
-	for _, b := range v.doc.both() {
+	for _, b := range v.docIx.Both() {
 		q, ok := f.document[string(v.person.docType)+string(b)]
 		if ok && !p.IsZero() && p != q {
 			return p, false, patient.ErrIdentifier.At("identifier", "the document belongs to another person on file")
@@ -108,7 +100,7 @@ func (i *importing) decide(ctx context.Context, v incoming, file filed) (deed, e
 	}
 	for _, e := range v.ext {
 		here := false
-		for _, b := range e.ix.both() {
+		for _, b := range e.ix.Both() {
 			_, ok := file.external[string(b)]
 			here = here || ok
 		}
@@ -118,7 +110,7 @@ func (i *importing) decide(ctx context.Context, v incoming, file filed) (deed, e
 	}
 	if p.IsZero() {
 		d.id, d.made = id.New[patient.Patient](i.s.clock.Now()), true
-		d.row = row{id: d.id, docType: v.person.docType, birth: v.person.birth, sex: v.person.sex, index: v.doc}
+		d.row = row{id: d.id, docType: v.person.docType, birth: v.person.birth, sex: v.person.sex, doc: v.doc}
 		return d, nil
 	}
 	was := file.persons[p]

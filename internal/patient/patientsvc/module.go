@@ -10,6 +10,7 @@ import (
 	"xinglin/internal/kernel/event"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/batch"
+	"xinglin/internal/platform/blind"
 	"xinglin/internal/platform/module"
 	"xinglin/internal/platform/realname"
 	"xinglin/internal/platform/state"
@@ -36,7 +37,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "patient", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: data(), Masks: masks(),
+		Name: "patient", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: data(), Keys: keyed(), Masks: masks(),
 		Events: []event.Event{patient.Created{}, patient.LinkChanged{}},
 	}
 }
@@ -44,7 +45,7 @@ func Describe() module.Description {
 // New builds the context; it does no I/O. Without a verifier (nil) the real-name check
 // answers patient.realname_down.
 func New(base module.Base, accounts identity.Service, v Verifier) (*Service, *module.Module) {
-	s := &Service{clock: base.Clock, authz: base.Authz, crypt: base.Crypt, accounts: accounts, verifier: v, store: store{base.DB}, bookers: newBookers()}
+	s := &Service{clock: base.Clock, authz: base.Authz, crypt: base.Crypt, accounts: accounts, verifier: v, store: store{base.DB, blind.New(base.Crypt)}, bookers: newBookers()}
 	s.askBookers = batch.New(batch.Options{Name: "patient.booker", Writers: 1, Max: bookersRead, Log: base.Log, Metrics: base.Batches}, s.readBookers)
 	return s, &module.Module{
 		Name:     "patient",

@@ -9,13 +9,17 @@ import (
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/patient"
+	"xinglin/internal/platform/blind"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/outbox"
 	"xinglin/internal/platform/trail"
 )
 
 // store is the SQL of the patient context.
-type store struct{ db *db.DB }
+type store struct {
+	db    *db.DB
+	blind blind.Index
+}
 
 type (
 	accountID = id.ID[auth.Account]
@@ -25,13 +29,10 @@ type (
 // errLost: somebody else entered the same document in the meantime.
 var errLost = errors.New("the person was added by somebody else meanwhile")
 
-// index finds a document. next is set while the index key rolls.
-type index struct{ number, next []byte }
-
 // row is a patient with sealed fields.
 type row struct {
-	index        index      // only for writing
-	keys         searchKeys // only for writing
+	doc          blind.Value // only for writing
+	keys         searchKeys  // only for writing
 	id           patient.ID
 	docType      patient.DocumentType
 	name, number []byte
@@ -66,16 +67,23 @@ func (r *row) fields() []any {
 }
 
 // find looks for a document. Shredded rows have forgotten theirs.
-func (s store) find(ctx context.Context, t patient.TenantID, dt patient.DocumentType, ix index) (r row, err error) {
+func (s store) find(ctx context.Context, t patient.TenantID, dt patient.DocumentType, doc blind.Value) (r row, err error) {
+	found := false
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		if ix.next == nil {
-			return one(tx.QueryRow(ctx, `SELECT `+columns+` FROM patient p WHERE p.tenant_id = $1 AND p.document_type = $2
-				AND p.number_index = $3`, t, dt, ix.number).Scan(r.fields()...))
-		}
-		return one(tx.QueryRow(ctx, `SELECT `+columns+` FROM patient p WHERE p.tenant_id = $1 AND p.document_type = $2
-			AND (p.number_index = $3 OR p.number_index = $4 OR p.number_index_next = $4) ORDER BY p.id LIMIT 1`,
-			t, dt, ix.number, ix.next).Scan(r.fields()...))
+		return s.blind.Read(ctx, tx, []blind.Value{doc}, func(ix []blind.Pair) error {
+			where, args := ix[0].Match("p.number_index", "p.number_index_even", []any{t, dt})
+			err := tx.QueryRow(ctx, `SELECT `+columns+` FROM patient p WHERE p.tenant_id = $1 AND p.document_type = $2 AND `+where+`
+				ORDER BY p.id LIMIT 1`, args...).Scan(r.fields()...)
+			found = !errors.Is(err, db.ErrNoRows)
+			if !found {
+				return nil // Read looks again when the generations changed
+			}
+			return err
+		})
 	})
+	if err == nil && !found {
+		err = patient.ErrNotFound.New()
+	}
 	return r, err
 }
 

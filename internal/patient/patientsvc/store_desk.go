@@ -7,6 +7,7 @@ import (
 
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/patient"
+	"xinglin/internal/platform/blind"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/idem"
 	"xinglin/internal/platform/outbox"
@@ -20,17 +21,19 @@ const (
 )
 
 // saveKeys writes the search keys that are not empty. The person's row is locked or new.
-func saveKeys(ctx context.Context, tx db.Tx, p patient.ID, k searchKeys) error {
-	for _, v := range []struct {
-		kind string
-		ix   index
-	}{{"name", k.name}, {"phone", k.phone}} {
-		if v.ix.number == nil {
+func (s store) saveKeys(ctx context.Context, tx db.Tx, p patient.ID, k searchKeys) error {
+	ix, err := s.blind.Write(ctx, tx, k.name, k.phone)
+	if err != nil {
+		return err
+	}
+	for i, kind := range []string{"name", "phone"} {
+		if len(ix[i].Both()) == 0 {
 			continue
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO search_key (tenant_id, patient_id, kind, value, value_next) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (tenant_id, patient_id, kind) DO UPDATE SET value = excluded.value, value_next = excluded.value_next`,
-			tx.Tenant(), p, v.kind, v.ix.number, bytesOrNull(v.ix.next))
+		odd, even := ix[i].Columns()
+		_, err := tx.Exec(ctx, `INSERT INTO search_key (tenant_id, patient_id, kind, value, value_even) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (tenant_id, patient_id, kind) DO UPDATE SET value = excluded.value, value_even = excluded.value_even`,
+			tx.Tenant(), p, kind, odd, even)
 		if err != nil {
 			return err
 		}
@@ -39,16 +42,15 @@ func saveKeys(ctx context.Context, tx db.Tx, p patient.ID, k searchKeys) error {
 }
 
 // search finds the persons of a key, the latest first, and one more than are shown.
-func (s store) search(ctx context.Context, t patient.TenantID, ix index) (out []row, err error) {
-	where, args := `k.value = $3`, []any{t, maxAtDesk + 1, ix.number}
-	if ix.next != nil {
-		where, args = `(k.value = $3 OR k.value = $4 OR k.value_next = $4)`, append(args, ix.next)
-	}
+func (s store) search(ctx context.Context, t patient.TenantID, key blind.Value) (out []row, err error) {
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT `+columns+` FROM search_key k JOIN patient p ON p.tenant_id = k.tenant_id AND p.id = k.patient_id
-			WHERE k.tenant_id = $1 AND `+where+` AND p.shredded_at IS NULL ORDER BY p.id DESC LIMIT $2`, args...)
-		out, err = db.Collect(rows, err, func(r db.Rows, v *row) error { return r.Scan(v.fields()...) })
-		return err
+		return s.blind.Read(ctx, tx, []blind.Value{key}, func(ix []blind.Pair) error {
+			where, args := ix[0].Match("k.value", "k.value_even", []any{t, maxAtDesk + 1})
+			rows, err := tx.Query(ctx, `SELECT `+columns+` FROM search_key k JOIN patient p ON p.tenant_id = k.tenant_id AND p.id = k.patient_id
+				WHERE k.tenant_id = $1 AND `+where+` AND p.shredded_at IS NULL ORDER BY p.id DESC LIMIT $2`, args...)
+			out, err = db.Collect(rows, err, func(r db.Rows, v *row) error { return r.Scan(v.fields()...) })
+			return err
+		})
 	})
 	return out, err
 }
@@ -65,7 +67,7 @@ func (s store) register(ctx context.Context, t patient.TenantID, r row, n person
 		if n.guardian {
 			changed, consent = append(changed, "guardian_consent"), tx.Now()
 		}
-		if err := insertPatient(ctx, tx, r, originDesk, consent); err != nil {
+		if err := s.insertPatient(ctx, tx, r, originDesk, consent); err != nil {
 			return err
 		}
 		err := record(ctx, tx, trail.Entry{Action: "patient.register_at_desk", Noun: "Patient", ID: r.id.String(), Policy: policy, Changed: changed},

@@ -9,6 +9,7 @@ import (
 	"xinglin/internal/kernel/event"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/patient"
+	"xinglin/internal/platform/blind"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/outbox"
 	"xinglin/internal/platform/trail"
@@ -16,33 +17,58 @@ import (
 
 // onFile finds the persons that a round may mean, by identifier and by document.
 func (s store) onFile(ctx context.Context, t patient.TenantID, round []incoming) (f filed, err error) {
-	var external [][]byte
-	documents := map[patient.DocumentType][][]byte{}
+	var values []blind.Value
 	for _, v := range round {
+		values = append(values, v.doc)
 		for _, e := range v.ext {
-			external = append(external, e.ix.both()...)
+			values = append(values, e.key)
 		}
-		documents[v.person.docType] = append(documents[v.person.docType], v.doc.both()...)
 	}
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		f = filed{external: map[string]patient.ID{}, document: map[string]patient.ID{}, persons: map[patient.ID]found{}}
-		list, args := db.Few([]any{t}, external)
-		err := eachIndex(ctx, tx, f.external, "", `SELECT patient_id, value_index, value_index_next FROM identifier WHERE tenant_id = $1
-			AND (value_index IN (`+list+`) OR value_index_next IN (`+list+`))`, args)
-		if err != nil {
+		return s.blind.Read(ctx, tx, values, func(ix []blind.Pair) (err error) {
+			external, documents := indexed(round, ix)
+			f, err = readFiled(ctx, tx, external, documents)
 			return err
-		}
-		for dt, ix := range documents {
-			list, args := db.Few([]any{t, dt}, ix)
-			err := eachIndex(ctx, tx, f.document, string(dt), `SELECT id, number_index, number_index_next FROM patient WHERE tenant_id = $1 AND document_type = $2
-				AND shredded_at IS NULL AND (number_index IN (`+list+`) OR number_index_next IN (`+list+`))`, args)
-			if err != nil {
-				return err
-			}
-		}
-		return readFound(ctx, tx, f)
+		})
 	})
 	return f, err
+}
+
+// indexed gives the persons of a round their indexes, in the order of the values, and gathers them.
+func indexed(round []incoming, ix []blind.Pair) (external [][]byte, documents map[patient.DocumentType][][]byte) {
+	documents = map[patient.DocumentType][][]byte{}
+	for i := range round {
+		v := &round[i]
+		v.docIx, ix = ix[0], ix[1:]
+		documents[v.person.docType] = append(documents[v.person.docType], v.docIx.Both()...)
+		for n := range v.ext {
+			v.ext[n].ix, ix = ix[0], ix[1:]
+			external = append(external, v.ext[n].ix.Both()...)
+		}
+	}
+	return external, documents
+}
+
+func readFiled(ctx context.Context, tx db.Tx, external [][]byte, documents map[patient.DocumentType][][]byte) (f filed, err error) {
+	t := tx.Tenant()
+	f = filed{external: map[string]patient.ID{}, document: map[string]patient.ID{}, persons: map[patient.ID]found{}}
+	if len(external) > 0 {
+		list, args := db.Few([]any{t}, external)
+		err := eachIndex(ctx, tx, f.external, "", `SELECT patient_id, value_index, value_index_even FROM identifier WHERE tenant_id = $1
+			AND (value_index IN (`+list+`) OR value_index_even IN (`+list+`))`, args)
+		if err != nil {
+			return f, err
+		}
+	}
+	for dt, ix := range documents {
+		list, args := db.Few([]any{t, dt}, ix)
+		err := eachIndex(ctx, tx, f.document, string(dt), `SELECT id, number_index, number_index_even FROM patient WHERE tenant_id = $1 AND document_type = $2
+			AND shredded_at IS NULL AND (number_index IN (`+list+`) OR number_index_even IN (`+list+`))`, args)
+		if err != nil {
+			return f, err
+		}
+	}
+	return f, readFound(ctx, tx, f)
 }
 
 // eachIndex reads person and both indexes into a map.
@@ -54,11 +80,11 @@ func eachIndex(ctx context.Context, tx db.Tx, into map[string]patient.ID, prefix
 	defer rows.Close()
 	for rows.Next() {
 		var p patient.ID
-		var x index
-		if err := rows.Scan(&p, &x.number, &x.next); err != nil {
+		var x blind.Pair
+		if err := rows.Scan(&p, &x.Odd, &x.Even); err != nil {
 			return err
 		}
-		for _, b := range x.both() {
+		for _, b := range x.Both() {
 			into[prefix+string(b)] = p
 		}
 	}
@@ -103,7 +129,7 @@ func (s store) importPersons(ctx context.Context, t patient.TenantID, deeds []de
 	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		var made []event.Event
 		for _, d := range deeds {
-			if err := importOne(ctx, tx, d, policy); err != nil {
+			if err := s.importOne(ctx, tx, d, policy); err != nil {
 				return err
 			}
 			if d.made {
@@ -117,21 +143,26 @@ func (s store) importPersons(ctx context.Context, t patient.TenantID, deeds []de
 	})
 }
 
-func importOne(ctx context.Context, tx db.Tx, d deed, policy string) error {
-	write := importChange
+func (s store) importOne(ctx context.Context, tx db.Tx, d deed, policy string) error {
+	write := s.importChange
 	changed := d.changed
 	var steps []step
 	if d.made {
-		write, changed = importNew, []string{"document", "name", "phone", "birth", "sex", "profile", "identifier"}
+		write, changed = s.importNew, []string{"document", "name", "phone", "birth", "sex", "profile", "identifier"}
 		steps = append(steps, step{"Patient", id.As[subject](d.id), "", string(patient.Unverified)})
 	}
 	if err := write(ctx, tx, d); err != nil {
 		return err
 	}
 	for _, e := range d.fresh {
-		n, err := tx.Exec(ctx, `INSERT INTO identifier (tenant_id, id, patient_id, system, value, value_index, value_index_next, created_at)
+		ix, err := s.blind.Write(ctx, tx, e.key)
+		if err != nil {
+			return err
+		}
+		odd, even := ix[0].Columns()
+		n, err := tx.Exec(ctx, `INSERT INTO identifier (tenant_id, id, patient_id, system, value, value_index, value_index_even, created_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
-			tx.Tenant(), e.row, d.id, e.system, e.sealed, e.ix.number, bytesOrNull(e.ix.next), tx.Now().UnixMicro())
+			tx.Tenant(), e.row, d.id, e.system, e.sealed, odd, even, tx.Now().UnixMicro())
 		if err != nil {
 			return err
 		}
@@ -150,13 +181,13 @@ func importOne(ctx context.Context, tx db.Tx, d deed, policy string) error {
 	return record(ctx, tx, trail.Entry{Action: "patient.import", Noun: "Patient", ID: d.id.String(), Policy: policy, Changed: changed}, steps...)
 }
 
-func importNew(ctx context.Context, tx db.Tx, d deed) error {
-	return insertPatient(ctx, tx, d.row, originImport, time.Time{})
+func (s store) importNew(ctx context.Context, tx db.Tx, d deed) error {
+	return s.insertPatient(ctx, tx, d.row, originImport, time.Time{})
 }
 
 // importChange writes a new version. The phone is a statement of its own, after the
 // row's lock: an account that has just been linked keeps it.
-func importChange(ctx context.Context, tx db.Tx, d deed) error {
+func (s store) importChange(ctx context.Context, tx db.Tx, d deed) error {
 	n, err := tx.Exec(ctx, `UPDATE patient SET version = version + 1 WHERE tenant_id = $1 AND id = $2 AND version = $3 AND shredded_at IS NULL`,
 		tx.Tenant(), d.id, d.version)
 	if err != nil {
@@ -183,8 +214,13 @@ func importChange(ctx context.Context, tx db.Tx, d deed) error {
 		return err
 	}
 	if d.has("document") {
-		_, err := tx.Exec(ctx, `UPDATE patient SET document_type = $3, number = $4, number_index = $5, number_index_next = $6 WHERE tenant_id = $1 AND id = $2`,
-			tx.Tenant(), d.id, d.person.docType, d.row.number, d.doc.number, bytesOrNull(d.doc.next))
+		ix, err := s.blind.Write(ctx, tx, d.doc)
+		if err != nil {
+			return err
+		}
+		odd, even := ix[0].Columns()
+		_, err = tx.Exec(ctx, `UPDATE patient SET document_type = $3, number = $4, number_index = $5, number_index_even = $6 WHERE tenant_id = $1 AND id = $2`,
+			tx.Tenant(), d.id, d.person.docType, d.row.number, odd, even)
 		if db.IsUnique(err) {
 			return errLost
 		}
@@ -194,7 +230,7 @@ func importChange(ctx context.Context, tx db.Tx, d deed) error {
 	}
 	keys := d.row.keys
 	if !d.has("phone") {
-		return saveKeys(ctx, tx, d.id, keys)
+		return s.saveKeys(ctx, tx, d.id, keys)
 	}
 	n, err = tx.Exec(ctx, `UPDATE patient SET phone = $3 WHERE tenant_id = $1 AND id = $2
 		AND NOT EXISTS (SELECT 1 FROM link l WHERE l.tenant_id = $1 AND l.patient_id = $2)`, tx.Tenant(), d.id, bytesOrNull(d.row.phone))
@@ -204,7 +240,7 @@ func importChange(ctx context.Context, tx db.Tx, d deed) error {
 	if n == 0 {
 		return patient.ErrStale.New()
 	}
-	return saveKeys(ctx, tx, d.id, keys)
+	return s.saveKeys(ctx, tx, d.id, keys)
 }
 
 // forgetKeys takes from a person that is shredded what it is found by and what other

@@ -23,7 +23,7 @@ func (s store) create(ctx context.Context, t patient.TenantID, a accountID, r ro
 		if err := enterOne(ctx, tx, a, today); err != nil {
 			return err
 		}
-		if err := insertPatient(ctx, tx, r, originAccount, time.Time{}); err != nil {
+		if err := s.insertPatient(ctx, tx, r, originAccount, time.Time{}); err != nil {
 			return err
 		}
 		act, err := trail.Record(ctx, tx, trail.Entry{
@@ -52,11 +52,16 @@ const (
 
 // insertPatient writes a new person with its keys: errLost when the document is there
 // already. consent is a guardian's at the desk, zero for none.
-func insertPatient(ctx context.Context, tx db.Tx, r row, origin string, consent time.Time) error {
-	made, err := tx.Exec(ctx, `INSERT INTO patient (tenant_id, id, document_type, number_index, number_index_next, name, number, phone, birth, sex,
+func (s store) insertPatient(ctx context.Context, tx db.Tx, r row, origin string, consent time.Time) error {
+	ix, err := s.blind.Write(ctx, tx, r.doc)
+	if err != nil {
+		return err
+	}
+	odd, even := ix[0].Columns()
+	made, err := tx.Exec(ctx, `INSERT INTO patient (tenant_id, id, document_type, number_index, number_index_even, name, number, phone, birth, sex,
 			verified, verified_reference, version, created_at, origin, consent_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'none', '', 1, $11, $12, $13)
 		ON CONFLICT DO NOTHING`,
-		tx.Tenant(), r.id, r.docType, r.index.number, bytesOrNull(r.index.next), r.name, r.number, bytesOrNull(r.phone), r.birth, r.sex, tx.Now().UnixMicro(),
+		tx.Tenant(), r.id, r.docType, odd, even, r.name, r.number, bytesOrNull(r.phone), r.birth, r.sex, tx.Now().UnixMicro(),
 		origin, db.Micros(consent))
 	if err != nil {
 		return err
@@ -64,7 +69,7 @@ func insertPatient(ctx context.Context, tx db.Tx, r row, origin string, consent 
 	if made == 0 {
 		return errLost
 	}
-	return saveKeys(ctx, tx, r.id, r.keys)
+	return s.saveKeys(ctx, tx, r.id, r.keys)
 }
 
 // enterOne locks the holder's row and counts one more person that the account enters today.
@@ -175,7 +180,7 @@ func (s store) update(ctx context.Context, t patient.TenantID, u update, today c
 			if err != nil {
 				return err
 			}
-			if err := saveKeys(ctx, tx, u.patient, u.keys); err != nil {
+			if err := s.saveKeys(ctx, tx, u.patient, u.keys); err != nil {
 				return err
 			}
 		}
@@ -268,8 +273,8 @@ func (s store) verified(ctx context.Context, t patient.TenantID, v linked, resul
 // shred makes the row forget: a random index, no birth, no links, no claims. The key is
 // destroyed after the commit, by the caller and once more by a job. Repeating is no error.
 func (s store) shred(ctx context.Context, t patient.TenantID, p patient.ID, policy string) error {
-	blind := make([]byte, 32)
-	if _, err := rand.Read(blind); err != nil {
+	random := make([]byte, 64)
+	if _, err := rand.Read(random); err != nil {
 		return err
 	}
 	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
@@ -277,9 +282,10 @@ func (s store) shred(ctx context.Context, t patient.TenantID, p patient.ID, poli
 		if err := one(tx.QueryRow(ctx, `SELECT verified FROM patient WHERE tenant_id = $1 AND id = $2`, t, p).Scan(&was)); err != nil {
 			return err
 		}
-		n, err := tx.Exec(ctx, `UPDATE patient SET shredded_at = $3, number_index = $4, number_index_next = NULL, birth = NULL, sex = 'unknown',
+		n, err := tx.Exec(ctx, `UPDATE patient SET shredded_at = $3, number_index = CASE WHEN number_index IS NULL THEN number_index ELSE $4 END,
+			number_index_even = CASE WHEN number_index_even IS NULL THEN number_index_even ELSE $5 END, birth = NULL, sex = 'unknown',
 			verified = 'none', verified_at = NULL, verified_reference = '', version = version + 1
-			WHERE tenant_id = $1 AND id = $2 AND shredded_at IS NULL`, t, p, tx.Now().UnixMicro(), blind)
+			WHERE tenant_id = $1 AND id = $2 AND shredded_at IS NULL`, t, p, tx.Now().UnixMicro(), random[:32], random[32:])
 		if err != nil || n == 0 {
 			return err
 		}

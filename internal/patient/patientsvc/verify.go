@@ -13,8 +13,10 @@ const shanghai = ` + 28800000000) / 86400000000`
 func checks() []verify.Check {
 	return []verify.Check{
 		{Name: "patient: one person a document", SQL: `-- global: every tenant
-			SELECT document_type AS what, 0 AS at FROM patient
-			GROUP BY tenant_id, document_type, number_index HAVING COUNT(*) > 1`},
+			SELECT document_type AS what, 0 AS at FROM patient WHERE number_index IS NOT NULL
+			GROUP BY tenant_id, document_type, number_index HAVING COUNT(*) > 1
+			UNION ALL SELECT document_type, 0 FROM patient WHERE number_index_even IS NOT NULL
+			GROUP BY tenant_id, document_type, number_index_even HAVING COUNT(*) > 1`},
 		{Name: "patient: a link or claim has its person and account in the same tenant", SQL: `-- global: every tenant
 			SELECT id_text(l.id) AS what, 0 AS at FROM link l
 			LEFT JOIN patient p ON p.tenant_id = l.tenant_id AND p.id = l.patient_id

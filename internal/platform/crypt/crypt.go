@@ -10,6 +10,9 @@
 // any implementation opens it with an exported key. Software SM2/SM3/SM4 is no
 // certified module for 密评 (R60, R70).
 //
+// Rotation (rotate.go, root.go): a tenant gets new generations, which are in force within seconds; package rekey brings the rows to
+// them. The root key is replaced by wrapping the tenants' keys anew, in one transaction.
+//
 // Callers seal and open before or after a transaction. Inside one the store cannot be
 // asked: what is not in this process's cache then fails with crypt.cold_key. Warm,
 // EnsurePerson and LoadTenant fill the cache.
@@ -21,6 +24,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
+	"sync/atomic"
 	"time"
 
 	"xinglin/internal/kernel/auth"
@@ -46,6 +50,8 @@ var (
 		"缺少根密钥", "The root key is missing; name it with --keys file:PATH or env:NAME")
 	ErrKeysUnreadable = fault.Register(fault.Unavailable, "crypt.keys_unreadable",
 		"根密钥无法使用", "The root key cannot be used")
+	ErrRotating = fault.Register(fault.Conflict, "crypt.rotating",
+		"密钥轮换正在进行，请等待其完成", "A rotation is going on; wait for its end (xinglin keys list)")
 )
 
 // Options opens a Ring.
@@ -89,13 +95,15 @@ type personRef struct {
 // goroutine and no file.
 type Ring struct {
 	db    *db.DB
-	root  *root
+	ref   string // of the root key
+	held  atomic.Pointer[root]
+	seed  []byte // of derived keys; a rotation of the root key leaves it
 	alg   Algorithm
 	clock clock.Clock
 	mono  func() time.Time
 	limit int64 // uses of one key
 
-	tenants *lru[id.ID[auth.Tenant], tenantKeys]
+	tenants *lru[id.ID[auth.Tenant], *tenantEntry]
 	persons *lru[personRef, *keySet]
 }
 
@@ -113,8 +121,8 @@ func Open(ctx context.Context, o Options) (*Ring, error) {
 		o.Clock = clock.System{}
 	}
 	r := &Ring{
-		db: o.DB, alg: alg, clock: o.Clock, mono: clock.Mono, limit: useLimit,
-		tenants: newLRU[id.ID[auth.Tenant], tenantKeys](maxTenants),
+		db: o.DB, ref: o.Keys, alg: alg, clock: o.Clock, mono: clock.Mono, limit: useLimit,
+		tenants: newLRU[id.ID[auth.Tenant], *tenantEntry](maxTenants),
 		persons: newLRU[personRef, *keySet](maxPersons),
 	}
 	made, err := r.rootCheck(ctx)
@@ -122,27 +130,38 @@ func Open(ctx context.Context, o Options) (*Ring, error) {
 		return nil, err
 	}
 	// A store that has keys never gets a new root key: it could open nothing.
-	if r.root, err = loadRoot(o.Keys, o.Create && made == ""); err != nil {
+	roots, err := loadRoots(o.Keys, o.Create && made.print == "")
+	if err != nil {
 		return nil, err
 	}
-	if made == "" {
-		if made, err = r.putRootCheck(ctx, r.Fingerprint()); err != nil {
+	if made.print == "" {
+		if made, err = r.putRootCheck(ctx, roots[0]); err != nil {
 			return nil, err
 		}
 	}
-	if made != r.Fingerprint() {
-		return nil, ErrWrongKeys.Because("store %s, given %s", made, r.Fingerprint())
+	at := choose(roots, made.print)
+	if at == nil {
+		return nil, ErrWrongKeys.Because("store %s, given %s", made.print, roots[0].print())
 	}
+	if r.seed, err = at.openSeed(made.seed); err != nil {
+		return nil, err
+	}
+	r.held.Store(at)
 	return r, nil
 }
 
-// Fingerprint names the root key without showing it: 32 hex digits, for the process register.
-func (r *Ring) Fingerprint() string { return hex.EncodeToString(r.root.id[:]) }
+func (r *Ring) root() *root { return r.held.Load() }
+
+// Fingerprint names the keys of the installation without showing any: 32 hex digits, for the process register. A rotation of the
+// root key leaves it.
+func (r *Ring) Fingerprint() string {
+	return hex.EncodeToString(mac(AES256GCM, r.seed, "xinglin/seed-id/v1")[:16])
+}
 
 // Derive is a 32-byte key for another purpose of the platform (sealed cursors), the same
-// in every process with the same root key.
+// in every process of the installation.
 func (r *Ring) Derive(purpose string) []byte {
-	return mac(AES256GCM, r.root.derive, "xinglin/derived/v1", purpose)
+	return mac(AES256GCM, r.seed, "xinglin/derived/v1", purpose)
 }
 
 // Algorithm is what this ring seals with.

@@ -32,6 +32,7 @@ type key struct {
 	alg        Algorithm
 	raw        []byte
 	aead       cipher.AEAD // nil for index keys
+	under      int         // of a person's key: the generation of the tenant's key that wraps it
 
 	mu   sync.Mutex
 	left int64 // uses taken from the store and not spent; negative is overdrawn

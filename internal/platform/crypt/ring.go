@@ -254,7 +254,12 @@ func (r *Ring) unwrapPerson(ctx context.Context, tenant id.ID[auth.Tenant], v ro
 	if err != nil {
 		return nil, ErrUnreadable.Because("person key %s: %w", v.id, err)
 	}
-	return makeKey(v.id, v.alg, v.generation, raw)
+	k, err := makeKey(v.id, v.alg, v.generation, raw)
+	if err != nil {
+		return nil, err
+	}
+	k.under = w.generation
+	return k, nil
 }
 
 // renewPerson takes another block of uses or, when there is none or the configured

@@ -256,6 +256,9 @@ func TestRootReferences(t *testing.T) {
 		want error
 	}{
 		"good":      {write("good", good+"\n", 0o600), nil},
+		"two":       {write("two", good+"\n"+strings.Repeat("0e", rootSize)+"\n", 0o600), nil},
+		"three":     {write("three", strings.Repeat(good+"\n", 3), 0o600), ErrKeysUnreadable},
+		"cut":       {write("cut", good+"\n"+good[:30], 0o600), ErrKeysUnreadable},
 		"group":     {write("group", good, 0o640), nil},
 		"everyone":  {write("everyone", good, 0o644), ErrKeysUnreadable},
 		"short":     {write("short", good[2:], 0o600), ErrKeysUnreadable},
@@ -268,13 +271,13 @@ func TestRootReferences(t *testing.T) {
 		"unknown":   {"vault:keys", ErrKeysMissing},
 		"empty env": {"env:XINGLIN_TEST_EMPTY", ErrKeysMissing},
 	} {
-		if _, err := loadRoot(c.ref, false); !errors.Is(err, c.want) {
+		if _, err := loadRoots(c.ref, false); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	path := filepath.Join(dir, "made", "keys")
-	a := must(loadRoot("file:"+path, true))(t)
-	b := must(loadRoot("file:"+path, true))(t)
+	a := must(loadRoots("file:"+path, true))(t)[0]
+	b := must(loadRoots("file:"+path, true))(t)[0]
 	if a.id != b.id {
 		t.Error("two keys from one file")
 	}
@@ -425,7 +428,7 @@ func TestInsideATransaction(t *testing.T) {
 			return func(ctx context.Context) (err error) { sealed, err = r.Seal(ctx, f, []byte("x")); return err }
 		}
 		open := func(ctx context.Context) error { _, err := r.Open(ctx, f, sealed); return err }
-		index := func(ctx context.Context) error { _, err := r.Index(ctx, f.Tenant, "p", "v"); return err }
+		index := func(ctx context.Context) error { _, err := r.Digest(ctx, f.Tenant, "p", "v"); return err }
 		for name, fn := range map[string]func(context.Context) error{"seal": seal(f), "own": seal(own), "index": index} {
 			if err := inside(fn); !errors.Is(err, ErrColdKey) {
 				t.Errorf("%s with a cold key: %v", name, err)
@@ -517,7 +520,7 @@ func TestIndex(t *testing.T) {
 			tenant, other := newTenant(), newTenant()
 			index := func(tenant id.ID[auth.Tenant], purpose, value string) string {
 				t.Helper()
-				x := must(b.ring(t, alg).Index(t.Context(), tenant, purpose, value))(t)
+				x := must(b.ring(t, alg).Blind(t.Context(), tenant, purpose, value, 1))(t)
 				if len(x) != 32 {
 					t.Fatalf("%d bytes", len(x))
 				}
@@ -540,20 +543,22 @@ func TestIndex(t *testing.T) {
 			}
 		}
 		r, tenant := b.ring(t, ""), newTenant()
-		before := must(r.Index(t.Context(), tenant, "p", "v"))(t)
-		if x := must(r.IndexPrevious(t.Context(), tenant, "p", "v"))(t); x != nil {
-			t.Error("a generation before the first")
+		before := must(r.Blind(t.Context(), tenant, "p", "v", 1))(t)
+		for _, n := range []int{0, 2} {
+			if _, err := r.Blind(t.Context(), tenant, "p", "v", n); !errors.Is(err, ErrUnreadable) {
+				t.Errorf("generation %d: %v", n, err)
+			}
 		}
-		v := must(r.newTenantRow(tenant, kindIndex, 2))(t)
-		if err := r.addTenantKeys(t.Context(), tenant, []row{v}); err != nil {
-			t.Fatal(err)
+		must(b.ring(t, "sm4-gcm").Rotate(t.Context(), tenant, nil))(t)
+		after := must(r.Blind(t.Context(), tenant, "p", "v", 2))(t)
+		if Equal(before, after) || !Equal(before, must(r.Blind(t.Context(), tenant, "p", "v", 1))(t)) {
+			t.Error("the generations are one")
 		}
-		r = b.ring(t, "")
-		if x := must(r.IndexPrevious(t.Context(), tenant, "p", "v"))(t); !Equal(x, before) {
-			t.Error("the generation before is another")
+		if x := must(r.BlindNext(t.Context(), tenant, before, 2))(t); !Equal(x, after) {
+			t.Error("one does not follow from the other")
 		}
-		if x := must(r.Index(t.Context(), tenant, "p", "v"))(t); Equal(x, before) {
-			t.Error("the new generation is the old")
+		if x := must(r.Digest(t.Context(), tenant, "p", "v"))(t); Equal(x, before) || Equal(x, after) {
+			t.Error("a digest is an index")
 		}
 	})
 }
@@ -581,7 +586,7 @@ func TestCacheIsBounded(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		r := b.ring(t, "")
 		r.persons = newLRU[personRef, *keySet](1)
-		r.tenants = newLRU[id.ID[auth.Tenant], tenantKeys](1)
+		r.tenants = newLRU[id.ID[auth.Tenant], *tenantEntry](1)
 		for range 3 {
 			f := field(newTenant(), newPerson())
 			s := must(r.Seal(t.Context(), f, []byte("x")))(t)
@@ -607,7 +612,7 @@ func TestStoredKeysAreBound(t *testing.T) {
 			t.Errorf("under another person: %v", err)
 		}
 		w := must(r.tenantRows(t.Context(), f.Tenant))(t)[0]
-		if _, err := r.unwrapTenant(newTenant(), w); !errors.Is(err, ErrUnreadable) {
+		if _, err := r.root().unwrap(newTenant(), w); !errors.Is(err, ErrUnreadable) {
 			t.Errorf("under another tenant: %v", err)
 		}
 	})

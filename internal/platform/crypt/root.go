@@ -3,7 +3,6 @@ package crypt
 import (
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,15 +14,14 @@ const rootSize = 32
 // root is the key above all others. It lives outside the database and is never used
 // itself: it derives one wrapping key an algorithm.
 type root struct {
-	derive []byte // for keys of the platform that are no data keys
-	id     keyID
-	wraps  map[Algorithm]*key
+	id    keyID
+	raw   []byte
+	wraps map[Algorithm]*key
 }
 
 func newRoot(raw []byte) (*root, error) {
-	r := &root{wraps: map[Algorithm]*key{}}
+	r := &root{raw: raw, wraps: map[Algorithm]*key{}}
 	copy(r.id[:], mac(AES256GCM, raw, "xinglin/root-id/v1"))
-	r.derive = mac(AES256GCM, raw, "xinglin/derive/v1")
 	for _, a := range []Algorithm{AES256GCM, SM4GCM} {
 		k, err := makeKey(r.id, a, 1, mac(a, raw, "xinglin/root-wrap/v1", a.String())[:a.keySize()])
 		if err != nil {
@@ -34,9 +32,35 @@ func newRoot(raw []byte) (*root, error) {
 	return r, nil
 }
 
-// loadRoot reads the root key from its reference: file:PATH or env:NAME, 64 hex
-// digits. With create a missing file is made, readable by its owner only.
-func loadRoot(ref string, create bool) (*root, error) {
+// print names the root key without showing it.
+func (r *root) print() string { return hex.EncodeToString(r.id[:]) }
+
+// The seed of derived keys lies under the root key, as bytes of the sealed form.
+const (
+	seedSize = 32
+	seedAAD  = "xinglin/seed/v1"
+)
+
+func (r *root) sealSeed(seed []byte) []byte { return r.wraps[AES256GCM].seal(seedAAD, seed) }
+
+func (r *root) openSeed(sealed []byte) ([]byte, error) {
+	h, err := parse(sealed)
+	if err != nil {
+		return nil, ErrUnreadable.Because("seed: %w", err)
+	}
+	seed, err := r.wraps[AES256GCM].open(seedAAD, h)
+	if err != nil || len(seed) != seedSize {
+		return nil, ErrUnreadable.Because("the seed does not open under the root key")
+	}
+	return seed, nil
+}
+
+// maxRoots is how many keys a reference may hold: while the root key rotates, the present one and the next.
+const maxRoots = 2
+
+// loadRoots reads the root key from its reference: file:PATH or env:NAME, 64 hex digits; while it rotates two of them, each on a line of
+// its own or with a space between. With create a missing file is made, readable by its owner only.
+func loadRoots(ref string, create bool) ([]*root, error) {
 	kind, name, _ := strings.Cut(ref, ":")
 	if name == "" {
 		return nil, ErrKeysMissing.Because("keys reference: want file:PATH or env:NAME")
@@ -56,11 +80,36 @@ func loadRoot(ref string, create bool) (*root, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := hex.DecodeString(strings.TrimSpace(text))
-	if err != nil || len(raw) != rootSize {
-		return nil, ErrKeysUnreadable.Because("want %d hex digits", 2*rootSize) // the text itself stays out of the log
+	return parseRoots(text)
+}
+
+func parseRoots(text string) (out []*root, err error) {
+	words := strings.Fields(text)
+	if len(words) == 0 || len(words) > maxRoots {
+		return nil, ErrKeysUnreadable.Because("want %d hex digits", 2*rootSize)
 	}
-	return newRoot(raw)
+	for _, w := range words {
+		raw, err := hex.DecodeString(w)
+		if err != nil || len(raw) != rootSize {
+			return nil, ErrKeysUnreadable.Because("want %d hex digits", 2*rootSize) // the text itself stays out of the log
+		}
+		r, err := newRoot(raw)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// choose gives the root key with this fingerprint; nil when it is none of them.
+func choose(roots []*root, print string) *root {
+	for _, r := range roots {
+		if r.print() == print {
+			return r
+		}
+	}
+	return nil
 }
 
 const maxRootFile = 1 << 10
@@ -95,6 +144,16 @@ func readRootFile(path string, create bool) (string, error) {
 // makeRootFile writes a new root key under path, whole or not at all. A file that
 // another process made at the same moment stays.
 func makeRootFile(path string) error {
+	return writeRootFile(path, hex.EncodeToString(random(rootSize))+"\n", func(made string) error {
+		if err := os.Link(made, path); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return nil
+	})
+}
+
+// writeRootFile brings the text to disk beside path and then, by put, to its name.
+func writeRootFile(path, text string, put func(made string) error) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -104,11 +163,11 @@ func makeRootFile(path string) error {
 		return err
 	}
 	defer os.Remove(f.Name())
-	_, err = fmt.Fprintln(f, hex.EncodeToString(random(rootSize)))
+	_, err = f.WriteString(text)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := put(f.Name()); err != nil {
 		return err
 	}
 	d, err := os.Open(dir)

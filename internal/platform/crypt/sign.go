@@ -65,24 +65,8 @@ func (r *Ring) Signers(ctx context.Context, tenant id.ID[auth.Tenant]) ([]Signer
 	if err != nil {
 		return nil, err
 	}
-	var add []row
-	for _, kind := range []string{kindSM2, kindP256} {
-		if t[kind] != nil {
-			continue
-		}
-		v, err := r.newTenantRow(tenant, kind, 1)
-		if err != nil {
-			return nil, err
-		}
-		add = append(add, v)
-	}
-	if len(add) > 0 {
-		if err := r.addTenantKeys(ctx, tenant, add); err != nil {
-			return nil, err
-		}
-		if t, err = r.reloadTenant(ctx, tenant); err != nil {
-			return nil, err
-		}
+	if t, err = r.addKinds(ctx, tenant, t, []string{kindSM2, kindP256}); err != nil {
+		return nil, err
 	}
 	var out []Signer
 	for _, kind := range []string{kindSM2, kindP256} {

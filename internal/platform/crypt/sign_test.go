@@ -113,7 +113,7 @@ func TestSigningKeysAreWrapped(t *testing.T) {
 			if !signs(v.kind) {
 				continue
 			}
-			k := must(r.unwrapTenant(tenant, v))(t)
+			k := must(r.root().unwrap(tenant, v))(t)
 			if bytes.Contains(v.wrapped, k.raw[len(k.raw)-16:]) || k.aead != nil {
 				t.Errorf("%s lies open", v.kind)
 			}

@@ -36,10 +36,18 @@ func (r *Ring) write(ctx context.Context, tenant id.ID[auth.Tenant], fn func(con
 
 // The root key's check row stands at the zero tenant under the zero id.
 
-func (r *Ring) rootCheck(ctx context.Context) (made string, err error) {
+// rootRow names the root key that the store lies under, and has the seed of derived keys.
+type rootRow struct {
+	print string // empty: there is none yet
+	seed  []byte
+}
+
+const selectRoot = `SELECT fingerprint, seed FROM root_check WHERE tenant_id = $1 AND id = $1`
+
+func (r *Ring) rootCheck(ctx context.Context) (made rootRow, err error) {
 	var zero id.ID[auth.Tenant]
 	err = r.read(ctx, zero, func(ctx context.Context, tx db.Tx) error {
-		err := tx.QueryRow(ctx, `SELECT fingerprint FROM root_check WHERE tenant_id = $1 AND id = $1`, zero).Scan(&made)
+		err := tx.QueryRow(ctx, selectRoot, zero).Scan(&made.print, &made.seed)
 		if errors.Is(err, db.ErrNoRows) {
 			return nil
 		}
@@ -48,16 +56,17 @@ func (r *Ring) rootCheck(ctx context.Context) (made string, err error) {
 	return made, err
 }
 
-// putRootCheck names the store's root key, once: it returns the one that stands.
-func (r *Ring) putRootCheck(ctx context.Context, print string) (made string, err error) {
+// putRootCheck names the store's root key and makes its seed, once: it returns the row that stands.
+func (r *Ring) putRootCheck(ctx context.Context, at *root) (made rootRow, err error) {
 	var zero id.ID[auth.Tenant]
+	seed := at.sealSeed(random(seedSize))
 	err = r.write(ctx, zero, func(ctx context.Context, tx db.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO root_check (tenant_id, id, fingerprint, created_at) VALUES ($1, $1, $2, $3)
-ON CONFLICT DO NOTHING`, zero, print, r.clock.Now().UnixMicro())
+		_, err := tx.Exec(ctx, `INSERT INTO root_check (tenant_id, id, fingerprint, seed, created_at) VALUES ($1, $1, $2, $3, $4)
+ON CONFLICT DO NOTHING`, zero, at.print(), seed, r.clock.Now().UnixMicro())
 		if err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, `SELECT fingerprint FROM root_check WHERE tenant_id = $1 AND id = $1`, zero).Scan(&made)
+		return tx.QueryRow(ctx, selectRoot, zero).Scan(&made.print, &made.seed)
 	})
 	return made, err
 }
@@ -95,21 +104,6 @@ WHERE tenant_id = $1 ORDER BY kind, generation`, tenant)
 		return rows.Err()
 	})
 	return out, err
-}
-
-// addTenantKeys adds those generations that no other process added before.
-func (r *Ring) addTenantKeys(ctx context.Context, tenant id.ID[auth.Tenant], add []row) error {
-	return r.write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
-		for _, v := range add {
-			_, err := tx.Exec(ctx, `INSERT INTO tenant_key (tenant_id, id, kind, generation, algorithm, wrapped, uses, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, 0, $7) ON CONFLICT DO NOTHING`,
-				tenant, v.id, v.kind, v.generation, int(v.alg), v.wrapped, r.clock.Now().UnixMicro())
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // reserveTenant takes n uses of a tenant's key; false when it has none left.

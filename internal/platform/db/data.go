@@ -39,5 +39,6 @@ func FrameData() dataclass.Schema {
 			dataclass.Text:   "error",
 			dataclass.Origin: "owner trace",
 		},
+		"blind_generation": {dataclass.ID: "tenant_id", dataclass.Fact: "oldest newest"},
 	}
 }

@@ -145,6 +145,14 @@ const (
 	backoff  = 4 * time.Millisecond
 )
 
+// Repeat is the error of a transaction that lacks something which can only be had outside of it: nothing is committed, Between
+// runs with the caller's context, and the whole is repeated, within the same five attempts. db.busy after the last one.
+type Repeat struct {
+	Between func(context.Context) error
+}
+
+func (*Repeat) Error() string { return "db: the transaction is to be repeated" }
+
 // Write runs fn in one transaction of the tenant and commits it. It is repeated as a
 // whole, at most five times with jitter, when the engine reports busy, deadlock or
 // serialization; so fn must have no effect outside the transaction. Nesting panics.
@@ -181,6 +189,15 @@ func (d *DB) do(ctx context.Context, m mode, fn func(context.Context, Tx) error)
 				h()
 			}
 			return nil
+		}
+		if again := (*Repeat)(nil); errors.As(err, &again) {
+			if n == attempts-1 {
+				break
+			}
+			if err := again.Between(ctx); err != nil {
+				return err
+			}
+			continue
 		}
 		if !retryable(err) {
 			return err

@@ -20,6 +20,7 @@ import (
 	"xinglin/internal/platform/inbox"
 	"xinglin/internal/platform/job"
 	"xinglin/internal/platform/mask"
+	"xinglin/internal/platform/rekey"
 	"xinglin/internal/platform/state"
 	"xinglin/internal/platform/verify"
 )
@@ -69,6 +70,7 @@ type Description struct {
 	PolicyTests []byte
 	Events      []event.Event
 	Data        dataclass.Schema // the class of every column of its tables
+	Keys        rekey.Columns    // what of it lies under keys
 	Masks       []mask.Rule      // how its rows go into a copy without people, where the classes do not say all
 }
 

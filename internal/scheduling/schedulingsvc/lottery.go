@@ -217,13 +217,13 @@ func (s *Service) pseudonyms(ctx context.Context, t scheduling.TenantID, l lotte
 		return err
 	}
 	e.Handle = lottery.Handle(e.ID, e.Nonce)
-	person, err := s.base.Crypt.Index(ctx, t, "lottery.person "+l.Lottery.String(), e.Patient.String())
+	person, err := s.base.Crypt.Digest(ctx, t, "lottery.person "+l.Lottery.String(), e.Patient.String())
 	if err != nil {
 		return err
 	}
 	e.Person = lottery.Hash(person)
 	if l.Per == lottery.PerAccount {
-		group, err := s.base.Crypt.Index(ctx, t, "lottery.account "+l.Lottery.String(), e.Account.String())
+		group, err := s.base.Crypt.Digest(ctx, t, "lottery.account "+l.Lottery.String(), e.Account.String())
 		if err != nil {
 			return err
 		}

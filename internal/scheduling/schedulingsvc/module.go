@@ -39,7 +39,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "scheduling", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: columns.Classes(), Masks: columns.Masks(),
+		Name: "scheduling", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: columns.Classes(), Keys: columns.Keyed(), Masks: columns.Masks(),
 		Events: []event.Event{
 			scheduling.AppointmentHeld{},
 			scheduling.AppointmentBooked{},

@@ -32,30 +32,32 @@ CREATE TABLE budget (
 {{rls "budget"}}
 CREATE INDEX budget_last ON budget (tenant_id, last_at);
 
--- Accounts of patients (a phone) and of staff (user name, password, TOTP).
+-- Accounts of patients (a phone, with its blind indexes by odd and even generation of the key) and of staff (user name, password, TOTP).
 CREATE TABLE account (
-    tenant_id       {{uuid}} NOT NULL,
-    id              {{uuid}} NOT NULL,
-    kind            {{text}} NOT NULL CHECK (kind IN ('patient', 'staff')),
-    state           {{text}} NOT NULL CHECK (state IN ('active', 'disabled')),
-    phone_index     {{bytes}},
-    phone_sealed    {{bytes}},
-    username        {{text}},
-    name_sealed     {{bytes}},
-    password_hash   {{text}},
-    totp_sealed     {{bytes}},
-    totp_step       {{bigint}} NOT NULL DEFAULT 0,
-    practitioner_id {{uuid}},
-    version         {{bigint}} NOT NULL,
-    created_at      {{bigint}} NOT NULL,
-    last_login_at   {{bigint}},
+    tenant_id        {{uuid}} NOT NULL,
+    id               {{uuid}} NOT NULL,
+    kind             {{text}} NOT NULL CHECK (kind IN ('patient', 'staff')),
+    state            {{text}} NOT NULL CHECK (state IN ('active', 'disabled')),
+    phone_index      {{bytes}},
+    phone_index_even {{bytes}},
+    phone_sealed     {{bytes}},
+    username         {{text}},
+    name_sealed      {{bytes}},
+    password_hash    {{text}},
+    totp_sealed      {{bytes}},
+    totp_step        {{bigint}} NOT NULL DEFAULT 0,
+    practitioner_id  {{uuid}},
+    version          {{bigint}} NOT NULL,
+    created_at       {{bigint}} NOT NULL,
+    last_login_at    {{bigint}},
     PRIMARY KEY (tenant_id, id),
-    CHECK (kind <> 'patient' OR (phone_index IS NOT NULL AND phone_sealed IS NOT NULL AND username IS NULL AND password_hash IS NULL)),
+    CHECK (kind <> 'patient' OR ((phone_index IS NOT NULL OR phone_index_even IS NOT NULL) AND phone_sealed IS NOT NULL AND username IS NULL AND password_hash IS NULL)),
     CHECK (kind <> 'staff' OR (username IS NOT NULL AND name_sealed IS NOT NULL AND password_hash IS NOT NULL AND totp_sealed IS NOT NULL
-        AND phone_index IS NULL))
+        AND phone_index IS NULL AND phone_index_even IS NULL))
 ){{strict}};
 {{rls "account"}}
 CREATE UNIQUE INDEX account_phone ON account (tenant_id, phone_index) WHERE phone_index IS NOT NULL;
+CREATE UNIQUE INDEX account_phone_even ON account (tenant_id, phone_index_even) WHERE phone_index_even IS NOT NULL;
 CREATE UNIQUE INDEX account_username ON account (tenant_id, username) WHERE username IS NOT NULL;
 
 -- Roles of staff, within an organization or (zero) in the whole tenant. The three administrators exclude each other (R58).

@@ -106,7 +106,7 @@ func (s *Service) startDevice(ctx context.Context, t identity.TenantID, issuer s
 	if err != nil {
 		return out, err
 	}
-	if d.userCode, err = s.Crypt.Index(ctx, t, indexCode, readUserCode(user.Reveal())); err != nil {
+	if d.userCode, err = s.Crypt.Digest(ctx, t, indexCode, readUserCode(user.Reveal())); err != nil {
 		return out, err
 	}
 	var code secret.Text
@@ -139,7 +139,7 @@ func (s *Service) lookAtDevice(ctx context.Context, t identity.TenantID, typed s
 	}
 	code := readUserCode(typed)
 	if code != "" {
-		index, err := s.Crypt.Index(ctx, t, indexCode, code)
+		index, err := s.Crypt.Digest(ctx, t, indexCode, code)
 		if err != nil {
 			return a, false, err
 		}

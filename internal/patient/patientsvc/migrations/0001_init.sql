@@ -1,15 +1,15 @@
 -- +goose Up
 
--- A person. Name, number and phone are sealed under the person's key; number_index finds the same document again. While
--- the index key rolls, number_index is under the older key and number_index_next under the newer one. A shredded row
+-- A person. Name, number and phone are sealed under the person's key; number_index finds the same document again, under an
+-- odd generation of the index key, number_index_even under an even one; both while the key rotates (blind_generation). A shredded row
 -- keeps unreadable bytes, a random index and nothing else of the person. verify_* and its day bound the real-name checks.
 CREATE TABLE patient (
     tenant_id          {{uuid}} NOT NULL,
     id                 {{uuid}} NOT NULL,
     document_type      {{text}} NOT NULL CHECK (document_type IN
         ('resident_id', 'hmt_residence', 'hmt_permit', 'foreign_pr', 'passport', 'birth_cert', 'internal')),
-    number_index       {{bytes}} NOT NULL CHECK (length(number_index) = 32),
-    number_index_next  {{bytes}} CHECK (length(number_index_next) = 32),
+    number_index       {{bytes}} CHECK (length(number_index) = 32),
+    number_index_even  {{bytes}} CHECK (length(number_index_even) = 32),
     name               {{bytes}} NOT NULL,
     number             {{bytes}} NOT NULL,
     phone              {{bytes}},
@@ -24,27 +24,29 @@ CREATE TABLE patient (
     created_at         {{bigint}} NOT NULL,
     shredded_at        {{bigint}},
     PRIMARY KEY (tenant_id, id),
+    CHECK (number_index IS NOT NULL OR number_index_even IS NOT NULL),
     CHECK ((shredded_at IS NULL) = (birth IS NOT NULL)),
     CHECK (verified = 'none' OR verified_at IS NOT NULL)
 ){{strict}};
 {{rls "patient"}}
-CREATE UNIQUE INDEX patient_number ON patient (tenant_id, document_type, number_index);
-CREATE UNIQUE INDEX patient_number_next ON patient (tenant_id, document_type, number_index_next) WHERE number_index_next IS NOT NULL;
+CREATE UNIQUE INDEX patient_number ON patient (tenant_id, document_type, number_index) WHERE number_index IS NOT NULL;
+CREATE UNIQUE INDEX patient_number_next ON patient (tenant_id, document_type, number_index_even) WHERE number_index_even IS NOT NULL;
 
 -- What the desk finds a person by beside the document: the phone, or name and birth together, as blind indexes. Several
--- persons may share one. While the index key rolls there are two. A shredded person has none.
+-- persons may share one. It has two columns, by odd and even generation of the index key. A shredded person has none.
 CREATE TABLE search_key (
     tenant_id  {{uuid}} NOT NULL,
     patient_id {{uuid}} NOT NULL,
     kind       {{text}} NOT NULL CHECK (kind IN ('phone', 'name')),
-    value      {{bytes}} NOT NULL CHECK (length(value) = 32),
-    value_next {{bytes}} CHECK (length(value_next) = 32),
+    value      {{bytes}} CHECK (length(value) = 32),
+    value_even {{bytes}} CHECK (length(value_even) = 32),
     PRIMARY KEY (tenant_id, patient_id, kind),
+    CHECK (value IS NOT NULL OR value_even IS NOT NULL),
     FOREIGN KEY (tenant_id, patient_id) REFERENCES patient (tenant_id, id)
 ){{strict}};
 {{rls "search_key"}}
-CREATE INDEX search_key_value ON search_key (tenant_id, value);
-CREATE INDEX search_key_value_next ON search_key (tenant_id, value_next) WHERE value_next IS NOT NULL;
+CREATE INDEX search_key_value ON search_key (tenant_id, value) WHERE value IS NOT NULL;
+CREATE INDEX search_key_value_even ON search_key (tenant_id, value_even) WHERE value_even IS NOT NULL;
 
 -- What an account has: its row is the lock under which its links and claims change. entries counts the persons entered
 -- on entries_day.

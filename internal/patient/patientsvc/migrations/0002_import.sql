@@ -6,22 +6,23 @@ ALTER TABLE patient ADD COLUMN origin {{text}} NOT NULL DEFAULT 'account' CHECK 
 ALTER TABLE patient ADD COLUMN consent_at {{bigint}};
 
 -- What other systems call a person (FHIR Identifier): the value is sealed under the person's key and found by its blind index,
--- of system and value together. While the index key rolls there are two. A shredded person has none.
+-- of system and value together. It has two columns, by odd and even generation of the index key. A shredded person has none.
 CREATE TABLE identifier (
     tenant_id        {{uuid}} NOT NULL,
     id               {{uuid}} NOT NULL,
     patient_id       {{uuid}} NOT NULL,
     system           {{text}} NOT NULL,
     value            {{bytes}} NOT NULL,
-    value_index      {{bytes}} NOT NULL CHECK (length(value_index) = 32),
-    value_index_next {{bytes}} CHECK (length(value_index_next) = 32),
+    value_index      {{bytes}} CHECK (length(value_index) = 32),
+    value_index_even {{bytes}} CHECK (length(value_index_even) = 32),
     created_at       {{bigint}} NOT NULL,
     PRIMARY KEY (tenant_id, id),
+    CHECK (value_index IS NOT NULL OR value_index_even IS NOT NULL),
     FOREIGN KEY (tenant_id, patient_id) REFERENCES patient (tenant_id, id)
 ){{strict}};
 {{rls "identifier"}}
-CREATE UNIQUE INDEX identifier_value ON identifier (tenant_id, value_index);
-CREATE UNIQUE INDEX identifier_value_next ON identifier (tenant_id, value_index_next) WHERE value_index_next IS NOT NULL;
+CREATE UNIQUE INDEX identifier_value ON identifier (tenant_id, value_index) WHERE value_index IS NOT NULL;
+CREATE UNIQUE INDEX identifier_value_even ON identifier (tenant_id, value_index_even) WHERE value_index_even IS NOT NULL;
 CREATE INDEX identifier_patient ON identifier (tenant_id, patient_id);
 
 -- What a hospital's records know of a person beyond the patient's row (further names, telecom, addresses, contacts): one

@@ -123,3 +123,13 @@ CREATE UNIQUE INDEX job_open ON job (tenant_id, kind, key) WHERE state IN ('read
 CREATE INDEX job_ready ON job (run_at) WHERE state = 'ready';
 CREATE INDEX job_lease ON job (lease_until) WHERE state = 'running';
 CREATE INDEX job_done ON job (done_at) WHERE state IN ('done', 'cancelled');
+
+-- Which generations of the key of blind indexes are in force in this context's tables; no row is the first one alone. An odd generation
+-- stands in the first column of an index, an even one in the second.
+CREATE TABLE blind_generation (
+    tenant_id {{uuid}} NOT NULL,
+    oldest    {{int}} NOT NULL CHECK (oldest > 0),
+    newest    {{int}} NOT NULL CHECK (newest BETWEEN oldest AND oldest + 1),
+    PRIMARY KEY (tenant_id)
+){{strict}};
+{{rls "blind_generation"}}

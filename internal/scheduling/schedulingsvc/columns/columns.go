@@ -1,4 +1,4 @@
-// Package columns says what each column of scheduling tells of people, and how it goes into a copy without them.
+// Package columns says what each column of scheduling tells of people, how it goes into a copy without them, and what lies under keys.
 package columns
 
 import (
@@ -9,6 +9,7 @@ import (
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/mask"
+	"xinglin/internal/platform/rekey"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/lottery"
 )
@@ -92,4 +93,9 @@ func maskLottery(ctx context.Context, c *mask.Copy, r *mask.Row) error {
 // Seed is where the seed of a lottery is sealed.
 func Seed(t scheduling.TenantID, l lottery.ID) crypt.Field {
 	return crypt.Field{Tenant: t, Table: "lottery", Column: "seed", Row: l.String()}
+}
+
+// Keyed is what lies under the tenant's keys.
+func Keyed() rekey.Columns {
+	return rekey.Columns{Sealed: []rekey.Sealed{{Table: "lottery", Key: "id", Columns: []rekey.Column{{Name: "seed_sealed", Table: "lottery", Column: "seed"}}}}}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"xinglin/internal/audit"
-	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/merkle"
 	"xinglin/internal/platform/tlog"
 )
@@ -101,7 +100,7 @@ func (s *Service) Hand(ctx context.Context, from, to uint64, w io.Writer) error 
 		return audit.ErrRange.At("to", "at most 20000 entries; xinglin audit bundle writes more")
 	}
 	act.Why = fmt.Sprintf("%d-%d", from, to)
-	if err := s.store.looking(ctx, s.base.DB, who.Tenant, act, func(context.Context, db.Tx) error { return nil }); err != nil {
+	if err := s.store.act(ctx, s.base.DB, who.Tenant, act); err != nil {
 		return err
 	}
 	_, err = s.Export(ctx, who.Tenant, from, to, w)

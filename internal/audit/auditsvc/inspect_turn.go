@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"xinglin/internal/audit"
-	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/tlog"
 )
 
@@ -76,7 +75,7 @@ func (in *inspector) beginning(e entry) {
 	}
 	in.begun = append(in.begun, begun{t, lost})
 	in.tell("entry %d: the log was set back and begins anew as %s since %s; of the one before, head %d of %d entries was known and %d entries are kept",
-		e.position, tlog.Beginning(origin(in.tenant), t.Beginning), db.Time(t.At).UTC().Format(time.RFC3339), lost.Number, lost.Size, t.Kept)
+		e.position, tlog.Beginning(origin(in.tenant), t.Beginning), time.UnixMicro(t.At).UTC().Format(time.RFC3339), lost.Number, lost.Size, t.Kept)
 }
 
 // tell takes what is no finding.

@@ -279,6 +279,11 @@ func (store) looking(ctx context.Context, d *db.DB, tenant audit.TenantID, act t
 	})
 }
 
+// act puts a person's act into the trail.
+func (s store) act(ctx context.Context, d *db.DB, tenant audit.TenantID, act trail.Entry) error {
+	return s.looking(ctx, d, tenant, act, func(context.Context, db.Tx) error { return nil })
+}
+
 // view reads the chain for the auditor.
 func (s store) view(ctx context.Context, d *db.DB, tenant audit.TenantID, act trail.Entry) (v audit.LogState, err error) {
 	err = s.looking(ctx, d, tenant, act, func(ctx context.Context, tx db.Tx) error {

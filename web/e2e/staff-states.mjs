@@ -200,7 +200,7 @@ export async function walkChain({ page, look, set, at, ids, expected }) {
   await look('audit-found')
   await page.click('[data-proof] >> nth=0')
   await page.waitForSelector('[data-verdict=true]')
-  for (const s of await page.locator('.steps summary').all()) await s.click()
+  for (const s of await page.locator('.parts summary').all()) await s.click()
   await look('proof-open')
   await set('forged=true')
   await at(`/audit/proofs/${ids.entry}`)

@@ -56,3 +56,26 @@ type keysAuditCmd struct {
 func (c *keysAuditCmd) Run(ctx context.Context) error {
 	return app.AuditKeys(ctx, c.Where, c.Tenant, os.Stdout)
 }
+
+type rotateAuditCmd struct {
+	config.Where
+	Tenant string `help:"Code of the tenant." default:"main"`
+}
+
+// Run implements the command.
+func (c *rotateAuditCmd) Run(ctx context.Context) error {
+	return app.RotateAuditKeys(ctx, c.Where, c.Tenant, os.Stdout)
+}
+
+type beginAuditCmd struct {
+	config.Where
+	Tenant     string   `help:"Code of the tenant." default:"main"`
+	Anchor     []string `help:"Anchor file with the heads of the log that was lost. By default audit.anchor in the --data folder." type:"existingfile"`
+	Witness    string   `help:"URL of the witness: what it saw last counts too."`
+	WitnessKey string   `help:"The witness's public key, from the witness itself."`
+}
+
+// Run implements the command.
+func (c *beginAuditCmd) Run(ctx context.Context) error {
+	return app.BeginAuditLog(ctx, c.Where, app.AuditCheck{Tenant: c.Tenant, Anchors: c.Anchor, Witness: c.Witness, WitnessKey: c.WitnessKey}, os.Stdout)
+}

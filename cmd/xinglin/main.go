@@ -49,6 +49,8 @@ type commands struct {
 		Bundle  bundleAuditCmd  `cmd:"" help:"Write entries with their proofs and heads into a file for the supervisor. Audited."`
 		Offline offlineAuditCmd `cmd:"" name:"verify-offline" help:"Check a bundle or a proof with a public key and no database; exit 1 when it does not hold."`
 		Keys    keysAuditCmd    `cmd:"" help:"Print the public keys of a tenant's log, to be handed to those who check."`
+		Rotate  rotateAuditCmd  `cmd:"" name:"rotate-key" help:"Change the keys that sign a tenant's log; the old ones sign the change and stay good for their heads. Audited."`
+		Begin   beginAuditCmd   `cmd:"" name:"begin-new-log" help:"Let a log go on under a new name after its database was restored from a backup, naming the last known head of the one before. Audited."`
 	} `cmd:"" help:"The audit log that cannot be rewritten."`
 	Policy struct {
 		Check checkPolicyCmd `cmd:"" help:"Run the tests of policies; exit 1 when one fails or a policy has none. Nothing is changed."`

@@ -12,10 +12,13 @@ var factWords = map[string]authz.Words{
 
 // actionWords are the routes' summaries in Chinese; the English ones are the operations' own.
 var actionWords = map[string]string{
+	"audit.export_bundle":                  "导出带证明的审计记录",
 	"audit.list_events":                    "查看审计记录",
 	"audit.list_heads":                     "查看审计链签名",
+	"audit.read_consistency":               "核对两个日志头",
 	"audit.read_log":                       "查看审计链状态",
 	"audit.read_proof":                     "取一条记录的证明",
+	"audit.search_events":                  "检索审计记录",
 	"audit.sign_head":                      "给审计链当前状态签名",
 	"clinic.call_next":                     "叫下一位",
 	"clinic.check_in":                      "自己签到",

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -38,11 +37,13 @@ const logName = "xinglin/audit/"
 // maxAnchors bounds the heads of anchor files that are held in memory (about 120 bytes each).
 const maxAnchors = 2_000_000
 
-// papers are what lies outside of the database, by the log's origin.
+// papers are what lies outside of the database, by the log's first name (tlog.Family).
 type papers struct {
-	keys  map[string]tlog.Keys
-	of    map[string]string // where the keys come from
+	keys  map[string]tlog.Keys    // that are trusted
+	of    map[string]string       // where they come from
+	lives map[string]tlog.Lineage // by whole name: the keys as the papers tell them
 	heads map[string][]auditsvc.Pinned
+	last  map[string]auditsvc.Known // by whole name: the head with the most entries
 	bad   map[string][]string
 	count int
 }
@@ -121,6 +122,12 @@ func printLog(out io.Writer, code string, r auditsvc.Inspection) {
 	keys := r.KeysOf
 	fmt.Fprintf(out, "%s  audit log of %s: %d entries, %d compared, %d past their time; %d heads and %d from outside fit; %d entries under no head yet; keys: %s\n",
 		word, code, r.Size, r.Entries, r.Gone, r.Heads, r.Outside, r.Unsigned, keys)
+	for _, t := range r.Told {
+		fmt.Fprintf(out, "        told       %s\n", t)
+	}
+	if r.Lost > 0 {
+		fmt.Fprintf(out, "        told       %d heads from outside are of entries that were lost then\n", r.Lost)
+	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(out, "        broken     %s\n", f)
 	}
@@ -128,7 +135,10 @@ func printLog(out io.Writer, code string, r auditsvc.Inspection) {
 
 // papers reads key and anchor files.
 func (h *House) papers(ctx context.Context, c AuditCheck, where config.Where, list []tenant.Tenant) (*papers, error) {
-	p := &papers{keys: map[string]tlog.Keys{}, of: map[string]string{}, heads: map[string][]auditsvc.Pinned{}, bad: map[string][]string{}}
+	p := &papers{
+		keys: map[string]tlog.Keys{}, of: map[string]string{}, lives: map[string]tlog.Lineage{}, heads: map[string][]auditsvc.Pinned{},
+		last: map[string]auditsvc.Known{}, bad: map[string][]string{},
+	}
 	if c.Key != "" {
 		ks, err := tlog.ReadKeys(c.Key)
 		if err != nil {
@@ -158,7 +168,8 @@ func (h *House) papers(ctx context.Context, c AuditCheck, where config.Where, li
 	return p, nil
 }
 
-// read takes an anchor file. Its keys count unless others were given.
+// read takes an anchor file. The keys of a log's first line count unless others were
+// given; what the lines behind it say must follow from them.
 func (p *papers) read(ctx context.Context, file string) error {
 	return tlog.ReadAnchors(file, func(a tlog.Anchored) error {
 		if err := ctx.Err(); err != nil {
@@ -171,24 +182,49 @@ func (p *papers) read(ctx context.Context, file string) error {
 		if err != nil {
 			return tlog.ErrPaper.At("line", fmt.Sprintf("line %d of %s holds no head", a.Line, file))
 		}
-		if a.Keys != "" && (p.of[h.Origin] == "" || p.of[h.Origin] == file) {
-			ks, err := tlog.ParseKeys([]byte(a.Keys))
+		name := tlog.Family(h.Origin)
+		if a.Keys != "" {
+			life, err := lifeOf(h.Origin, a.Keys, a.Rotations)
 			if err != nil {
-				return err
+				p.bad[name] = append(p.bad[name], fmt.Sprintf("%s line %d: the keys there do not follow from each other", file, a.Line))
+				return nil
 			}
-			p.of[h.Origin] = file
-			p.keys[h.Origin] = p.keys[h.Origin].And(ks...)
+			p.lives[h.Origin] = life
+			if p.of[name] == "" {
+				p.of[name], p.keys[name] = file, life.First()
+			}
 		}
-		if _, _, err := p.keys[h.Origin].Open(a.Head); err != nil {
-			p.bad[h.Origin] = append(p.bad[h.Origin], fmt.Sprintf("%s line %d: a head that the log's keys did not sign", file, a.Line))
-			return nil
-		}
-		p.heads[h.Origin] = append(p.heads[h.Origin], auditsvc.Pinned{Number: h.Number, Size: h.Size, Root: h.Root, Source: file, Line: a.Line})
+		p.pin(a.Head, fmt.Sprintf("%s line %d: a head that the log's keys did not sign", file, a.Line), file, a.Line)
 		return nil
 	})
 }
 
-// askWitness adds what the witness saw last of a tenant's log.
+// pin takes a head from outside when the trusted keys signed it.
+func (p *papers) pin(note, untrue, source string, line int) {
+	h, _, err := tlog.Parse(note)
+	if err != nil {
+		return // the caller has parsed it
+	}
+	name, life := tlog.Family(h.Origin), p.lives[h.Origin]
+	if _, err := (tlog.Trust{Keys: p.keys[name]}).Open(life, note); err != nil {
+		p.bad[name] = append(p.bad[name], untrue)
+		return
+	}
+	p.heads[name] = append(p.heads[name], auditsvc.Pinned{Origin: h.Origin, Number: h.Number, Size: h.Size, Root: h.Root, Source: source, Line: line})
+	if last, _, err := tlog.Parse(p.last[h.Origin].Note); err != nil || last.Size < h.Size {
+		p.last[h.Origin] = auditsvc.Known{Note: note, Life: life}
+	}
+}
+
+func lifeOf(origin, keys string, rotations []string) (tlog.Lineage, error) {
+	ks, err := tlog.ParseKeys([]byte(keys))
+	if err != nil {
+		return tlog.Lineage{}, err
+	}
+	return tlog.LineageOf(origin, ks, rotations)
+}
+
+// askWitness adds what the witness saw last of a tenant's log, under each of its names.
 func (h *House) askWitness(ctx context.Context, c AuditCheck, t tenant.Tenant, p *papers) error {
 	if c.Witness == "" {
 		return nil
@@ -198,36 +234,39 @@ func (h *House) askWitness(ctx context.Context, c AuditCheck, t tenant.Tenant, p
 		return ErrFlags.At("witness", "want an http(s) URL and a key of 64 hexadecimal digits")
 	}
 	name := logName + t.ID.String()
-	ks, err := h.trails.PublicKeys(ctx, t.ID)
+	life, names, err := h.trails.Life(ctx, t.ID)
 	if err != nil {
 		return err
 	}
-	if len(ks) == 0 && len(p.keys[name]) == 0 {
-		return nil // no head was ever signed
+	first := life.First()
+	if len(first) == 0 { // no head was ever signed, says the database
+		first = p.lives[name].First()
 	}
-	if len(ks) == 0 {
-		ks = p.keys[name]
-	}
-	a, err := w.Known(ctx, name, ks)
-	if errors.Is(err, witness.ErrUnknown) {
-		p.bad[name] = append(p.bad[name], "the witness has seen no head of this log under its keys")
+	if len(first) == 0 {
 		return nil
 	}
-	if err != nil {
-		return err
+	if len(p.keys[name]) == 0 {
+		p.keys[name], p.of[name] = life.All(), "the database's own word"
 	}
-	trust := p.keys[name]
-	if len(trust) == 0 {
-		trust = ks
-	}
-	head, _, err := trust.Open(a.Head)
-	if err != nil {
-		p.bad[name] = append(p.bad[name], "the witness has a head that the log's keys did not sign")
-		return nil
-	}
-	p.heads[name] = append(p.heads[name], auditsvc.Pinned{Number: head.Number, Size: head.Size, Root: head.Root, Source: "the witness"})
-	if a.Refused != "" {
-		p.bad[name] = append(p.bad[name], "the witness refused a head: the log was rewritten or set back")
+	for i, origin := range names {
+		a, err := w.Known(ctx, origin, first)
+		if errors.Is(err, witness.ErrUnknown) {
+			if i == len(names)-1 {
+				p.bad[name] = append(p.bad[name], "the witness has seen no head of this log under its keys")
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if p.lives[origin], err = lifeOf(origin, a.Keys, a.Rotations); err != nil {
+			p.bad[name] = append(p.bad[name], "the witness has keys that do not follow from each other")
+			continue
+		}
+		p.pin(a.Head, "the witness has a head that the log's keys did not sign", "the witness", 0)
+		if a.Refused != "" && i == len(names)-1 { // of a name before, the log itself says that it was set back
+			p.bad[name] = append(p.bad[name], "the witness refused a head: the log was rewritten or set back")
+		}
 	}
 	return nil
 }
@@ -247,10 +286,11 @@ func AuditKeys(ctx context.Context, where config.Where, code string, out io.Writ
 	if err != nil {
 		return err
 	}
-	ks, err := h.trails.PublicKeys(ctx, who.Tenant)
+	life, _, err := h.trails.Life(ctx, who.Tenant)
 	if err != nil {
 		return err
 	}
+	ks := life.All()
 	if len(ks) == 0 {
 		return audit.ErrNoLog.New()
 	}
@@ -295,10 +335,8 @@ func (p *Process) exportActDoor(ctx context.Context, _ http.ResponseWriter, _ *h
 
 // ExportAudit is `xinglin audit bundle`: the act is recorded before anything is read.
 func ExportAudit(ctx context.Context, where config.Where, r AuditRange, file string, out io.Writer) error {
-	if where.DB == "" {
-		if _, err := os.Stat(filepath.Join(where.Data, "db")); err != nil {
-			return ErrFlags.At("data", "there is no database in the folder")
-		}
+	if err := hasDatabase(where); err != nil {
+		return err
 	}
 	_, err := importing[struct{}]{
 		kind: exportAct, within: exportActTime, answer: 1 << 16, tenant: r.Tenant,
@@ -364,17 +402,11 @@ func VerifyAuditFile(c AuditFile, out io.Writer) error {
 	defer f.Close()
 	in := bufio.NewReaderSize(f, 64<<10)
 	head, _ := in.Peek(100) // a shorter file is a shorter beginning
-	if !tlog.IsBundle(head) {
-		p, err := tlog.ReadProof(in)
-		if err != nil {
-			return err
-		}
-		seen, err := p.Verify(trust)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "the proof holds: entry %d, %s\n  %s\n  %s\n", p.Position, p.Kind, p.Data, seen)
-		return nil
+	switch {
+	case tlog.IsConsistency(head):
+		return verifyConsistency(in, trust, out)
+	case !tlog.IsBundle(head):
+		return verifyProof(in, trust, out)
 	}
 	var show func(uint64, tlog.Leaf) error
 	if c.Show {
@@ -389,5 +421,31 @@ func VerifyAuditFile(c AuditFile, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "the bundle holds: entries %d to %d as they were logged, %d of them past their time (hash only), %d earlier heads fit\n  %s\n",
 		rep.From, max(rep.To, rep.From+1)-1, rep.Gone, rep.Earlier, rep.Seen)
+	return nil
+}
+
+func verifyProof(in io.Reader, trust tlog.Trust, out io.Writer) error {
+	p, err := tlog.ReadProof(in)
+	if err != nil {
+		return err
+	}
+	seen, err := p.Verify(trust)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "the proof holds: entry %d, %s\n  %s\n  %s\n", p.Position, p.Kind, p.Data, seen)
+	return nil
+}
+
+func verifyConsistency(in io.Reader, trust tlog.Trust, out io.Writer) error {
+	p, err := tlog.ReadConsistency(in)
+	if err != nil {
+		return err
+	}
+	earlier, later, err := p.Verify(trust)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "the heads belong together: all %d entries of the earlier one stand unchanged in the later one\n  %s\n  %s\n", earlier.Size, earlier, later)
 	return nil
 }

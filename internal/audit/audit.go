@@ -45,14 +45,19 @@ type AuditEvent struct {
 
 // Query filters events; empty fields match all.
 type Query struct {
-	Actor, Noun, Object string
-	Page                page.Request
+	Actor, Action, Noun, Object string
+	// Person is an account or a patient: what they did, and what was done to their record.
+	Person   id.ID[id.Any]
+	From, To time.Time // [From, To)
+	Page     page.Request
 }
 
 // Service is what others may ask.
 type Service interface {
 	// List reads the trail, newest first; audit administrators only, and reading is audited too.
 	List(ctx context.Context, q Query) (page.Page[AuditEvent], error)
+	// Search is List for questions that a URL should not show; what was asked for is in the audit row.
+	Search(ctx context.Context, q Query) (page.Page[AuditEvent], error)
 
 	// Append puts entries of other contexts into the tenant's log and gives their positions,
 	// in order. Kind and Ref make it once: the same entry again has the same position,
@@ -68,6 +73,9 @@ type Service interface {
 	// Proof shows that an audit event or another entry (by its Ref) stands in the log.
 	// audit.not_found; audit.not_signed when no head covers it yet.
 	Proof(ctx context.Context, ref id.ID[id.Any]) (Proof, error)
+	// Consistency shows that the later of two heads, by their numbers, begins with all that
+	// the earlier one signed. audit.head_not_found.
+	Consistency(ctx context.Context, earlier, later int64) (Consistency, error)
 }
 
 // ErrNotFound is the refusal for an event that does not exist.

@@ -234,6 +234,9 @@ var Routes = []Route{
 	{Op: "audit.list_heads", Who: auditor, Want: 200, Deny: map[string]int{nobody: 401, patient: 403, security: 403}},
 	{Op: "audit.sign_head", Who: auditor, Elsewhere: "auditsvc.TestLogRoutes"}, // there is something to sign once it was collected
 	{Op: "audit.read_proof", Who: auditor, Elsewhere: "auditsvc.TestLogRoutes"},
+	{Op: "audit.read_consistency", Who: auditor, Elsewhere: "auditsvc.TestConsistencyRoute"},
+	{Op: "audit.export_bundle", Who: auditor, Elsewhere: "auditsvc.TestBundleRoute"},
+	{Op: "audit.search_events", Who: auditor, Body: `{"noun":"Session"}`, Want: 200, Repeat: 200, Deny: map[string]int{nobody: 401, patient: 403, security: 403}},
 	{Op: "identity.create_client", Who: security, Body: clientBody("新系统"), Want: 201, Repeat: 201, Deny: staffOnly(), Anew: true},
 	{Op: "identity.list_clients", Who: security, Want: 200, Deny: staffOnly()},
 	{Op: "identity.read_client", Who: security, ID: "{client}", Want: 200, Deny: staffOnly()},

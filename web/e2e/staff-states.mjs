@@ -53,7 +53,11 @@ function places(ids) {
     people: { path: '/people', fail: 'staff', ready: '[data-row]' },
     access: { path: '/people/access', ready: '[data-ask]' },
     person: { path: `/people/${ids.staff}`, fail: 'staff', ready: '.grant', full: true },
+    clients: { path: '/people/clients', fail: 'clients,signing-keys', ready: '[data-row]' },
+    client: { path: `/people/clients/${ids.client}`, fail: 'clients', ready: '[data-client]', full: true },
     audit: { path: '/audit', fail: 'audit', ready: '[data-row]' },
+    chain: { path: '/audit/chain', fail: 'audit', ready: '[data-chain]' },
+    proof: { path: `/audit/proofs/${ids.entry}`, fail: 'audit', ready: '[data-verdict=true]', full: true },
     me: { path: '/me', fail: 'auth/sessions,auth/passkeys,auth/logins', ready: '[data-logins] [data-row]' },
     lost: { path: '/nowhere', ready: '.state' },
   }
@@ -125,6 +129,114 @@ export async function walkStaffRoutes({ page, base, look, expected }) {
     await look(`${name}-empty`)
     await set('empty=false')
   }
+}
+
+/** Proves once more that it is the person, over the screen. */
+async function prove({ page, look, set }, name) {
+  await page.waitForSelector('[data-prove] [name=prove]')
+  await look(name)
+  await page.fill('[data-prove] [name=prove]', '123456')
+  await page.keyboard.press('Enter')
+  await page.waitForSelector('[data-prove]', { state: 'detached' })
+  await set('old=false')
+}
+
+/** Clients: faults, made with its secret, changed, a new secret, disabled. */
+export async function walkClients({ page, look, set, at, expected }) {
+  expected.push(/403/)
+  await at('/people/clients')
+  await page.click('[data-create]')
+  await page.waitForSelector('.el-dialog')
+  await page.click('.el-dialog button[type=submit]')
+  await page.waitForSelector('.el-dialog [aria-invalid]')
+  await look('client-faults')
+  await page.fill('[name=client-name]', '慢病随访')
+  await page.fill('[name=redirects]', 'https://care.example.com/cb')
+  await page.click('.el-dialog summary')
+  await look('client-form')
+  await set('old=true')
+  await page.click('.el-dialog button[type=submit]')
+  await prove({ page, look, set }, 'client-prove')
+  await page.waitForSelector('[data-made] [data-secret]')
+  await look('client-made')
+  await page.click('[data-made] a')
+  await page.waitForSelector('[data-client]')
+  assert.equal(await page.locator('[data-secret]').count(), 0, 'the secret is shown once')
+  await page.fill('[name=scopes]', 'phone lab.read')
+  await page.click('[data-client] button[type=submit]')
+  await page.waitForSelector('[data-client] .note--ok')
+  await look('client-saved')
+  await page.click('[data-rotate]')
+  await page.waitForSelector('.el-dialog')
+  await look('client-rotate')
+  await page.click('.el-dialog button[type=submit]')
+  await page.waitForSelector('[data-made] [data-secret]')
+  await look('client-rotated')
+  await page.click('[data-noted]')
+  await page.click('[data-disable]')
+  await page.waitForSelector('.el-dialog')
+  await page.click('.el-dialog button[type=submit]')
+  await page.waitForFunction(() => !document.querySelector('[data-rotate]') && !document.querySelector('.el-dialog'))
+  await look('client-disabled')
+  await at('/people/clients')
+  await page.click('[data-roll]')
+  await page.waitForSelector('.el-dialog')
+  await page.click('.el-dialog button[type=submit]')
+  await page.waitForFunction(() => document.querySelectorAll('[data-keys] [data-row]').length === 3)
+  await look('signing-key-new')
+}
+
+/** The auditor's room: the search, a proof that holds and one that does not, heads compared, an export. */
+export async function walkChain({ page, look, set, at, ids, expected }) {
+  await at('/audit')
+  await page.fill('[name=person]', 'somebody')
+  await page.click('[data-search] button[type=submit]')
+  await page.waitForSelector('[data-search] [aria-invalid]')
+  await look('audit-fault')
+  await page.fill('[name=person]', '')
+  await page.fill('[name=action]', 'clinic.reveal')
+  await page.click('[data-search] button[type=submit]')
+  await page.waitForFunction(() => document.querySelectorAll('[data-row]').length === 3)
+  await look('audit-found')
+  await page.click('[data-proof] >> nth=0')
+  await page.waitForSelector('[data-verdict=true]')
+  for (const s of await page.locator('.parts summary').all()) await s.click()
+  await look('proof-open')
+  await set('forged=true')
+  await at(`/audit/proofs/${ids.entry}`)
+  await page.waitForSelector('[data-verdict=false]')
+  await look('proof-forged')
+  await set('forged=false')
+  await at('/audit/chain')
+  await page.waitForSelector('[data-beginning]')
+  await page.click('[data-sign]')
+  await page.waitForSelector('main .note--ok')
+  await look('chain-signed')
+  await page.click('[data-compare] button[type=submit]')
+  await page.waitForSelector('[data-compare] [aria-invalid]')
+  await look('chain-faults')
+  await page.fill('[name=earlier]', '1')
+  await page.fill('[name=later]', '3')
+  await page.click('[data-compare] button[type=submit]')
+  await page.waitForSelector('[data-together]')
+  await look('chain-together')
+  expected.push(/404/, /422/)
+  await page.fill('[name=later]', '9')
+  await page.click('[data-compare] button[type=submit]')
+  await page.waitForSelector('[data-compare] .note--danger')
+  await look('chain-no-head')
+  await page.fill('[data-bundle] [name=to]', '900')
+  await page.click('[data-bundle] button[type=submit]')
+  await page.waitForSelector('[data-bundle] .note--danger')
+  await look('chain-range')
+  await page.fill('[data-bundle] [name=to]', '')
+  await set('old=true')
+  const file = page.waitForEvent('download')
+  await page.click('[data-bundle] button[type=submit]')
+  await prove({ page, look, set }, 'chain-prove')
+  assert.match((await file).suggestedFilename(), /^audit-0-\d+\.jsonl$/)
+  await page.waitForSelector('[data-exported]')
+  await look('chain-exported')
 }
 
 /** What is done with the hand: each dialog, each refusal. */
@@ -375,6 +487,9 @@ export async function walkStaffHands({ page, base, look, expected }) {
   await why('access-disabled', member(20), 'clinic.call_next', first)
   expected.push(/404/)
   await why('access-gone', member(0), 'clinic.call_next', member(0))
+
+  await walkClients({ page, look, set, at, expected })
+  await walkChain({ page, look, set, at, ids: await idsOf({ page, base, set }), expected })
 
   // Displays, directory, operation.
   await at('/clinic/displays')

@@ -88,6 +88,21 @@ func (b *bench) count(table string, tenant audit.TenantID) (n int) {
 	return n
 }
 
+// lastAct is the newest row of the own trail.
+func (b *bench) lastAct() (text string) {
+	b.t.Helper()
+	err := b.base.DB.Read(context.Background(), b.tenant(), func(ctx context.Context, tx db.Tx) error {
+		var action, object string
+		err := tx.QueryRow(ctx, "SELECT action, object FROM trail WHERE tenant_id = $1 ORDER BY id DESC LIMIT 1", tx.Tenant()).Scan(&action, &object)
+		text = action + " " + object
+		return err
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return text
+}
+
 func TestCollectKeepsEachOnce(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		mine, theirs := rows(apitest.Main, 2*batch+5), rows(apitest.Other, 3)

@@ -21,10 +21,10 @@ func data() dataclass.Schema {
 			dataclass.Fact:   "position kind class collected_at",
 			dataclass.Record: "data",
 		},
-		"log_state":    {dataclass.ID: "tenant_id", dataclass.Fact: "size heads segments sealed"},
+		"log_state":    {dataclass.ID: "tenant_id", dataclass.Fact: "size heads segments sealed generation beginning"},
 		"log_tile":     {dataclass.ID: "tenant_id", dataclass.Fact: "level place nodes"},
-		"log_head":     {dataclass.ID: "tenant_id", dataclass.Fact: "number size at note witnessed_at"},
-		"log_key":      {dataclass.ID: "tenant_id fingerprint", dataclass.Fact: "place since", dataclass.Public: "public"},
+		"log_head":     {dataclass.ID: "tenant_id", dataclass.Fact: "number size at note witnessed_at anchored_at"},
+		"log_key":      {dataclass.ID: "tenant_id fingerprint", dataclass.Fact: "generation place since", dataclass.Public: "public"},
 		"log_segment":  {dataclass.ID: "tenant_id", dataclass.Fact: "number first behind sealed_at"},
 		"log_disposal": {dataclass.ID: "tenant_id", dataclass.Fact: "segment class entries due_at logged_at done_at"},
 	}

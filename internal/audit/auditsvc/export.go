@@ -2,6 +2,7 @@ package auditsvc
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"xinglin/internal/audit"
@@ -75,4 +76,33 @@ func write(b *tlog.BundleWriter, p stand, tiles map[merkle.TileID]merkle.Tile, h
 			return 0, err
 		}
 	}
+}
+
+// handEntries bounds what one download holds; the command line knows no bound.
+const handEntries = 20_000
+
+// Hand authorises, records and writes a bundle for the auditor: at most 20,000 entries.
+// Codes: those of Export, audit.range_invalid for a larger range, auth.step_up.
+func (s *Service) Hand(ctx context.Context, from, to uint64, w io.Writer) error {
+	who, act, err := s.may(ctx, "audit.export_bundle", "")
+	if err != nil {
+		return err
+	}
+	st, _, err := s.store.life(ctx, s.base.DB, who.Tenant)
+	if err != nil {
+		return err
+	}
+	end := to
+	if end == 0 {
+		end = st.size
+	}
+	if from < end && end-from > handEntries {
+		return audit.ErrRange.At("to", "at most 20000 entries; xinglin audit bundle writes more")
+	}
+	act.Why = fmt.Sprintf("%d-%d", from, to)
+	if err := s.store.act(ctx, s.base.DB, who.Tenant, act); err != nil {
+		return err
+	}
+	_, err = s.Export(ctx, who.Tenant, from, to, w)
+	return err
 }

@@ -2,7 +2,9 @@ package auditsvc
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"xinglin/internal/audit"
@@ -19,28 +21,75 @@ type headBody struct {
 	SM3         []byte     `json:"sm3" doc:"Root, base64"`
 	Note        string     `json:"note" doc:"The text with its signatures: what counts"`
 	WitnessedAt *time.Time `json:"witnessed_at,omitempty" doc:"When the witness cosigned it"`
+	AnchoredAt  *time.Time `json:"anchored_at,omitempty" doc:"When it was written down outside of the database"`
+	SignedBy    []string   `json:"signed_by" nullable:"false" doc:"Fingerprints of the log's keys that signed it"`
 }
 
 func headOf(h audit.Head) headBody {
-	b := headBody{Number: h.Number, Size: h.Size, At: h.At, SHA256: h.SHA256, SM3: h.SM3, Note: h.Note}
+	b := headBody{Number: h.Number, Size: h.Size, At: h.At, SHA256: h.SHA256, SM3: h.SM3, Note: h.Note, SignedBy: append([]string{}, h.Fingerprints...)}
 	if !h.WitnessedAt.IsZero() {
 		b.WitnessedAt = &h.WitnessedAt
+	}
+	if !h.AnchoredAt.IsZero() {
+		b.AnchoredAt = &h.AnchoredAt
 	}
 	return b
 }
 
+func headIf(h *audit.Head) *headBody {
+	if h == nil {
+		return nil
+	}
+	b := headOf(*h)
+	return &b
+}
+
 type logOut struct {
 	Body struct {
-		Origin    string    `json:"origin" doc:"The name of the tenant's log in its heads"`
-		Size      uint64    `json:"size"`
-		Unsigned  uint64    `json:"unsigned" doc:"Entries behind the last head: under the next one in a few minutes"`
-		Head      *headBody `json:"head,omitempty"`
-		Witnessed *headBody `json:"witnessed,omitempty" doc:"The last head that a witness cosigned"`
-		Keys      string    `json:"keys" doc:"Public keys, PEM; compare them with those that were handed over"`
-		Segments  int64     `json:"segments" doc:"Closed stretches"`
-		Sealed    uint64    `json:"sealed" doc:"Entries in them"`
-		Disposed  uint64    `json:"disposed" doc:"Entries whose text is past its time and deleted; their hashes stay"`
+		Origin     string          `json:"origin" doc:"The name of the tenant's log in its heads"`
+		Size       uint64          `json:"size"`
+		Unsigned   uint64          `json:"unsigned" doc:"Entries behind the last head: under the next one in a few minutes"`
+		Head       *headBody       `json:"head,omitempty"`
+		Witnessed  *headBody       `json:"witnessed,omitempty" doc:"The last head that a witness cosigned"`
+		Anchored   *headBody       `json:"anchored,omitempty" doc:"The last head that was written down outside of the database"`
+		Keys       string          `json:"keys" doc:"Public keys, PEM, of all generations; compare them with those that were handed over"`
+		WitnessKey string          `json:"witness_key,omitempty" doc:"Of the configured witness, hexadecimal; compare it with what the witness says itself"`
+		Generation int             `json:"generation" doc:"Of the keys that sign now, from 1"`
+		KeyChanges []keyChangeBody `json:"key_changes" nullable:"false" doc:"Each is an entry of the log, signed by the keys before"`
+		Beginning  int             `json:"beginning" doc:"From 1; more when the database was set back and the log began anew"`
+		Beginnings []beginningBody `json:"beginnings" nullable:"false"`
+		Segments   int64           `json:"segments" doc:"Closed stretches"`
+		Sealed     uint64          `json:"sealed" doc:"Entries in them"`
+		Disposed   uint64          `json:"disposed" doc:"Entries whose text is past its time and deleted; their hashes stay"`
 	}
+}
+
+type keyChangeBody struct {
+	Generation int       `json:"generation"`
+	At         time.Time `json:"at"`
+	FromHead   int64     `json:"from_head" doc:"The first head under the new keys"`
+	Position   uint64    `json:"position"`
+}
+
+type beginningBody struct {
+	Number   int       `json:"number"`
+	At       time.Time `json:"at"`
+	Position uint64    `json:"position" doc:"Of the entry that says so"`
+	Kept     uint64    `json:"kept" doc:"Entries that stayed"`
+	LostHead int64     `json:"lost_head" doc:"Number of the last known head of the log before"`
+	LostSize uint64    `json:"lost_size" doc:"Entries under it: from kept on they are lost"`
+}
+
+type consistencyIn struct {
+	Earlier int64 `query:"earlier" minimum:"1" required:"true" doc:"Number of a head"`
+	Later   int64 `query:"later" minimum:"1" required:"true" doc:"Number of another head"`
+}
+
+type consistencyBody audit.Consistency
+
+type consistencyOut struct {
+	Disposition string `header:"Content-Disposition"`
+	Body        consistencyBody
 }
 
 type headsIn struct {
@@ -78,13 +127,14 @@ func (s *Service) logRoutes(a *httpx.API) {
 		out := &logOut{}
 		b := &out.Body
 		b.Origin, b.Size, b.Unsigned, b.Keys, b.Segments, b.Sealed, b.Disposed = v.Origin, v.Size, v.Unsigned, v.Keys, v.Segments, v.Sealed, v.Disposed
-		if v.Head != nil {
-			h := headOf(*v.Head)
-			b.Head = &h
+		b.WitnessKey, b.Generation, b.Beginning = v.WitnessKey, v.Generation, v.Beginning
+		b.Head, b.Witnessed, b.Anchored = headIf(v.Head), headIf(v.Witnessed), headIf(v.Anchored)
+		b.KeyChanges, b.Beginnings = []keyChangeBody{}, []beginningBody{}
+		for _, k := range v.KeyChanges {
+			b.KeyChanges = append(b.KeyChanges, keyChangeBody(k))
 		}
-		if v.Witnessed != nil {
-			h := headOf(*v.Witnessed)
-			b.Witnessed = &h
+		for _, n := range v.Beginnings {
+			b.Beginnings = append(b.Beginnings, beginningBody(n))
 		}
 		return out, nil
 	})
@@ -113,7 +163,12 @@ func (s *Service) logRoutes(a *httpx.API) {
 		}
 		return &headOut{Body: headOf(h)}, nil
 	})
-	op = httpx.Op{ID: "audit.read_proof", Method: http.MethodGet, Path: "/audit/events/{id}/proof", Summary: "A proof file: the entry stands in the log under a signed head"}
+	s.paperRoutes(a)
+}
+
+// paperRoutes give files that hold without a database.
+func (s *Service) paperRoutes(a *httpx.API) {
+	op := httpx.Op{ID: "audit.read_proof", Method: http.MethodGet, Path: "/audit/events/{id}/proof", Summary: "A proof file: the entry stands in the log under a signed head"}
 	httpx.Register(a, op, func(ctx context.Context, in *proofIn) (*proofOut, error) {
 		ref, err := httpx.ID[id.Any](in.ID)
 		if err != nil {
@@ -125,4 +180,57 @@ func (s *Service) logRoutes(a *httpx.API) {
 		}
 		return &proofOut{Disposition: `attachment; filename="proof-` + ref.String() + `.json"`, Body: proofBody(p)}, nil
 	})
+	op = httpx.Op{ID: "audit.read_consistency", Method: http.MethodGet, Path: "/audit/consistency", Summary: "A consistency file: the later of two heads begins with all that the earlier one signed"}
+	httpx.Register(a, op, func(ctx context.Context, in *consistencyIn) (*consistencyOut, error) {
+		c, err := s.Consistency(ctx, in.Earlier, in.Later)
+		if err != nil {
+			return nil, err
+		}
+		name := fmt.Sprintf(`attachment; filename="consistency-%d-%d.json"`, min(in.Earlier, in.Later), max(in.Earlier, in.Later))
+		return &consistencyOut{Disposition: name, Body: consistencyBody(c)}, nil
+	})
+	httpx.Handle(a, httpx.Op{
+		ID: "audit.export_bundle", Method: http.MethodGet, Path: "/audit/bundle", Stream: true,
+		Summary: "Entries with their proofs and heads as a file for xinglin audit verify-offline (?from=&to=; at most 20,000 entries, to=0 up to the last head)",
+	}, s.getBundle)
+}
+
+// getBundle streams. Once something is out, a failure cuts the connection: the file is
+// not whole then, and says so when it is checked.
+func (s *Service) getBundle(w http.ResponseWriter, r *http.Request) error {
+	var ends [2]uint64
+	for i, name := range []string{"from", "to"} {
+		text := r.URL.Query().Get(name)
+		if text == "" {
+			continue
+		}
+		n, err := strconv.ParseUint(text, 10, 62)
+		if err != nil {
+			return audit.ErrRange.At(name, "want the number of an entry")
+		}
+		ends[i] = n
+	}
+	out := &file{w: w, name: fmt.Sprintf("audit-%d-%d.jsonl", ends[0], ends[1])}
+	err := s.Hand(r.Context(), ends[0], ends[1], out)
+	if err != nil && out.begun {
+		panic(http.ErrAbortHandler)
+	}
+	return err
+}
+
+// file is an answer whose header goes out with its first byte.
+type file struct {
+	w     http.ResponseWriter
+	name  string
+	begun bool
+}
+
+func (f *file) Write(b []byte) (int, error) {
+	if !f.begun {
+		f.begun = true
+		f.w.Header().Set("Content-Type", "application/x-ndjson")
+		f.w.Header().Set("Content-Disposition", `attachment; filename="`+f.name+`"`)
+		f.w.Header().Set("Cache-Control", "no-store")
+	}
+	return f.w.Write(b)
 }

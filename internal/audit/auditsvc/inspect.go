@@ -16,6 +16,7 @@ import (
 // Pinned is a head from outside of the database whose signature was checked: a line of
 // an anchor file, a witness's word.
 type Pinned struct {
+	Origin string // the log's name in it; empty is the name that it began with
 	Number int64
 	Size   uint64
 	Root   merkle.Node
@@ -41,12 +42,14 @@ type Pins struct {
 // Inspection is what was found in one tenant's log. It is clean without findings.
 type Inspection struct {
 	Size     uint64
-	Entries  uint64 // whose text was compared
-	Gone     uint64 // whose text is past its time
-	Heads    int    // of the database that fit
-	Outside  int    // pinned ones that fit
-	Unsigned uint64 // entries behind the last head
-	KeysOf   string // where the keys came from, for people
+	Entries  uint64   // whose text was compared
+	Gone     uint64   // whose text is past its time
+	Heads    int      // of the database that fit
+	Outside  int      // pinned ones that fit
+	Lost     int      // pinned ones of a log before, which this one says to be lost
+	Unsigned uint64   // entries behind the last head
+	KeysOf   string   // where the keys came from, for people
+	Told     []string // what the log says about its own life: changes of keys, beginnings
 	Findings []string
 }
 
@@ -96,7 +99,9 @@ type inspector struct {
 	out    Inspection
 	size   uint64
 	state  state
-	keys   tlog.Keys
+	trust  tlog.Trust   // the given keys, or those of the database
+	life   tlog.Lineage // of the keys, as the log tells it
+	begun  []begun      // beginnings behind the first
 	tree   *merkle.Range
 	edge   map[merkle.TileID]merkle.Tile // of the tree as the rows make it
 
@@ -126,12 +131,13 @@ func (in *inspector) begin(ctx context.Context, pins Pins) error {
 	}
 	in.state = st
 	in.size, in.out.Size = in.state.size, in.state.size
-	in.keys, in.out.KeysOf = own, "the database's own word"
-	if len(pins.Keys) > 0 {
-		in.keys, in.out.KeysOf = pins.Keys, pins.KeysOf
-	}
 	in.out.Findings = append(in.out.Findings, pins.Bad[:min(len(pins.Bad), maxFindings)]...)
 	in.read(words)
+	in.turns(words, own)
+	in.trust.Keys, in.out.KeysOf = in.life.All(), "the database's own word"
+	if len(pins.Keys) > 0 {
+		in.trust.Keys, in.out.KeysOf = pins.Keys, pins.KeysOf
+	}
 	in.pinned = slices.SortedStableFunc(slices.Values(pins.Heads), func(a, b Pinned) int { return cmp.Compare(a.Size, b.Size) })
 	return nil
 }
@@ -334,7 +340,7 @@ func (in *inspector) marks(ctx context.Context) error {
 	for len(in.pinned) > 0 && in.pinned[0].Size <= at {
 		m := in.pinned[0]
 		in.pinned = in.pinned[1:]
-		if in.agrees(m) {
+		if !in.excused(m) && in.agrees(m) {
 			in.out.Outside++
 		}
 	}
@@ -347,11 +353,11 @@ func (in *inspector) marks(ctx context.Context) error {
 		}
 		h := in.heads[0]
 		in.heads = in.heads[1:]
-		p, _, err := in.keys.Open(h.note)
+		p, err := in.trust.Open(in.life, h.note)
 		switch {
 		case err != nil:
 			in.say("head %d is not signed by the log's keys", h.number)
-		case p.Number != h.number || p.Size != h.size || p.Origin != origin(in.tenant) || p.Size != at:
+		case p.Number != h.number || p.Size != h.size || p.Origin != in.name(p.Number) || p.Size != at:
 			in.say("head %d stands in the wrong row, or out of its order", h.number)
 		case in.agrees(Pinned{Number: p.Number, Size: p.Size, Root: p.Root, Source: "the database"}):
 			in.out.Heads++
@@ -406,15 +412,15 @@ func (in *inspector) more(ctx context.Context) error {
 // finish looks at what lies behind the log's end.
 func (in *inspector) finish(ctx context.Context) error {
 	in.out.Unsigned = in.size - min(in.size, in.good)
-	behind := slices.Clone(in.pinned)
+	behind := slices.DeleteFunc(slices.Clone(in.pinned), in.excused)
 	for _, h := range in.heads {
-		if p, _, err := in.keys.Open(h.note); err == nil {
+		if p, err := in.trust.Open(in.life, h.note); err == nil {
 			behind = append(behind, Pinned{Number: p.Number, Size: p.Size, Root: p.Root, Source: "the database"})
 		} else {
 			in.say("head %d is not signed by the log's keys", h.number)
 		}
 	}
-	if len(behind) > 0 {
+	if len(behind) > 0 && !in.full() {
 		m := slices.MaxFunc(behind, func(a, b Pinned) int { return cmp.Compare(a.Size, b.Size) })
 		in.say("head %d (%s) signed %d entries and the database has %d: it was cut or set back; the first missing entry is %d", m.Number, m.where(), m.Size, in.size, in.size)
 	}

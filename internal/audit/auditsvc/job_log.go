@@ -40,23 +40,26 @@ func (s *Service) anchorJob(ctx context.Context, _ struct{}) error {
 	if err != nil {
 		return err
 	}
-	h, ks, err := s.store.anchorable(ctx, s.base.DB, who.Tenant)
+	h, life, err := s.store.anchorable(ctx, s.base.DB, who.Tenant)
 	if err != nil || h == nil {
 		return err
 	}
 	if s.anchors != nil {
-		if err := s.anchors.Write(h.note, ks); err != nil {
+		if err := s.anchors.Write(h.note, life); err != nil {
+			return err
+		}
+		if err := s.store.anchoredAt(ctx, s.base.DB, who.Tenant, h.number, s.base.Clock.Now()); err != nil {
 			return err
 		}
 	}
 	if s.witness == nil || !h.witnessed.IsZero() {
 		return nil
 	}
-	return s.cosign(ctx, who.Tenant, *h, ks)
+	return s.cosign(ctx, who.Tenant, *h, life)
 }
 
-func (s *Service) cosign(ctx context.Context, tenant audit.TenantID, h signed, ks tlog.Keys) error {
-	line, err := s.witness.Cosign(ctx, h.note, ks, func(ctx context.Context, from uint64) ([]merkle.Node, error) {
+func (s *Service) cosign(ctx context.Context, tenant audit.TenantID, h signed, life tlog.Lineage) error {
+	line, err := s.witness.Cosign(ctx, h.note, life, func(ctx context.Context, from uint64) ([]merkle.Node, error) {
 		return s.store.consistency(ctx, s.base.DB, tenant, from, h.size)
 	})
 	if err != nil {
@@ -67,11 +70,11 @@ func (s *Service) cosign(ctx context.Context, tenant audit.TenantID, h signed, k
 	if !ok {
 		return audit.ErrWitness.New()
 	}
-	if err := s.store.witnessed(ctx, s.base.DB, tenant, h.number, note, at); err != nil {
+	if err := s.store.cosigned(ctx, s.base.DB, tenant, h.number, note, at); err != nil {
 		return err
 	}
 	if s.anchors == nil {
 		return nil
 	}
-	return s.anchors.Write(note, ks)
+	return s.anchors.Write(note, life)
 }

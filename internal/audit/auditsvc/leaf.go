@@ -130,3 +130,43 @@ func refOf(kind string, parts ...any) (ref id.ID[id.Any]) {
 
 // origin names a tenant's log.
 func origin(tenant audit.TenantID) string { return "xinglin/audit/" + tenant.String() }
+
+// beginText says in the log that it was set back, and begins anew under another name.
+type beginText struct {
+	Beginning int    `json:"beginning"` // from 2
+	Heads     int64  `json:"heads"`     // that are left: the ones behind have the new name
+	Kept      uint64 `json:"kept"`      // entries under the last of them
+	// Lost is the last known head of the log before, with the keys that it holds under:
+	// its entries from Kept on are lost, or are not those that stand here.
+	Lost      string   `json:"lost"`
+	Keys      string   `json:"keys"`
+	Rotations []string `json:"rotations,omitempty"`
+	At        int64    `json:"at_us"`
+}
+
+// beginOf reads the text and the head in it, which must hold under its keys.
+func beginOf(data string) (t beginText, lost tlog.Head, err error) {
+	d := json.NewDecoder(strings.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&t); err != nil {
+		return t, lost, err
+	}
+	l, err := t.life()
+	if err == nil {
+		lost, _, err = l.Open(t.Lost)
+	}
+	return t, lost, err
+}
+
+// life is the keys of the log before.
+func (t beginText) life() (tlog.Lineage, error) {
+	h, _, err := tlog.Parse(t.Lost)
+	if err != nil {
+		return tlog.Lineage{}, err
+	}
+	ks, err := tlog.ParseKeys([]byte(t.Keys))
+	if err != nil {
+		return tlog.Lineage{}, err
+	}
+	return tlog.LineageOf(h.Origin, ks, t.Rotations)
+}

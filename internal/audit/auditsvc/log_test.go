@@ -72,11 +72,11 @@ func (b *bench) do(statements ...string) {
 
 func (b *bench) keys() tlog.Keys {
 	b.t.Helper()
-	ks, err := b.s.PublicKeys(context.Background(), b.tenant())
+	life, _, err := b.s.Life(context.Background(), b.tenant())
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return ks
+	return life.All()
 }
 
 func pinned(h audit.Head) Pinned {
@@ -84,7 +84,7 @@ func pinned(h audit.Head) Pinned {
 	if err != nil {
 		panic(err)
 	}
-	return Pinned{Number: p.Number, Size: p.Size, Root: p.Root, Source: "anchor", Line: int(p.Number)}
+	return Pinned{Origin: p.Origin, Number: p.Number, Size: p.Size, Root: p.Root, Source: "anchor", Line: int(p.Number)}
 }
 
 // TestLogGrows: rows and other entries get positions in one order, heads are signed under
@@ -409,11 +409,23 @@ type outside struct {
 	key   ed25519.PrivateKey
 }
 
-func (o *outside) Write(note string, _ tlog.Keys) error { o.notes = append(o.notes, note); return nil }
+func (o *outside) Write(note string, _ tlog.Lineage) error {
+	o.notes = append(o.notes, note)
+	return nil
+}
+
+func (o *outside) Last(origin string) string {
+	for i := len(o.notes) - 1; i >= 0; i-- {
+		if h, _, err := tlog.Parse(o.notes[i]); err == nil && h.Origin == origin {
+			return o.notes[i]
+		}
+	}
+	return ""
+}
 
 func (o *outside) Key() ed25519.PublicKey { return o.key.Public().(ed25519.PublicKey) }
 
-func (o *outside) Cosign(ctx context.Context, note string, _ tlog.Keys, prove func(context.Context, uint64) ([]merkle.Node, error)) (string, error) {
+func (o *outside) Cosign(ctx context.Context, note string, _ tlog.Lineage, prove func(context.Context, uint64) ([]merkle.Node, error)) (string, error) {
 	if o.fail != nil {
 		return "", o.fail
 	}

@@ -9,6 +9,7 @@ import (
 	"xinglin/internal/kernel/page"
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/module"
+	"xinglin/internal/platform/trail"
 )
 
 // Service implements audit.Service and trail.Sink.
@@ -19,15 +20,31 @@ type Service struct {
 	witness Witness
 }
 
-// List reads the trail. The reading itself is an act in the trail.
+// List implements audit.Service.
 func (s *Service) List(ctx context.Context, q audit.Query) (page.Page[audit.AuditEvent], error) {
+	return s.look(ctx, "audit.list_events", q)
+}
+
+// Search implements audit.Service.
+func (s *Service) Search(ctx context.Context, q audit.Query) (page.Page[audit.AuditEvent], error) {
+	return s.look(ctx, "audit.search_events", q)
+}
+
+// look reads the trail. The reading itself is an act in it, with whom or what was asked for.
+func (s *Service) look(ctx context.Context, action string, q audit.Query) (page.Page[audit.AuditEvent], error) {
 	who, err := auth.From(ctx)
 	if err != nil {
 		return page.Page[audit.AuditEvent]{}, err
 	}
-	d, err := s.base.Authz.Check(ctx, authz.Request{Action: "audit.list_events", Noun: "AuditEvent", ID: id.ID[id.Any](who.Tenant).String()})
+	d, err := s.base.Authz.Check(ctx, authz.Request{Action: action, Noun: "AuditEvent", ID: id.ID[id.Any](who.Tenant).String()})
 	if err != nil {
 		return page.Page[audit.AuditEvent]{}, err
 	}
-	return s.store.list(ctx, s.base.DB, who.Tenant, q, d.Policy)
+	act := trail.Entry{Action: action, Noun: "AuditEvent", Policy: d.Policy}
+	if action == "audit.search_events" {
+		if act.ID = q.Object; !q.Person.IsZero() {
+			act.ID = q.Person.String()
+		}
+	}
+	return s.store.list(ctx, s.base.DB, who.Tenant, q, act)
 }

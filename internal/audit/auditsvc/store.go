@@ -17,7 +17,7 @@ import (
 type store struct{}
 
 // list reads newest first; the cursor is the last id, ids ascend in time.
-func (store) list(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.Query, policy string) (out page.Page[audit.AuditEvent], err error) {
+func (store) list(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.Query, act trail.Entry) (out page.Page[audit.AuditEvent], err error) {
 	args := []any{tenant}
 	where := "tenant_id = $1"
 	add := func(cond string, v any) {
@@ -31,10 +31,21 @@ func (store) list(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.
 		}
 		add("id < $%d", before)
 	}
-	for _, f := range []struct{ column, value string }{{"actor", q.Actor}, {"noun", q.Noun}, {"object", q.Object}} {
+	for _, f := range []struct{ column, value string }{{"actor", q.Actor}, {"action", q.Action}, {"noun", q.Noun}, {"object", q.Object}} {
 		if f.value != "" {
 			add(f.column+" = $%d", f.value)
 		}
+	}
+	if !q.Person.IsZero() {
+		p := q.Person.String()
+		args = append(args, p, string(auth.Staff)+":"+p, string(auth.Patient)+":"+p)
+		where += fmt.Sprintf(" AND (object = $%d OR actor IN ($%d, $%d))", len(args)-2, len(args)-1, len(args))
+	}
+	if !q.From.IsZero() {
+		add("at >= $%d", q.From.UnixMicro())
+	}
+	if !q.To.IsZero() {
+		add("at < $%d", q.To.UnixMicro())
 	}
 	size := q.Page.Size()
 	args = append(args, size+1)
@@ -63,7 +74,7 @@ func (store) list(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.
 			return err
 		}
 		rows.Close()
-		_, err = trail.Record(ctx, tx, trail.Entry{Action: "audit.list_events", Noun: "AuditEvent", Policy: policy})
+		_, err = trail.Record(ctx, tx, act)
 		return err
 	})
 	if len(out.Items) > size {

@@ -20,13 +20,20 @@ type state struct {
 	heads    int64
 	segments int64
 	sealed   uint64
+
+	generation int // of the keys that sign now
+	beginning  int
 }
+
+// name is the log's name now.
+func (s state) name(tenant audit.TenantID) string { return tlog.Beginning(origin(tenant), s.beginning) }
 
 func (store) state(ctx context.Context, tx db.Tx) (s state, err error) {
 	var size, sealed int64
-	err = tx.QueryRow(ctx, `SELECT size, heads, segments, sealed FROM log_state WHERE tenant_id = $1`, tx.Tenant()).Scan(&size, &s.heads, &s.segments, &sealed)
+	err = tx.QueryRow(ctx, `SELECT size, heads, segments, sealed, generation, beginning FROM log_state WHERE tenant_id = $1`, tx.Tenant()).
+		Scan(&size, &s.heads, &s.segments, &sealed, &s.generation, &s.beginning)
 	if errors.Is(err, db.ErrNoRows) {
-		err = nil
+		s.generation, s.beginning, err = 1, 1, nil
 	}
 	s.size, s.sealed = uint64(size), uint64(sealed)
 	return s, err
@@ -39,24 +46,28 @@ type signed struct {
 	at        time.Time
 	note      string
 	witnessed time.Time
+	anchored  time.Time
 }
 
-const headColumns = `number, size, at, note, witnessed_at`
+const headColumns = `number, size, at, note, witnessed_at, anchored_at`
 
 func scanHead(r db.Row, h *signed) error {
 	var size int64
-	err := r.Scan(&h.number, &size, db.Instant(&h.at), &h.note, db.Instant(&h.witnessed))
+	err := r.Scan(&h.number, &size, db.Instant(&h.at), &h.note, db.Instant(&h.witnessed), db.Instant(&h.anchored))
 	h.size = uint64(size)
 	return err
 }
 
-// lastHead is the head with the highest number; nil when there is none. With witnessed
-// only those count that a witness cosigned.
-func (store) lastHead(ctx context.Context, tx db.Tx, witnessed bool) (*signed, error) {
-	which := ""
-	if witnessed {
-		which = " AND witnessed_at IS NOT NULL"
-	}
+// Which heads count for lastHead.
+const (
+	anyHead   = ""
+	witnessed = " AND witnessed_at IS NOT NULL"
+	anchored  = " AND anchored_at IS NOT NULL"
+)
+
+// lastHead is the head with the highest number among those that count; nil when there is
+// none.
+func (store) lastHead(ctx context.Context, tx db.Tx, which string) (*signed, error) {
 	var h signed
 	err := scanHead(tx.QueryRow(ctx, `SELECT `+headColumns+` FROM log_head WHERE tenant_id = $1`+which+` ORDER BY number DESC LIMIT 1`, tx.Tenant()), &h)
 	if errors.Is(err, db.ErrNoRows) {
@@ -85,14 +96,61 @@ func (store) headsBetween(ctx context.Context, tx db.Tx, number int64, from, to 
 	return db.Collect(rows, err, func(r db.Rows, h *signed) error { return scanHead(r, h) })
 }
 
-// keys are the public keys that signed heads, in the order of their use.
-func (store) keys(ctx context.Context, tx db.Tx) (tlog.Keys, error) {
-	rows, err := tx.Query(ctx, `SELECT public FROM log_key WHERE tenant_id = $1 ORDER BY since, place, fingerprint LIMIT 16`, tx.Tenant())
+// lineage is the keys of the log over its life: its first ones and the changes that the
+// log tells. One that does not follow is audit.log_broken.
+func (s store) lineage(ctx context.Context, tx db.Tx) (tlog.Lineage, error) {
+	return s.lineageTo(ctx, tx, tlog.MaxRotations+2)
+}
+
+// lineageTo is the life up to a generation: what came meanwhile is left out.
+func (s store) lineageTo(ctx context.Context, tx db.Tx, generation int) (tlog.Lineage, error) {
+	first, err := s.firstKeys(ctx, tx)
+	if err != nil || len(first) == 0 {
+		return tlog.Lineage{}, err
+	}
+	rows, err := tx.Query(ctx, `SELECT data FROM log_leaf WHERE tenant_id = $1 AND kind = $2 ORDER BY position LIMIT $3`, tx.Tenant(), audit.KindKeys, generation-1)
+	notes, err := db.Collect(rows, err, func(r db.Rows, text *string) error { return r.Scan(text) })
+	if err != nil {
+		return tlog.Lineage{}, err
+	}
+	l, err := tlog.LineageOf(origin(tx.Tenant()), first, notes)
+	if err != nil {
+		err = audit.ErrBroken.Wrap(err)
+	}
+	return l, err
+}
+
+// firstKeys are the keys that the log began with.
+func (store) firstKeys(ctx context.Context, tx db.Tx) (tlog.Keys, error) {
+	rows, err := tx.Query(ctx, `SELECT public FROM log_key WHERE tenant_id = $1 AND generation = 1 ORDER BY place, fingerprint LIMIT 16`, tx.Tenant())
 	ders, err := db.Collect(rows, err, func(r db.Rows, b *[]byte) error { return r.Scan(b) })
 	if err != nil {
 		return nil, err
 	}
 	return tlog.KeysOf(ders...)
+}
+
+// life reads state and keys.
+func (s store) life(ctx context.Context, d *db.DB, tenant audit.TenantID) (st state, l tlog.Lineage, err error) {
+	err = d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) (err error) {
+		if st, err = s.state(ctx, tx); err != nil {
+			return err
+		}
+		l, err = s.lineage(ctx, tx)
+		return err
+	})
+	return st, l, err
+}
+
+// rootAt is the root of the log's first entries.
+func (s store) rootAt(ctx context.Context, d *db.DB, tenant audit.TenantID, size uint64) (root merkle.Node, err error) {
+	err = d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) (err error) {
+		if root, err = merkle.Root(size, merkle.Remember(s.tiles(ctx, tx))); err != nil {
+			err = audit.ErrBroken.Wrap(err)
+		}
+		return err
+	})
+	return root, err
 }
 
 // chain is what is signed next: the log now, and its last head.
@@ -101,12 +159,16 @@ type chain struct {
 	root merkle.Node
 	last *signed
 	was  merkle.Node // the root now at the size of the last head
+	life tlog.Lineage
 }
 
 // chain reads it. A root that cannot be computed is audit.log_broken.
 func (s store) chain(ctx context.Context, d *db.DB, tenant audit.TenantID) (c chain, err error) {
 	err = d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) (err error) {
 		if c.state, err = s.state(ctx, tx); err != nil {
+			return err
+		}
+		if c.life, err = s.lineageTo(ctx, tx, c.generation); err != nil {
 			return err
 		}
 		heads, err := s.headsAfter(ctx, tx, c.heads-1, 1) // the state's own last one: another may come meanwhile
@@ -129,11 +191,13 @@ func (s store) chain(ctx context.Context, d *db.DB, tenant audit.TenantID) (c ch
 }
 
 // putHead writes the next head with its keys, once: false when another process was
-// first. act is the row of whoever asked for it; nil for the clock.
-func (s store) putHead(ctx context.Context, d *db.DB, tenant audit.TenantID, h signed, ks tlog.Keys, act *trail.Entry) (ok bool, err error) {
+// first, or the log has other keys or another name now. act is the row of whoever asked
+// for it; nil for the clock.
+func (s store) putHead(ctx context.Context, d *db.DB, tenant audit.TenantID, h signed, st state, ks tlog.Keys, act *trail.Entry) (ok bool, err error) {
 	err = d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
 		ok = false
-		n, err := tx.Exec(ctx, `UPDATE log_state SET heads = $2 WHERE tenant_id = $1 AND heads = $2 - 1`, tx.Tenant(), h.number)
+		n, err := tx.Exec(ctx, `UPDATE log_state SET heads = $2 WHERE tenant_id = $1 AND heads = $2 - 1 AND generation = $3 AND beginning = $4`,
+			tx.Tenant(), h.number, st.generation, st.beginning)
 		if err != nil || n != 1 {
 			return err
 		}
@@ -141,12 +205,8 @@ func (s store) putHead(ctx context.Context, d *db.DB, tenant audit.TenantID, h s
 		if err != nil {
 			return err
 		}
-		for i, k := range ks {
-			_, err := tx.Exec(ctx, `INSERT INTO log_key (tenant_id, fingerprint, place, public, since) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
-				tx.Tenant(), k.Fingerprint(), i, k.DER, h.at.UnixMicro())
-			if err != nil {
-				return err
-			}
+		if err := s.putKeys(ctx, tx, ks, st.generation, h.at); err != nil {
+			return err
 		}
 		if act != nil {
 			if _, err := trail.Record(ctx, tx, *act); err != nil {
@@ -159,8 +219,28 @@ func (s store) putHead(ctx context.Context, d *db.DB, tenant audit.TenantID, h s
 	return ok, err
 }
 
-// witnessed puts a witness's line below a head.
-func (store) witnessed(ctx context.Context, d *db.DB, tenant audit.TenantID, number int64, note string, at time.Time) error {
+// putKeys writes the public keys of a generation, once.
+func (store) putKeys(ctx context.Context, tx db.Tx, ks tlog.Keys, generation int, at time.Time) error {
+	for i, k := range ks {
+		_, err := tx.Exec(ctx, `INSERT INTO log_key (tenant_id, fingerprint, generation, place, public, since) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+			tx.Tenant(), k.Fingerprint(), generation, i, k.DER, at.UnixMicro())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// anchoredAt says when a head was written down outside.
+func (store) anchoredAt(ctx context.Context, d *db.DB, tenant audit.TenantID, number int64, at time.Time) error {
+	return d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE log_head SET anchored_at = $3 WHERE tenant_id = $1 AND number = $2 AND anchored_at IS NULL`, tx.Tenant(), number, at.UnixMicro())
+		return err
+	})
+}
+
+// cosigned puts a witness's line below a head.
+func (store) cosigned(ctx context.Context, d *db.DB, tenant audit.TenantID, number int64, note string, at time.Time) error {
 	return d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE log_head SET note = $3, witnessed_at = $4 WHERE tenant_id = $1 AND number = $2`, tx.Tenant(), number, note, at.UnixMicro())
 		return err
@@ -168,15 +248,15 @@ func (store) witnessed(ctx context.Context, d *db.DB, tenant audit.TenantID, num
 }
 
 // anchorable is what goes out of the house: the last head and the keys.
-func (s store) anchorable(ctx context.Context, d *db.DB, tenant audit.TenantID) (h *signed, ks tlog.Keys, err error) {
+func (s store) anchorable(ctx context.Context, d *db.DB, tenant audit.TenantID) (h *signed, l tlog.Lineage, err error) {
 	err = d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) (err error) {
-		if h, err = s.lastHead(ctx, tx, false); err != nil {
+		if h, err = s.lastHead(ctx, tx, anyHead); err != nil {
 			return err
 		}
-		ks, err = s.keys(ctx, tx)
+		l, err = s.lineage(ctx, tx)
 		return err
 	})
-	return h, ks, err
+	return h, l, err
 }
 
 // consistency proves that the log of size b begins with the one of size a.
@@ -199,6 +279,11 @@ func (store) looking(ctx context.Context, d *db.DB, tenant audit.TenantID, act t
 	})
 }
 
+// act puts a person's act into the trail.
+func (s store) act(ctx context.Context, d *db.DB, tenant audit.TenantID, act trail.Entry) error {
+	return s.looking(ctx, d, tenant, act, func(context.Context, db.Tx) error { return nil })
+}
+
 // view reads the chain for the auditor.
 func (s store) view(ctx context.Context, d *db.DB, tenant audit.TenantID, act trail.Entry) (v audit.LogState, err error) {
 	err = s.looking(ctx, d, tenant, act, func(ctx context.Context, tx db.Tx) error {
@@ -206,29 +291,31 @@ func (s store) view(ctx context.Context, d *db.DB, tenant audit.TenantID, act tr
 		if err != nil {
 			return err
 		}
-		v = audit.LogState{Origin: origin(tenant), Size: st.size, Unsigned: st.size, Segments: st.segments, Sealed: st.sealed}
-		ks, err := s.keys(ctx, tx)
+		v = audit.LogState{
+			Origin: st.name(tenant), Size: st.size, Unsigned: st.size, Segments: st.segments, Sealed: st.sealed, Generation: st.generation, Beginning: st.beginning,
+		}
+		l, err := s.lineage(ctx, tx)
 		if err != nil {
 			return err
 		}
-		v.Keys = ks.PEM()
-		last, err := s.lastHead(ctx, tx, false)
-		if err != nil {
-			return err
-		}
-		if last != nil {
-			if v.Head, err = last.head(); err != nil {
+		v.Keys = l.All().PEM()
+		for which, into := range map[string]**audit.Head{anyHead: &v.Head, witnessed: &v.Witnessed, anchored: &v.Anchored} {
+			last, err := s.lastHead(ctx, tx, which)
+			if err != nil {
 				return err
 			}
-			v.Unsigned = st.size - min(st.size, last.size)
-		}
-		if last, err = s.lastHead(ctx, tx, true); err != nil {
-			return err
-		}
-		if last != nil {
-			if v.Witnessed, err = last.head(); err != nil {
+			if last == nil {
+				continue
+			}
+			if *into, err = last.by(l); err != nil {
 				return err
 			}
+		}
+		if v.Head != nil {
+			v.Unsigned = st.size - min(st.size, v.Head.Size)
+		}
+		if v.KeyChanges, v.Beginnings, err = s.turns(ctx, tx); err != nil {
+			return err
 		}
 		var gone int64
 		err = tx.QueryRow(ctx, `SELECT CAST(COALESCE(SUM(entries), 0) AS BIGINT) FROM log_disposal WHERE tenant_id = $1 AND done_at IS NOT NULL`, tx.Tenant()).Scan(&gone)
@@ -238,13 +325,44 @@ func (s store) view(ctx context.Context, d *db.DB, tenant audit.TenantID, act tr
 	return v, err
 }
 
+// turns are the changes of keys and the beginnings that the log tells, the first 100.
+func (s store) turns(ctx context.Context, tx db.Tx) (keys []audit.KeyChange, begun []audit.Beginning, err error) {
+	rows, err := tx.Query(ctx, `SELECT position, kind, ref, class, data, collected_at FROM log_leaf WHERE tenant_id = $1 AND kind IN ($2, $3) ORDER BY position LIMIT 100`,
+		tx.Tenant(), audit.KindKeys, audit.KindBegin)
+	words, err := db.Collect(rows, err, func(r db.Rows, e *entry) error { return scanEntry(r, e) })
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range words {
+		if e.kind == audit.KindKeys {
+			r, err := tlog.OpenRotation(e.data)
+			if err != nil {
+				return nil, nil, audit.ErrBroken.Wrap(err)
+			}
+			keys = append(keys, audit.KeyChange{Generation: r.Generation, At: r.At, FromHead: r.From, Position: e.position})
+			continue
+		}
+		t, lost, err := beginOf(e.data)
+		if err != nil {
+			return nil, nil, audit.ErrBroken.Wrap(err)
+		}
+		begun = append(begun, audit.Beginning{
+			Number: t.Beginning, At: db.Time(t.At), Position: e.position, Kept: t.Kept, LostHead: lost.Number, LostSize: lost.Size,
+		})
+	}
+	return keys, begun, nil
+}
+
 // listHeads gives a page of heads, the newest first.
-func (s store) listHeads(ctx context.Context, d *db.DB, tenant audit.TenantID, act trail.Entry, before int64, limit int) (out []signed, err error) {
+func (s store) listHeads(ctx context.Context, d *db.DB, tenant audit.TenantID, act trail.Entry, before int64, limit int) (out []signed, l tlog.Lineage, err error) {
 	err = s.looking(ctx, d, tenant, act, func(ctx context.Context, tx db.Tx) (err error) {
+		if l, err = s.lineage(ctx, tx); err != nil {
+			return err
+		}
 		out, err = s.headsBefore(ctx, tx, before, limit)
 		return err
 	})
-	return out, err
+	return out, l, err
 }
 
 // proof reads what shows that an entry is in the log.
@@ -267,14 +385,14 @@ func (s store) proof(ctx context.Context, d *db.DB, tenant audit.TenantID, act t
 		default:
 			return audit.ErrNotFound.New()
 		}
-		last, err := s.lastHead(ctx, tx, false)
+		last, err := s.lastHead(ctx, tx, anyHead)
 		if err != nil {
 			return err
 		}
 		if last == nil || at >= last.size {
 			return audit.ErrNotSigned.After(headEach)
 		}
-		ks, err := s.keys(ctx, tx)
+		life, err := s.lineage(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -282,7 +400,39 @@ func (s store) proof(ctx context.Context, d *db.DB, tenant audit.TenantID, act t
 		if err != nil {
 			return audit.ErrBroken.Wrap(err)
 		}
-		p = tlog.Proof{Format: tlog.ProofFormat, Position: at, Kind: l.Kind, Data: l.Data, Path: path, Head: last.note, Keys: ks.PEM()}
+		p = tlog.Proof{
+			Format: tlog.ProofFormat, Position: at, Kind: l.Kind, Data: l.Data, Path: path, Head: last.note, Keys: life.First().PEM(), Rotations: life.Rotations(),
+		}
+		return nil
+	})
+	return p, err
+}
+
+// consistent reads what shows that one head's log begins with another's.
+func (s store) consistent(ctx context.Context, d *db.DB, tenant audit.TenantID, act trail.Entry, earlier, later int64) (p tlog.Consistency, err error) {
+	err = s.looking(ctx, d, tenant, act, func(ctx context.Context, tx db.Tx) error {
+		var two [2]signed
+		for i, number := range []int64{earlier, later} {
+			found, err := s.headsAfter(ctx, tx, number-1, 1)
+			if err != nil {
+				return err
+			}
+			if len(found) == 0 || found[0].number != number {
+				return audit.ErrHeads.New()
+			}
+			two[i] = found[0]
+		}
+		life, err := s.lineage(ctx, tx)
+		if err != nil {
+			return err
+		}
+		path, err := merkle.Consistency(two[0].size, two[1].size, merkle.Remember(s.tiles(ctx, tx)))
+		if err != nil {
+			return audit.ErrBroken.Wrap(err)
+		}
+		p = tlog.Consistency{
+			Format: tlog.ConsistencyFormat, Earlier: two[0].note, Later: two[1].note, Path: path, Keys: life.First().PEM(), Rotations: life.Rotations(),
+		}
 		return nil
 	})
 	return p, err

@@ -15,13 +15,13 @@ import (
 
 // An inspection reads in short transactions, so that it may take long.
 
-// glance is where an inspection begins.
+// glance is where an inspection begins: the keys are the first ones of the table.
 func (s store) glance(ctx context.Context, d *db.DB, tenant audit.TenantID) (st state, ks tlog.Keys, words []entry, err error) {
 	err = d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) (err error) {
 		if st, err = s.state(ctx, tx); err != nil {
 			return err
 		}
-		if ks, err = s.keys(ctx, tx); err != nil {
+		if ks, err = s.firstKeys(ctx, tx); err != nil {
 			return err
 		}
 		words, err = s.words(ctx, tx)
@@ -76,7 +76,7 @@ func (s store) someHeads(ctx context.Context, d *db.DB, tenant audit.TenantID, n
 // begin opens a bundle of [from, to) under the last head; to 0 is up to it.
 func (s store) begin(ctx context.Context, d *db.DB, tenant audit.TenantID, from, to uint64, w io.Writer) (b *tlog.BundleWriter, h *signed, end uint64, err error) {
 	err = d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) (err error) {
-		if h, err = s.lastHead(ctx, tx, false); err != nil {
+		if h, err = s.lastHead(ctx, tx, anyHead); err != nil {
 			return err
 		}
 		if h == nil {
@@ -88,11 +88,11 @@ func (s store) begin(ctx context.Context, d *db.DB, tenant audit.TenantID, from,
 		if from >= end || end > h.size {
 			return audit.ErrRange.At("to", fmt.Sprintf("the last head signs entries 0 to %d", h.size-1))
 		}
-		ks, err := s.keys(ctx, tx)
+		life, err := s.lineage(ctx, tx)
 		if err != nil {
 			return err
 		}
-		b, err = tlog.NewBundle(w, h.note, ks, from, end, merkle.Remember(s.tiles(ctx, tx)))
+		b, err = tlog.NewBundle(w, h.note, life, from, end, merkle.Remember(s.tiles(ctx, tx)))
 		return err
 	})
 	return b, h, end, err
@@ -113,8 +113,8 @@ const maxWords = 50_000
 
 // words are what the log says about itself, in its order.
 func (store) words(ctx context.Context, tx db.Tx) ([]entry, error) {
-	rows, err := tx.Query(ctx, `SELECT position, kind, ref, class, data, collected_at FROM log_leaf WHERE tenant_id = $1 AND kind IN ($2, $3) ORDER BY position LIMIT $4`,
-		tx.Tenant(), audit.KindSegment, audit.KindDisposal, maxWords)
+	rows, err := tx.Query(ctx, `SELECT position, kind, ref, class, data, collected_at FROM log_leaf WHERE tenant_id = $1 AND kind IN ($2, $3, $4, $5) ORDER BY position LIMIT $6`,
+		tx.Tenant(), audit.KindSegment, audit.KindDisposal, audit.KindKeys, audit.KindBegin, maxWords)
 	return db.Collect(rows, err, func(r db.Rows, e *entry) error { return scanEntry(r, e) })
 }
 

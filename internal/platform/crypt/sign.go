@@ -57,26 +57,51 @@ func (s Signer) Public() []byte { return s.public }
 // ECDSA over its SHA-256.
 func (s Signer) Sign(message []byte) ([]byte, error) { return s.sign(message) }
 
-// Signers are the tenant's SM2 key and its P-256 key, in this order, the newest
-// generation of each; they are made when there are none. Call it outside of
-// transactions.
-func (r *Ring) Signers(ctx context.Context, tenant id.ID[auth.Tenant]) ([]Signer, error) {
+// Signers are the tenant's SM2 key and its P-256 key of a generation, in this order; they
+// are made when there are none. Whoever signs says which generation is in force: the first
+// is 1. Call it outside of transactions.
+func (r *Ring) Signers(ctx context.Context, tenant id.ID[auth.Tenant], generation int) ([]Signer, error) {
 	t, err := r.tenant(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	if t, err = r.addKinds(ctx, tenant, t, []string{kindSM2, kindP256}); err != nil {
-		return nil, err
+	kinds, want := []string{kindSM2, kindP256}, map[string]int{}
+	for _, kind := range kinds {
+		if t[kind].of(generation) == nil {
+			want[kind] = generation
+		}
+	}
+	if len(want) > 0 { // or another process made them: its keys stay
+		if t, err = r.addGenerations(ctx, tenant, want); err != nil {
+			return nil, err
+		}
 	}
 	var out []Signer
-	for _, kind := range []string{kindSM2, kindP256} {
-		s, err := newSigner(t[kind].current())
+	for _, kind := range kinds {
+		k := t[kind].of(generation)
+		if k == nil {
+			return nil, ErrUnreadable.Because("no %s key of generation %d", kind, generation)
+		}
+		s, err := newSigner(k)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, s)
 	}
 	return out, nil
+}
+
+// of is the key of a generation; nil for none.
+func (s *keySet) of(generation int) *key {
+	if s == nil {
+		return nil
+	}
+	for _, k := range s.keys {
+		if k.generation == generation {
+			return k
+		}
+	}
+	return nil
 }
 
 func newSigner(k *key) (Signer, error) {

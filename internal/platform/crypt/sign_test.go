@@ -24,7 +24,7 @@ func TestSigners(t *testing.T) {
 			r := b.ring(t, alg)
 			f := field(tenant, newPerson())
 			sealed := must(r.Seal(t.Context(), f, []byte("x")))(t)
-			got := must(r.Signers(t.Context(), tenant))(t)
+			got := must(r.Signers(t.Context(), tenant, 1))(t)
 			if len(got) != 2 {
 				t.Fatalf("%d signers", len(got))
 			}
@@ -41,7 +41,7 @@ func TestSigners(t *testing.T) {
 				t.Errorf("%q", plain)
 			}
 		}
-		theirs := must(b.ring(t, "").Signers(t.Context(), other))(t)
+		theirs := must(b.ring(t, "").Signers(t.Context(), other, 1))(t)
 		if bytes.Equal(theirs[0].Public(), first[0].Public()) || bytes.Equal(theirs[1].Public(), first[1].Public()) {
 			t.Error("two tenants share a key")
 		}
@@ -67,6 +67,31 @@ func verify(t *testing.T, der, message, sig []byte, national bool) {
 	}
 }
 
+// TestSignerGenerations: the next generation is another key, the one before goes on
+// signing, and a process that has not heard of it finds it.
+func TestSignerGenerations(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		tenant := newTenant()
+		old, other := b.ring(t, ""), b.ring(t, "")
+		first := must(old.Signers(t.Context(), tenant, 1))(t)
+		must(other.Signers(t.Context(), tenant, 1))(t)
+		second := must(old.Signers(t.Context(), tenant, 2))(t)
+		for i := range second {
+			if bytes.Equal(first[i].Public(), second[i].Public()) {
+				t.Errorf("key %d is the one before", i)
+			}
+		}
+		for generation, want := range map[int][]Signer{1: first, 2: second} {
+			for i, s := range must(other.Signers(t.Context(), tenant, generation))(t) {
+				if !bytes.Equal(s.Public(), want[i].Public()) {
+					t.Errorf("generation %d, key %d differs", generation, i)
+				}
+				verify(t, s.Public(), []byte("m"), must(s.Sign([]byte("m")))(t), i == 0)
+			}
+		}
+	})
+}
+
 // TestSignersRace: many processes at once make one key of each kind.
 func TestSignersRace(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
@@ -75,7 +100,7 @@ func TestSignersRace(t *testing.T) {
 		for range cap(out) {
 			r := b.ring(t, "")
 			go func() {
-				s, err := r.Signers(context.Background(), tenant)
+				s, err := r.Signers(context.Background(), tenant, 1)
 				if err != nil || len(s) != 2 {
 					out <- "failed"
 					return
@@ -97,7 +122,7 @@ func TestSigningKeysAreWrapped(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		tenant := newTenant()
 		r := b.ring(t, "")
-		must(r.Signers(t.Context(), tenant))(t)
+		must(r.Signers(t.Context(), tenant, 1))(t)
 		err := r.read(t.Context(), tenant, func(ctx context.Context, tx db.Tx) error {
 			var n int
 			if err := tx.QueryRow(ctx, "SELECT COUNT(*) FROM tenant_key WHERE tenant_id = $1 AND kind IN ('sign_sm2', 'sign_p256')", tenant).Scan(&n); err != nil || n != 2 {

@@ -18,18 +18,25 @@ import (
 type Anchors struct {
 	mu   sync.Mutex
 	path string
-	last map[string]string // by origin: what this process wrote last
+	last map[string]anchor // by origin: what stands there last, as far as this process knows
+}
+
+type anchor struct {
+	note string
+	told int // changes of keys that this process wrote; -1: not even the keys
 }
 
 // Anchored is one line of the file.
 type Anchored struct {
 	Line int    `json:"-"`
 	Head string `json:"head"`           // the signed head
-	Keys string `json:"keys,omitempty"` // PEM, with the first head that this process wrote
+	Keys string `json:"keys,omitempty"` // PEM, with which the log began; with the first head that a process wrote, and after a change of keys
+	// Rotations are the log's changes of keys; they stand with the keys.
+	Rotations []string `json:"rotations,omitempty"`
 }
 
 // maxAnchor bounds one line, in bytes.
-const maxAnchor = 2 * MaxHead
+const maxAnchor = 2*MaxHead + 2*MaxRotations*maxRotation
 
 // OpenAnchors makes the file when it is missing. A last line without its end was never
 // acknowledged (the process died while writing it): it is cut off.
@@ -49,7 +56,31 @@ func OpenAnchors(path string) (*Anchors, error) {
 	if err != nil {
 		return nil, ErrAnchor.Wrap(err)
 	}
-	return &Anchors{path: path, last: map[string]string{}}, nil
+	a := &Anchors{path: path, last: map[string]anchor{}}
+	if err := a.remember(); err != nil && !errors.Is(err, ErrPaper) { // xinglin audit verify names a broken line
+		return nil, err
+	}
+	return a, nil
+}
+
+// remember takes up what processes before this one wrote.
+func (a *Anchors) remember() error {
+	return ReadAnchors(a.path, func(v Anchored) error {
+		h, _, err := Parse(v.Head)
+		if err != nil {
+			return nil // as above
+		}
+		a.last[h.Origin] = anchor{v.Head, -1}
+		return nil
+	})
+}
+
+// Last is the last head of a log that stands in the file, as far as this process knows:
+// what others write beside it is not read again. "" for none.
+func (a *Anchors) Last(origin string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last[origin].note
 }
 
 // wholeLines is where the last whole line ends.
@@ -79,7 +110,7 @@ func syncDir(dir string) error {
 
 // Write puts a head down and syncs it; what this process wrote last for the log is not
 // written twice.
-func (a *Anchors) Write(note string, ks Keys) error {
+func (a *Anchors) Write(note string, l Lineage) error {
 	h, _, err := Parse(note)
 	if err != nil {
 		return err
@@ -87,12 +118,15 @@ func (a *Anchors) Write(note string, ks Keys) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	was, known := a.last[h.Origin]
-	if was == note {
+	if !known {
+		was.told = -1
+	}
+	if was.note == note && was.told >= 0 {
 		return nil
 	}
 	v := Anchored{Head: note}
-	if !known {
-		v.Keys = ks.PEM()
+	if was.told < len(l.Rotations()) {
+		v.Keys, v.Rotations = l.First().PEM(), l.Rotations()
 	}
 	line, err := json.Marshal(v)
 	if err != nil {
@@ -106,7 +140,7 @@ func (a *Anchors) Write(note string, ks Keys) error {
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return ErrAnchor.Wrap(err)
 	}
-	a.last[h.Origin] = note
+	a.last[h.Origin] = anchor{note, len(l.Rotations())}
 	return nil
 }
 

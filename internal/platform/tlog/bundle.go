@@ -14,7 +14,7 @@ import (
 // A bundle is a range of a log in a file, one JSON object a line, checked by itself with
 // one public key and in constant memory:
 //
-//	{"format", "from", "to", "head", "keys", "before", "behind"}   the first line
+//	{"format", "from", "to", "head", "keys", "before", "behind", "rotations"}   the first line
 //	{"n", "kind", "data"}      an entry
 //	{"n", "hash"}              an entry whose text is past its time: its hash is left
 //	{"earlier"}                a head that was signed when the log had so many entries
@@ -39,6 +39,8 @@ type opening struct {
 	Keys   string        `json:"keys"`
 	Before []merkle.Node `json:"before"`
 	Behind []merkle.Node `json:"behind"`
+
+	Rotations []string `json:"rotations,omitempty"`
 }
 
 // Entry is one line of a bundle: an entry of the log, or an earlier head.
@@ -58,7 +60,7 @@ type BundleWriter struct {
 
 // NewBundle begins the bundle of entries [from, to) under a head; get reads the log's
 // tiles.
-func NewBundle(w io.Writer, note string, ks Keys, from, to uint64, get merkle.Get) (*BundleWriter, error) {
+func NewBundle(w io.Writer, note string, l Lineage, from, to uint64, get merkle.Get) (*BundleWriter, error) {
 	h, _, err := Parse(note)
 	if err != nil {
 		return nil, err
@@ -75,7 +77,7 @@ func NewBundle(w io.Writer, note string, ks Keys, from, to uint64, get merkle.Ge
 		return nil, err
 	}
 	b := &BundleWriter{out: bufio.NewWriter(w), next: from, to: to}
-	return b, b.line(opening{BundleFormat, from, to, note, ks.PEM(), before.Nodes(), behind.Nodes()})
+	return b, b.line(opening{BundleFormat, from, to, note, l.First().PEM(), before.Nodes(), behind.Nodes(), l.Rotations()})
 }
 
 func (b *BundleWriter) line(v any) error {
@@ -135,7 +137,11 @@ func VerifyBundle(r io.Reader, t Trust, each func(n uint64, l Leaf) error) (rep 
 		return rep, ErrPaper.At("line", "line 1 is no beginning of a bundle")
 	}
 	rep.From, rep.To = o.From, o.To
-	if rep.Seen, err = t.open(o.Head); err != nil {
+	life, err := lineageOf(o.Head, o.Keys, o.Rotations)
+	if err != nil {
+		return rep, err
+	}
+	if rep.Seen, err = t.Open(life, o.Head); err != nil {
 		return rep, err
 	}
 	if o.From > o.To || o.To > rep.Size {
@@ -145,7 +151,7 @@ func VerifyBundle(r io.Reader, t Trust, each func(n uint64, l Leaf) error) (rep 
 	if err != nil {
 		return rep, ErrProof.At("before", "the nodes before the range have another number")
 	}
-	v := bundleCheck{t: t, rep: &rep, tree: tree, each: each, good: o.From}
+	v := bundleCheck{t: Trust{Keys: t.Keys}, life: life, rep: &rep, tree: tree, each: each, good: o.From}
 	for n := 2; ; n++ {
 		line, err := in.ReadSlice('\n')
 		if errors.Is(err, io.EOF) && len(line) == 0 {
@@ -163,7 +169,8 @@ func VerifyBundle(r io.Reader, t Trust, each func(n uint64, l Leaf) error) (rep 
 }
 
 type bundleCheck struct {
-	t    Trust
+	t    Trust // without a witness: earlier heads need none
+	life Lineage
 	rep  *BundleReport
 	tree *merkle.Range
 	each func(uint64, Leaf) error
@@ -194,11 +201,11 @@ func (v *bundleCheck) take(e Entry, line int) error {
 }
 
 func (v *bundleCheck) earlier(note string) error {
-	s, err := v.t.Keys.open(note)
+	s, err := v.t.Open(v.life, note)
 	if err != nil {
 		return err
 	}
-	if s.Origin != v.rep.Origin || s.Size != v.tree.Size() {
+	if Family(s.Origin) != Family(v.rep.Origin) || s.Size != v.tree.Size() {
 		return ErrProof.At("head", fmt.Sprintf("head %d of %s stands at the wrong place", s.Number, s.Origin))
 	}
 	if v.tree.Root() != s.Root {
@@ -207,11 +214,6 @@ func (v *bundleCheck) earlier(note string) error {
 	v.good = s.Size
 	v.rep.Earlier++
 	return nil
-}
-
-func (ks Keys) open(note string) (Head, error) {
-	h, _, err := ks.Open(note)
-	return h, err
 }
 
 func (v *bundleCheck) end(behind []merkle.Node) error {
@@ -232,4 +234,8 @@ func (v *bundleCheck) end(behind []merkle.Node) error {
 }
 
 // IsBundle looks at the beginning of a file.
-func IsBundle(head []byte) bool { return bytes.HasPrefix(head, []byte(`{"format":"`+BundleFormat+`"`)) }
+func IsBundle(head []byte) bool { return begins(head, BundleFormat) }
+
+func begins(head []byte, format string) bool {
+	return bytes.HasPrefix(head, []byte(`{"format":"`+format+`"`))
+}

@@ -148,9 +148,13 @@ func Sign(h Head, signers []Signer) (string, error) {
 	if !goodName(h.Origin) || h.Number < 1 || len(signers) == 0 {
 		return "", ErrHead.Because("not to be signed")
 	}
-	var note strings.Builder
-	body := h.Body()
-	note.WriteString(body + "\n")
+	return note(h.Body(), h.Origin, signers)
+}
+
+// note is a body with the signatures of a name below it.
+func note(body, name string, signers []Signer) (string, error) {
+	var text strings.Builder
+	text.WriteString(body + "\n")
 	for _, s := range signers {
 		k, err := parseKey(s.Public())
 		if err != nil {
@@ -160,9 +164,9 @@ func Sign(h Head, signers []Signer) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		note.WriteString(Signature{Name: h.Origin, Hint: k.hint(h.Origin), Bytes: sig}.Line())
+		text.WriteString(Signature{Name: name, Hint: k.hint(name), Bytes: sig}.Line())
 	}
-	return note.String(), nil
+	return text.String(), nil
 }
 
 // With puts a signature below those that stand there; one that is there already is not

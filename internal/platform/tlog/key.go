@@ -157,22 +157,30 @@ func (ks Keys) Open(note string) (h Head, by Keys, err error) {
 	if err != nil {
 		return h, nil, err
 	}
-	body := []byte(h.Body())
-	for _, s := range signatures {
-		for _, k := range ks {
-			if s.Name != h.Origin || s.Hint != k.hint(h.Origin) {
-				continue
-			}
-			if !k.Verify(body, s.Bytes) {
-				return h, nil, ErrSigned.Because("head %d: the signature of key %.16s is false", h.Number, k.Fingerprint())
-			}
-			by = append(by, k)
-		}
+	if by, err = ks.signed(h.Body(), h.Origin, signatures); err != nil {
+		return h, nil, err
 	}
 	if len(by) == 0 {
 		return h, nil, ErrSigned.Because("head %d is signed by none of the given keys", h.Number)
 	}
 	return h, by, nil
+}
+
+// signed are those of the keys that signed the body under the name; a false signature of
+// any of them is an error.
+func (ks Keys) signed(body, name string, signatures []Signature) (by Keys, err error) {
+	for _, s := range signatures {
+		for _, k := range ks {
+			if s.Name != name || s.Hint != k.hint(name) {
+				continue
+			}
+			if !k.Verify([]byte(body), s.Bytes) {
+				return nil, ErrSigned.Because("the signature of key %.16s is false", k.Fingerprint())
+			}
+			by = append(by, k)
+		}
+	}
+	return by, nil
 }
 
 // All says whether every one of the keys is among those that signed.

@@ -37,7 +37,9 @@ type Proof struct {
 	Data     string        `json:"data"`
 	Path     []merkle.Node `json:"path"` // SHA-256 then SM3, base64, from the leaf up
 	Head     string        `json:"head"` // the signed head
-	Keys     string        `json:"keys"` // PEM; whoever checks takes the keys that he was told
+	Keys     string        `json:"keys"` // PEM, with which the log began; whoever checks takes the keys that he was told
+	// Rotations are the log's changes of keys, in their order.
+	Rotations []string `json:"rotations,omitempty"`
 }
 
 // Trust is what the one who checks was told beside the file.
@@ -53,8 +55,13 @@ type Seen struct {
 	WitnessedAt time.Time // zero when no witness was asked for
 }
 
-func (t Trust) open(note string) (s Seen, err error) {
-	s.Head, s.By, err = t.Keys.Open(note)
+// Open checks a head of a log with this life. It holds under the trusted keys, and under
+// those that are bound to them by changes of keys, each for the heads of its time.
+func (t Trust) Open(l Lineage, note string) (s Seen, err error) {
+	if s.Head, _, err = Parse(note); err != nil {
+		return s, err
+	}
+	s.Head, s.By, err = t.within(l, s.Number).Open(note)
 	if err != nil || t.Witness == nil {
 		return s, err
 	}
@@ -71,7 +78,11 @@ func (p Proof) Verify(t Trust) (Seen, error) {
 	if p.Format != ProofFormat {
 		return Seen{}, ErrPaper.New()
 	}
-	s, err := t.open(p.Head)
+	l, err := lineageOf(p.Head, p.Keys, p.Rotations)
+	if err != nil {
+		return Seen{}, err
+	}
+	s, err := t.Open(l, p.Head)
 	if err != nil {
 		return s, err
 	}
@@ -79,6 +90,23 @@ func (p Proof) Verify(t Trust) (Seen, error) {
 		return s, ErrProof.Because("entry %d is not in the log as the file has it", p.Position)
 	}
 	return s, nil
+}
+
+// lineageOf is the life that a paper tells. Keys alone say nothing that the one who
+// checks was not told: they may be missing.
+func lineageOf(head, keys string, rotations []string) (Lineage, error) {
+	if len(rotations) == 0 {
+		return Lineage{}, nil
+	}
+	h, _, err := Parse(head)
+	if err != nil {
+		return Lineage{}, err
+	}
+	ks, err := ParseKeys([]byte(keys))
+	if err != nil {
+		return Lineage{}, err
+	}
+	return LineageOf(h.Origin, ks, rotations)
 }
 
 // ReadProof reads a proof file.

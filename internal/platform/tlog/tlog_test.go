@@ -286,11 +286,11 @@ func TestAnchors(t *testing.T) {
 	next.Number, next.Size = 8, 9
 	first, second := signedHead(t, someHead, ss), signedHead(t, next, ss)
 	for _, note := range []string{first, first, second} {
-		if err := a.Write(note, ks); err != nil {
+		if err := a.Write(note, Begin(someHead.Origin, ks)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := a.Write("no head", ks); !errors.Is(err, ErrHead) {
+	if err := a.Write("no head", Begin(someHead.Origin, ks)); !errors.Is(err, ErrHead) {
 		t.Error(err)
 	}
 	read := func() (out []Anchored, err error) {
@@ -317,7 +317,7 @@ func TestAnchors(t *testing.T) {
 	if now, err := os.ReadFile(path); err != nil || string(now) != string(whole) {
 		t.Errorf("the torn line stays: %v", err)
 	}
-	if err := a.Write(second, ks); err != nil {
+	if err := a.Write(second, Begin(someHead.Origin, ks)); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := read(); err != nil || len(got) != 3 || got[2].Keys == "" {

@@ -84,16 +84,16 @@ func (c *Client) Sign(ctx context.Context, owner ed25519.PrivateKey, d attest.Di
 // Cosign asks for the witness's line below a signed head. prove gives the consistency
 // proof from the size that the witness saw last. Refusals: witness.unreachable,
 // witness.untrue, witness.fork, witness.set_back.
-func (c *Client) Cosign(ctx context.Context, note string, ks tlog.Keys, prove func(ctx context.Context, from uint64) ([]merkle.Node, error)) (string, error) {
+func (c *Client) Cosign(ctx context.Context, note string, l tlog.Lineage, prove func(ctx context.Context, from uint64) ([]merkle.Node, error)) (string, error) {
 	h, _, err := tlog.Parse(note)
 	if err != nil {
 		return "", err
 	}
-	known, err := c.Known(ctx, h.Origin, ks)
+	known, err := c.Known(ctx, h.Origin, l.First())
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return "", err
 	}
-	in := headRequest{Note: note, Keys: ks.PEM(), Path: []merkle.Node{}}
+	in := headRequest{Note: note, Keys: l.First().PEM(), Rotations: l.Rotations(), Path: []merkle.Node{}}
 	if err == nil {
 		last, _, err := tlog.Parse(known.Head)
 		if err != nil {
@@ -120,7 +120,7 @@ func (c *Client) Cosign(ctx context.Context, note string, ks tlog.Keys, prove fu
 	return got.Cosignature, nil
 }
 
-// Known is what the witness has of a log: witness.unknown when nothing, witness.untrue
+// Known is what the witness has of a log that began with these keys: witness.unknown when nothing, witness.untrue
 // when its line below the head does not hold.
 func (c *Client) Known(ctx context.Context, origin string, ks tlog.Keys) (a HeadAnswer, err error) {
 	if err := c.ask(ctx, http.MethodGet, PathHeads+"/"+tlog.LogID(origin, ks), nil, &a); err != nil {

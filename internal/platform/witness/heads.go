@@ -22,12 +22,14 @@ import (
 // only when it is the same log and more behind it. Who sets a log back or rewrites it can
 // no longer show the witness's line, and the witness can show what it saw.
 //
-//	POST /v1/heads        {"note", "keys", "from", "path"} -> {"cosignature", "head"}
-//	GET  /v1/heads/{log}  {"head", "keys", "refused"}: the last head with our line, and the
-//	                      first one that we refused for a fork or a set-back
+//	POST /v1/heads        {"note", "keys", "rotations", "from", "path"} -> {"cosignature", "head"}
+//	GET  /v1/heads/{log}  {"head", "keys", "rotations", "refused"}: the last head with our line,
+//	                      and the first one that we refused for a fork or a set-back
 //
-// A log is named by its origin and keys (tlog.LogID), so that nobody can take another's
-// place. from and path are the consistency proof from the head that we saw last; from 0
+// A log is named by its origin and the keys that it began with (tlog.LogID), so that nobody
+// can take another's place. It may change its keys by words that the old ones signed
+// (tlog.Rotation), which stay in force here: one change follows the other, none is taken
+// back. A log that was set back and begins anew has another name. from and path are the consistency proof from the head that we saw last; from 0
 // begins a log. A head that begins elsewhere is witness.other_size with our head.
 
 // Refusals about logs.
@@ -43,23 +45,26 @@ const PathHeads = "/v1/heads"
 
 const (
 	maxLogs     = 10_000
-	maxHeadBody = 64 << 10 // bytes of a request, an answer or a line
-	maxPath     = 2 * 64   // nodes of a proof
-	staleLines  = 1000     // lines of the file that nobody needs before it is written anew
+	maxHeadBody = 512 << 10 // bytes of a request, an answer or a line
+	maxPath     = 2 * 64    // nodes of a proof
+	staleLines  = 1000      // lines of the file that nobody needs before it is written anew
 )
 
 // HeadAnswer is what the witness knows about a log.
 type HeadAnswer struct {
-	Head    string `json:"head"`              // the last head, with the witness's line
-	Keys    string `json:"keys"`              // PEM
-	Refused string `json:"refused,omitempty"` // the first head that was refused as fork or set-back: with Head it is a proof
+	Head string `json:"head"` // the last head, with the witness's line
+	Keys string `json:"keys"` // PEM, with which the log began
+	// Rotations are the changes of keys that were seen.
+	Rotations []string `json:"rotations,omitempty"`
+	Refused   string   `json:"refused,omitempty"` // the first head that was refused as fork or set-back: with Head it is a proof
 }
 
 type headRequest struct {
-	Note string        `json:"note"`
-	Keys string        `json:"keys"`
-	From uint64        `json:"from"`
-	Path []merkle.Node `json:"path"`
+	Note      string        `json:"note"`
+	Keys      string        `json:"keys"`
+	Rotations []string      `json:"rotations,omitempty"`
+	From      uint64        `json:"from"`
+	Path      []merkle.Node `json:"path"`
 }
 
 type cosigned struct {
@@ -73,6 +78,7 @@ type followed struct {
 	Log string `json:"log"`
 	HeadAnswer
 	parsed tlog.Head
+	life   tlog.Lineage
 }
 
 // logs is the file KEY.heads: lines that only grow, the last of each log counts.
@@ -129,7 +135,9 @@ func (l *logs) read() (end int64, err error) {
 		d := json.NewDecoder(bytes.NewReader(line))
 		d.DisallowUnknownFields()
 		if err := d.Decode(&v); err == nil {
-			v.parsed, _, err = tlog.Parse(v.Head)
+			if v.parsed, _, err = tlog.Parse(v.Head); err == nil {
+				v.life, err = v.lineage(v.parsed.Origin)
+			}
 			if _, ours := tlog.Cosigned(v.Head, l.key.Public().(ed25519.PublicKey)); err != nil || !ours {
 				return end, ErrBook.Because("line %d is not a head that this key cosigned", n)
 			}
@@ -179,15 +187,11 @@ func (l *logs) find(log string) (HeadAnswer, bool) {
 // cosign judges a head and signs it, written down before anybody learns it. known tells
 // what we have of the log, for whoever begins at another place.
 func (l *logs) cosign(in headRequest, allow func() bool) (line string, known HeadAnswer, err error) {
-	ks, err := tlog.ParseKeys([]byte(in.Keys))
+	h, life, err := in.signed()
 	if err != nil {
-		return "", known, ErrMalformed.Wrap(err)
+		return "", known, err
 	}
-	h, by, err := ks.Open(in.Note)
-	if err != nil || !ks.All(by) {
-		return "", known, ErrSigner.New()
-	}
-	log := tlog.LogID(h.Origin, ks)
+	log := tlog.LogID(h.Origin, life.First())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v, ok := l.last[log]
@@ -202,7 +206,7 @@ func (l *logs) cosign(in headRequest, allow func() bool) (line string, known Hea
 		return "", known, ErrBusy.New()
 	}
 	if ok {
-		if err := judge(v.parsed, h, in); err != nil {
+		if err := v.judge(h, life, in); err != nil {
 			if !errors.Is(err, ErrOtherSize) && v.Refused == "" {
 				v.Refused = in.Note
 				if err := l.put(v); err != nil {
@@ -215,8 +219,41 @@ func (l *logs) cosign(in headRequest, allow func() bool) (line string, known Hea
 		return "", known, ErrOtherSize.New()
 	}
 	line = tlog.Cosign(h, l.key, l.clock.Now())
-	next := followed{Log: log, HeadAnswer: HeadAnswer{Head: tlog.With(plainHead(in.Note, h), line), Keys: ks.PEM(), Refused: v.Refused}, parsed: h}
+	next := followed{Log: log, HeadAnswer: HeadAnswer{
+		Head: tlog.With(plainHead(in.Note, h), line), Keys: life.First().PEM(), Rotations: life.Rotations(), Refused: v.Refused,
+	}, parsed: h, life: life}
 	return line, next.HeadAnswer, l.put(next)
+}
+
+// lineage is the keys of a log as they were shown.
+func (a HeadAnswer) lineage(origin string) (tlog.Lineage, error) {
+	ks, err := tlog.ParseKeys([]byte(a.Keys))
+	if err != nil {
+		return tlog.Lineage{}, err
+	}
+	return tlog.LineageOf(origin, ks, a.Rotations)
+}
+
+// signed reads the head, which all keys in force at its number must have signed.
+func (in headRequest) signed() (tlog.Head, tlog.Lineage, error) {
+	if _, err := tlog.ParseKeys([]byte(in.Keys)); err != nil {
+		return tlog.Head{}, tlog.Lineage{}, ErrMalformed.Wrap(err)
+	}
+	h, _, err := tlog.Parse(in.Note)
+	if err != nil {
+		return h, tlog.Lineage{}, ErrSigner.New()
+	}
+	life, err := HeadAnswer{Keys: in.Keys, Rotations: in.Rotations}.lineage(h.Origin)
+	if errors.Is(err, tlog.ErrSigned) {
+		return h, life, ErrSigner.New()
+	}
+	if err != nil {
+		return h, life, ErrMalformed.Wrap(err)
+	}
+	if _, by, err := life.Open(in.Note); err != nil || !life.At(h.Number).All(by) {
+		return h, life, ErrSigner.New()
+	}
+	return h, life, nil
 }
 
 // plainHead is the head with the signatures of the log alone.
@@ -248,9 +285,13 @@ func lineOf(note string, key ed25519.PrivateKey) string {
 	return ""
 }
 
-// judge says whether next may follow last.
-func judge(last, next tlog.Head, in headRequest) error {
+// judge says whether next may follow what we saw last. Changes of keys are never taken
+// back, and a new one begins behind the heads that we know.
+func (v followed) judge(next tlog.Head, life tlog.Lineage, in headRequest) error {
+	last := v.parsed
 	switch {
+	case !life.Follows(v.life) || !life.At(last.Number).All(v.life.At(last.Number)):
+		return ErrFork.New()
 	case next.Size < last.Size:
 		return ErrSetBack.New()
 	case next.Size == last.Size && next.Root != last.Root:

@@ -1,6 +1,7 @@
 package witness
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -32,6 +33,42 @@ type hospital struct {
 	tiles   map[merkle.TileID]merkle.Tile
 	size    uint64
 	number  int64
+
+	name  string    // empty: xinglin/audit/x
+	first tlog.Keys // when the keys were changed
+	turns []string
+}
+
+func (h *hospital) origin() string { return cmp.Or(h.name, "xinglin/audit/x") }
+
+// life is the log's keys.
+func (h *hospital) life() tlog.Lineage {
+	h.t.Helper()
+	first := h.first
+	if first == nil {
+		first = h.keys
+	}
+	l, err := tlog.LineageOf(h.origin(), first, h.turns)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return l
+}
+
+// rotate changes the keys: the old ones of the true log, or of a thief.
+func (h *hospital) rotate(from int64) *hospital {
+	h.t.Helper()
+	next := newHospital(h.t)
+	text, err := tlog.SignRotation(tlog.Rotation{
+		Log: tlog.Family(h.origin()), Generation: len(h.turns) + 2, From: from, At: start, Old: h.keys, New: next.keys,
+	}, append(append([]tlog.Signer{}, h.signers...), next.signers...))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	c := h.copy()
+	c.first, c.turns = h.life().First(), append(append([]string{}, h.turns...), text)
+	c.keys, c.signers = next.keys, next.signers
+	return c
 }
 
 type signer struct{ key *ecdsa.PrivateKey }
@@ -104,7 +141,7 @@ func (h *hospital) head() string {
 		h.t.Fatal(err)
 	}
 	h.number++
-	note, err := tlog.Sign(tlog.Head{Origin: "xinglin/audit/x", Number: h.number, Size: h.size, Root: root, At: start.Add(time.Duration(h.number) * time.Minute)}, h.signers)
+	note, err := tlog.Sign(tlog.Head{Origin: h.origin(), Number: h.number, Size: h.size, Root: root, At: start.Add(time.Duration(h.number) * time.Minute)}, h.signers)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -117,7 +154,7 @@ func (h *hospital) prove(_ context.Context, from uint64) ([]merkle.Node, error) 
 
 func (h *hospital) ask(c *Client, note string) error {
 	h.t.Helper()
-	line, err := c.Cosign(context.Background(), note, h.keys, h.prove)
+	line, err := c.Cosign(context.Background(), note, h.life(), h.prove)
 	if err != nil {
 		return err
 	}
@@ -191,10 +228,10 @@ func TestHeadRefusals(t *testing.T) {
 	c := client(t, s)
 	a, b := newHospital(t).grow(5, "a"), newHospital(t)
 	note := a.head()
-	if _, err := c.Cosign(t.Context(), note, b.keys, a.prove); !errors.Is(err, ErrSigner) {
+	if _, err := c.Cosign(t.Context(), note, b.life(), a.prove); !errors.Is(err, ErrSigner) {
 		t.Errorf("other keys: %v", err)
 	}
-	if _, err := c.Cosign(t.Context(), note, a.keys.And(b.keys...), a.prove); !errors.Is(err, ErrSigner) {
+	if _, err := c.Cosign(t.Context(), note, tlog.Begin("xinglin/audit/x", a.keys.And(b.keys...)), a.prove); !errors.Is(err, ErrSigner) {
 		t.Errorf("not all keys: %v", err)
 	}
 	if err := a.ask(c, strings.Replace(note, "number 1", "number 2", 1)); !errors.Is(err, ErrSigner) {
@@ -204,7 +241,7 @@ func TestHeadRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	wrong := func(context.Context, uint64) ([]merkle.Node, error) { return []merkle.Node{{1}}, nil }
-	if _, err := c.Cosign(t.Context(), a.grow(1, "a").head(), a.keys, wrong); !errors.Is(err, ErrFork) {
+	if _, err := c.Cosign(t.Context(), a.grow(1, "a").head(), a.life(), wrong); !errors.Is(err, ErrFork) {
 		t.Errorf("a false proof: %v", err)
 	}
 	for body, want := range map[string]int{"": 400, "{}": 400, `{"note":"x","keys":"x","from":0,"path":[]}`: 400, `{"more":1}`: 400, strings.Repeat("x", maxHeadBody+1): 400} {
@@ -320,5 +357,78 @@ func TestHeadsFile(t *testing.T) {
 		if err == nil {
 			l.close()
 		}
+	}
+}
+
+// TestChangeOfKeys: a log goes on under new keys that its old ones signed, and under no
+// others; what was seen is never taken back, also after a restart.
+func TestChangeOfKeys(t *testing.T) {
+	t.Parallel()
+	dir, clk := t.TempDir(), clock.NewManual(start)
+	s, stop := run(t, dir, clk, 0)
+	c := client(t, s)
+	a := newHospital(t).grow(5, "a")
+	if err := a.ask(c, a.head()); err != nil {
+		t.Fatal(err)
+	}
+	b := a.rotate(2).grow(3, "a")
+	thief := a.rotate(2).grow(4, "a") // has the old keys and makes others
+	late := a.rotate(1).grow(3, "a")  // says that the head which was seen held under others
+	if err := late.ask(c, late.head()); !errors.Is(err, ErrFork) {
+		t.Errorf("a change behind the back: %v", err)
+	}
+	if err := b.ask(c, b.head()); err != nil {
+		t.Fatalf("the change: %v", err)
+	}
+	for range 2 {
+		if err := thief.ask(c, thief.head()); !errors.Is(err, ErrFork) {
+			t.Errorf("another change by the old keys: %v", err)
+		}
+		old := a.copy().grow(20, "a") // the old keys sign on
+		old.number = 9
+		if err := old.ask(c, old.head()); !errors.Is(err, ErrFork) {
+			t.Errorf("the old keys: %v", err)
+		}
+		stop()
+		s, stop = run(t, dir, clk, 0)
+		c = client(t, s)
+	}
+	if err := b.grow(1, "a").ask(c, b.head()); err != nil {
+		t.Errorf("goes on: %v", err)
+	}
+	unsigned := b.copy()
+	unsigned.signers = a.signers
+	if err := unsigned.grow(1, "a").ask(c, unsigned.head()); !errors.Is(err, ErrSigner) {
+		t.Errorf("old keys below a new head: %v", err)
+	}
+	known, err := c.Known(t.Context(), "xinglin/audit/x", a.keys)
+	if err != nil || len(known.Rotations) != 1 || known.Rotations[0] != b.turns[0] {
+		t.Fatalf("%+v %v", known, err)
+	}
+	stop()
+}
+
+// TestNewBeginning: a log that was set back is refused under its name and followed under
+// the next one.
+func TestNewBeginning(t *testing.T) {
+	t.Parallel()
+	s, _ := run(t, t.TempDir(), clock.NewManual(start), 0)
+	c := client(t, s)
+	a := newHospital(t).grow(5, "a")
+	old := a.copy()
+	if err := a.grow(5, "a").ask(c, a.head()); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.ask(c, old.head()); !errors.Is(err, ErrSetBack) {
+		t.Errorf("set back: %v", err)
+	}
+	old.name = "xinglin/audit/x/2"
+	for range 2 {
+		if err := old.grow(3, "b").ask(c, old.head()); err != nil {
+			t.Errorf("the new name: %v", err)
+		}
+	}
+	if err := a.grow(1, "a").ask(c, a.head()); err != nil {
+		t.Errorf("the old log, if it comes back: %v", err)
 	}
 }

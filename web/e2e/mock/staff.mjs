@@ -1,10 +1,11 @@
 // A stand-in for the server as the console sees it, for looking at screens and their states while developing: everything in memory,
 // nothing real. The product never uses it. `--port N`; switches under /__mock/set make states: delay (ms), fail (path prefix), empty,
-// ended (the session is over), old (the last proof is), stale, silent (streams break and do not come back).
+// ended (the session is over), old (the last proof is), forged (an audit entry is), stale, silent (streams break and do not come back).
 import { createServer } from 'node:http'
 import { existsSync, readFileSync } from 'node:fs'
 import { randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
+import { auditConsistency, auditLog, auditProof, auditSearch } from './audit.mjs'
 
 const arg = (name, fallback) => {
   const i = process.argv.indexOf(`--${name}`)
@@ -17,7 +18,7 @@ const at = (d, hm) => new Date(`${d}T${hm}:00+08:00`).toISOString()
 const ago = (minutes) => new Date(Date.now() - minutes * 60e3).toISOString()
 const uid = (n) => `01900000-0000-7000-8000-${String(n).padStart(12, '0')}`
 
-const calm = { delay: 0, fail: '', empty: false, ended: false, stale: false, silent: false, old: false }
+const calm = { delay: 0, fail: '', empty: false, ended: false, stale: false, silent: false, old: false, forged: false }
 const mode = { ...calm }
 
 const roles = ['doctor', 'nurse', 'registrar', 'operator', 'system_admin', 'security_admin', 'audit_admin']
@@ -109,6 +110,8 @@ function fresh() {
     letters: [{ id: randomUUID(), context: 'notify', source: 'job', kind: 'notify.send_sms', attempts: 12, error: 'sms.unreachable', number: 'REG-20261130-1007', trace: '4bf92f3577b34da6a3ce929d0e0e4736', at: ago(25) }, { id: randomUUID(), context: 'scheduling', source: 'inbox', kind: 'payment.paid.v1', attempts: 8, error: 'db.busy', number: 'REG-20261130-1003', trace: '5bf92f3577b34da6a3ce929d0e0e4737', at: ago(190) }],
     jobs: [{ id: randomUUID(), context: 'payment', kind: 'payment.refund', key: '01900000', state: 'dead', run_at: ago(40), attempts: 12, max: 12, error: 'wechatpay.unreachable', number: 'REG-20261130-1007' }, { id: randomUUID(), context: 'scheduling', kind: 'scheduling.extend_rota', key: 'daily', state: 'waiting', run_at: new Date(Date.now() + 3600e3).toISOString(), attempts: 0, max: 5, error: '', number: '' }],
     deliveries: [{ id: uid(951), channel: 'sms', template: 'scheduling.booked', state: 'sent', why: '', created_at: ago(15), sent_at: ago(15) }, { id: uid(952), channel: 'sms', template: 'scheduling.stopped', state: 'failed', why: 'gave_up', created_at: ago(22) }, { id: uid(953), channel: 'mail', template: 'scheduling.reminder', state: 'queued', why: '', created_at: ago(2) }],
+    clients: [{ id: uid(951), name: '随访系统', name_en: 'Follow-up', accounts: 'patient', grants: ['authorization_code', 'refresh_token'], scopes: ['openid', 'phone', 'offline_access'], redirect_uris: ['https://followup.example.com/cb'], logout_uris: ['https://followup.example.com/bye'], state: 'active', version: 3, created_at: ago(90000) }, { id: uid(952), name: '检验科 LIS', accounts: 'staff', first_party: true, grants: ['authorization_code'], scopes: ['openid', 'profile', 'roles'], redirect_uris: ['https://lis.example.com/login/cb'], state: 'active', version: 1, created_at: ago(50000) }, { id: uid(953), name: '旧走廊屏', accounts: 'staff', public: true, grants: ['urn:ietf:params:oauth:grant-type:device_code'], scopes: ['openid'], state: 'disabled', version: 5, created_at: ago(400000) }],
+    signingKeys: [{ id: 'k-2026-10', state: 'retired', created_at: ago(90000), signs_at: ago(88000) }, { id: 'k-2026-11', state: 'signing', created_at: ago(45000), signs_at: ago(43000) }],
     audit: Array.from({ length: 12 }, (_, i) => ({ id: uid(970 + i), at: ago(i * 7 + 1), context: ['identity', 'scheduling', 'payment', 'clinic'][i % 4], actor: `staff:${uid(400 + (i % 7))}`, action: ['identity.login_staff', 'scheduling.cancel', 'payment.refund', 'clinic.reveal'][i % 4], noun: ['Session', 'Appointment', 'Payment', 'Turn'][i % 4], object: uid(5000 + i), policy: 'scheduling.desk', why: i % 4 === 1 ? '患者来电取消' : '', changed: i % 4 === 1 ? { state: ['booked', 'cancelled'] } : {}, origin: '10.0.0.7', trace: '4bf92f3577b34da6a3ce929d0e0e4736', number: 'REG-20261130-1007' })),
     people: [{ id: uid(6100), name_masked: '张*远', birth: '1985-03-07', sex: 'male', document_masked: '**************1231', phone_masked: '138****0001', verified: 'verified' }, { id: uid(6101), name_masked: '李*芳', birth: '1956-04-12', sex: 'female', document_masked: '**************8764', phone_masked: '138****0002', verified: 'none' }],
     claims: [
@@ -332,10 +335,25 @@ const routes = [
   ['PUT', /^staff\/accounts\/([^/]+)\/grants$/, (b, m, res, q, req) => { const s = data.staff.find((x) => x.id === m[1]); if (!versioned(req, s.version)) return staleAnswer(res); s.grants = b.grants; s.version++; return [200, s] }],
   ['POST', /^staff\/accounts\/([^/]+)\/disable$/, (b, m) => { data.staff.find((x) => x.id === m[1]).state = 'disabled'; return [204] }],
   ['GET', /^audit\/events$/, (b, m, res, q) => items(data.audit.filter((e) => (!q.get('noun') || e.noun === q.get('noun')) && (!q.get('actor') || e.actor === q.get('actor')) && (!q.get('id') || e.object === q.get('id'))))],
+  ['POST', /^audit\/search$/, (b) => items(auditSearch(data.audit, b).map((e) => ({ position: 0, class: 'operation', ...e })))],
+  ['GET', /^audit\/log$/, () => [200, auditLog(data.audit).log]],
+  ['GET', /^audit\/heads$/, () => items(auditLog(data.audit).heads)],
+  ['POST', /^audit\/heads$/, () => [200, auditLog(data.audit).heads[0]]],
+  ['GET', /^audit\/events\/([^/]+)\/proof$/, (b, m, res) => { const p = auditProof(data.audit, m[1]); return p ? [200, mode.forged ? { ...p, data: p.data.replace('staff:', 'staff:x') } : p] : problem(res, 404, 'audit.not_found', '没有这条审计记录', 'There is no such audit event') }],
+  ['GET', /^audit\/consistency$/, (b, m, res, q) => { const c = auditConsistency(data.audit, Number(q.get('earlier')), Number(q.get('later'))); return c ? [200, c] : problem(res, 404, 'audit.head_not_found', '没有这个日志头', 'There is no such head') }],
+  ['GET', /^audit\/bundle$/, (b, m, res, q) => (Number(q.get('to')) > data.audit.length ? problem(res, 422, 'audit.range_invalid', '条目范围不在日志内', 'The range of entries lies outside of the signed log') : [200, { format: 'xinglin.bundle.v1' }])],
+  ['GET', /^clients$/, () => items(data.clients)],
+  ['POST', /^clients$/, (b) => { const c = { ...b, id: randomUUID(), state: 'active', version: 1, created_at: new Date().toISOString() }; data.clients.unshift(c); return [201, { ...c, ...(b.public ? {} : { secret: 'xs_7Qm2vN8yRk4tLw9pZc3hBf6s' }) }] }],
+  ['GET', /^clients\/([^/]+)$/, (b, m, res) => { const c = data.clients.find((x) => x.id === m[1]); return c ? [200, c] : problem(res, 404, 'identity.client_not_found', '没有这个客户端', 'There is no such client') }],
+  ['PUT', /^clients\/([^/]+)$/, (b, m, res, q, req) => { const c = data.clients.find((x) => x.id === m[1]); if (!versioned(req, c.version)) return staleAnswer(res); Object.assign(c, b); c.version++; return [200, c] }],
+  ['POST', /^clients\/([^/]+)\/secret$/, (b, m) => { const c = data.clients.find((x) => x.id === m[1]); c.version++; return [201, { ...c, secret: 'xs_n3wSecretForTheOtherSide' }] }],
+  ['POST', /^clients\/([^/]+)\/disable$/, (b, m) => { const c = data.clients.find((x) => x.id === m[1]); c.state = 'disabled'; c.version++; return [200, c] }],
+  ['GET', /^signing-keys$/, () => items(data.signingKeys)],
+  ['POST', /^signing-keys$/, () => { data.signingKeys.push({ id: 'k-2026-12', state: 'published', created_at: new Date().toISOString(), signs_at: new Date(Date.now() + 600e3).toISOString() }); return items(data.signingKeys) }],
 ]
 
 // What asks for a fresh proof.
-const marked = [['POST', /^payments\/[^/]+\/refunds$/], ['POST', /^staff\/accounts$/], ['PUT', /^staff\/accounts\/[^/]+\/grants$/], ['DELETE', /^auth\/passkeys\//], ['POST', /^auth\/totp/]]
+const marked = [['POST', /^clients$/], ['PUT', /^clients\//], ['POST', /^clients\/[^/]+\/secret$/], ['POST', /^signing-keys$/], ['GET', /^audit\/bundle$/], ['POST', /^payments\/[^/]+\/refunds$/], ['POST', /^staff\/accounts$/], ['PUT', /^staff\/accounts\/[^/]+\/grants$/], ['DELETE', /^auth\/passkeys\//], ['POST', /^auth\/totp/]]
 
 const cookie = (req) => /xinglin_session=([^;]+)/.exec(req.headers.cookie ?? '')?.[1]
 
@@ -369,7 +387,7 @@ createServer((req, res) => {
     for (const [k, v] of url.searchParams) mode[k] = v === 'true' ? true : v === 'false' ? false : k === 'delay' ? Number(v) : v
     if (mode.silent) for (const s of streams) s.destroy()
     if (url.pathname === '/__mock/reset') { Object.assign(mode, calm); data = fresh() }
-    return send(res, 200, { ...mode, first: data.first, payment: data.payments[0].id, person: data.people[0].id, staff: data.staff[0].id, claim: data.claims[0].id, import: data.imports[0].id, rota: data.rotas[0].id, practitioner: data.practitioners[0].id, open: data.schedules.find((s) => s.state === 'open' && s.date > day(0)).id })
+    return send(res, 200, { ...mode, first: data.first, payment: data.payments[0].id, person: data.people[0].id, staff: data.staff[0].id, client: data.clients[0].id, entry: data.audit[3].id, claim: data.claims[0].id, import: data.imports[0].id, rota: data.rotas[0].id, practitioner: data.practitioners[0].id, open: data.schedules.find((s) => s.state === 'open' && s.date > day(0)).id })
   }
   if (url.pathname === '/favicon.ico') return void res.writeHead(204).end()
   if (!url.pathname.startsWith('/api/v1/')) return url.pathname === '/' ? void res.writeHead(302, { Location: '/console/' }).end() : file(res, url.pathname)

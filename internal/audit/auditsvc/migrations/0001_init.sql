@@ -24,8 +24,9 @@ CREATE TABLE audit_event (
 {{rls "audit_event"}}
 CREATE UNIQUE INDEX audit_event_position ON audit_event (tenant_id, position);
 CREATE INDEX audit_event_at ON audit_event (tenant_id, at);
-CREATE INDEX audit_event_object ON audit_event (tenant_id, noun, object, at);
-CREATE INDEX audit_event_actor ON audit_event (tenant_id, actor, at);
+CREATE INDEX audit_event_object ON audit_event (tenant_id, object, id);
+CREATE INDEX audit_event_actor ON audit_event (tenant_id, actor, id);
+CREATE INDEX audit_event_action ON audit_event (tenant_id, action, id);
 
 -- Entries of the log that are no audit event, with their text: of other contexts, and what the log says about itself.
 CREATE TABLE log_leaf (
@@ -41,13 +42,16 @@ CREATE TABLE log_leaf (
 ){{strict}};
 {{rls "log_leaf"}}
 
--- How long each tenant's log is, how many heads it has signed, how far it is closed into segments. The row is the lock of the log.
+-- How long each tenant's log is, how many heads it has signed, how far it is closed into segments, which generation of keys signs it, at which
+-- beginning it is (the second one after it was set back). The row is the lock of the log.
 CREATE TABLE log_state (
     tenant_id   {{uuid}} NOT NULL,
     size        {{bigint}} NOT NULL,
     heads       {{bigint}} NOT NULL DEFAULT 0,
     segments    {{bigint}} NOT NULL DEFAULT 0,
     sealed      {{bigint}} NOT NULL DEFAULT 0,
+    generation  {{int}} NOT NULL DEFAULT 1,
+    beginning   {{int}} NOT NULL DEFAULT 1,
     PRIMARY KEY (tenant_id)
 ){{strict}};
 {{rls "log_state"}}
@@ -62,7 +66,7 @@ CREATE TABLE log_tile (
 ){{strict}};
 {{rls "log_tile"}}
 
--- Signed heads; note is the text with the log's signatures, and those of witnesses as they come.
+-- Signed heads; note is the text with the log's signatures, and those of witnesses as they come. anchored_at: written outside of the database.
 CREATE TABLE log_head (
     tenant_id   {{uuid}} NOT NULL,
     number      {{bigint}} NOT NULL,
@@ -70,15 +74,17 @@ CREATE TABLE log_head (
     at          {{bigint}} NOT NULL,
     note        {{text}} NOT NULL,
     witnessed_at {{bigint}},
+    anchored_at {{bigint}},
     PRIMARY KEY (tenant_id, number)
 ){{strict}};
 {{rls "log_head"}}
 CREATE INDEX log_head_size ON log_head (tenant_id, size);
 
--- The public keys that signed heads: PKIX. Who checks takes the keys that he was told, not these.
+-- The public keys that signed heads, by generation: PKIX. Who checks takes the keys that he was told, not these.
 CREATE TABLE log_key (
     tenant_id   {{uuid}} NOT NULL,
     fingerprint {{text}} NOT NULL,
+    generation  {{int}} NOT NULL,
     place       {{int}} NOT NULL,
     public      {{bytes}} NOT NULL,
     since       {{bigint}} NOT NULL,

@@ -23,6 +23,8 @@ export interface Call {
   signal?: AbortSignal
   /** Part of logging in or of proving: a 401 is an answer and not the end of a session. */
   login?: boolean
+  /** The answer is a file: its text as it is. */
+  file?: boolean
 }
 
 /** A page as the contract writes it: a list without items may be null. */
@@ -68,6 +70,7 @@ export function createCall(options: CallOptions) {
       throw fromThrown(e, typeof navigator === 'undefined' || navigator.onLine !== false)
     }
     learnServerTime(response.headers.get('Date'))
+    if (c.file && response.ok) return (await response.text()) as D
     const body = await read(response)
     if (!response.ok) {
       if (response.status === 401 && !c.login) options.onUnauthorized?.()

@@ -87,6 +87,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit/bundle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Entries with their proofs and heads as a file for xinglin audit verify-offline (?from=&to=; at most 20,000 entries, to=0 up to the last head) */
+        get: operations["audit.export_bundle"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/consistency": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A consistency file: the later of two heads begins with all that the earlier one signed */
+        get: operations["audit.read_consistency"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit/events": {
         parameters: {
             query?: never;
@@ -150,6 +184,23 @@ export interface paths {
         get: operations["audit.read_log"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The trail by person, actor, action, item and time, newest first; nothing of it in a URL */
+        post: operations["audit.search_events"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2399,6 +2450,45 @@ export interface components {
             border: number;
             kind: string;
         };
+        AuditBeginningBody: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: int64
+             * @description Entries that stayed
+             */
+            kept: number;
+            /**
+             * Format: int64
+             * @description Number of the last known head of the log before
+             */
+            lost_head: number;
+            /**
+             * Format: int64
+             * @description Entries under it: from kept on they are lost
+             */
+            lost_size: number;
+            /** Format: int64 */
+            number: number;
+            /**
+             * Format: int64
+             * @description Of the entry that says so
+             */
+            position: number;
+        };
+        AuditConsistencyBody: {
+            /** @description The earlier signed head */
+            earlier: string;
+            format: string;
+            /** @description Public keys with which the log began, PEM */
+            keys: string;
+            /** @description The later signed head */
+            later: string;
+            /** @description Nodes, SHA-256 then SM3, 64 bytes in base64 */
+            path: string[];
+            /** @description Changes of keys, each signed by the keys before */
+            rotations?: string[];
+        };
         AuditEventBody: {
             action: string;
             /** @description Kind and id, never a name */
@@ -2430,6 +2520,11 @@ export interface components {
             why: string;
         };
         AuditHeadBody: {
+            /**
+             * Format: date-time
+             * @description When it was written down outside of the database
+             */
+            anchored_at?: string;
             /** Format: date-time */
             at: string;
             /** @description The text with its signatures: what counts */
@@ -2441,6 +2536,8 @@ export interface components {
             number: number;
             /** @description Root, base64 */
             sha256: string;
+            /** @description Fingerprints of the log's keys that signed it */
+            signed_by: string[];
             /**
              * Format: int64
              * @description Entries under it
@@ -2458,18 +2555,46 @@ export interface components {
             items: components["schemas"]["AuditHeadBody"][];
             next: string;
         };
+        AuditKeyChangeBody: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: int64
+             * @description The first head under the new keys
+             */
+            from_head: number;
+            /** Format: int64 */
+            generation: number;
+            /** Format: int64 */
+            position: number;
+        };
         AuditListOutBody: {
             items: components["schemas"]["AuditEventBody"][];
             next: string;
         };
         AuditLogOutBody: {
+            /** @description The last head that was written down outside of the database */
+            anchored?: components["schemas"]["AuditHeadBody"];
+            /**
+             * Format: int64
+             * @description From 1; more when the database was set back and the log began anew
+             */
+            beginning: number;
+            beginnings: components["schemas"]["AuditBeginningBody"][];
             /**
              * Format: int64
              * @description Entries whose text is past its time and deleted; their hashes stay
              */
             disposed: number;
+            /**
+             * Format: int64
+             * @description Of the keys that sign now, from 1
+             */
+            generation: number;
             head?: components["schemas"]["AuditHeadBody"];
-            /** @description Public keys, PEM; compare them with those that were handed over */
+            /** @description Each is an entry of the log, signed by the keys before */
+            key_changes: components["schemas"]["AuditKeyChangeBody"][];
+            /** @description Public keys, PEM, of all generations; compare them with those that were handed over */
             keys: string;
             /** @description The name of the tenant's log in its heads */
             origin: string;
@@ -2490,6 +2615,8 @@ export interface components {
              * @description Entries behind the last head: under the next one in a few minutes
              */
             unsigned: number;
+            /** @description Of the configured witness, hexadecimal; compare it with what the witness says itself */
+            witness_key?: string;
             /** @description The last head that a witness cosigned */
             witnessed?: components["schemas"]["AuditHeadBody"];
         };
@@ -2498,13 +2625,41 @@ export interface components {
             format: string;
             /** @description The signed head */
             head: string;
-            /** @description Public keys, PEM. Whoever checks takes the keys that he was told elsewhere */
+            /** @description Public keys with which the log began, PEM. Whoever checks takes the keys that he was told elsewhere */
             keys: string;
             kind: string;
             /** @description Nodes from the leaf up: SHA-256 then SM3, 64 bytes in base64 */
             path: string[];
             /** Format: int64 */
             position: number;
+            /** @description Changes of keys, each signed by the keys before */
+            rotations?: string[];
+        };
+        AuditSearchInBody: {
+            action?: string;
+            /** @description Kind and id: staff:… */
+            actor?: string;
+            cursor?: string;
+            /** Format: date-time */
+            from?: string;
+            /**
+             * Format: int64
+             * @default 20
+             */
+            limit: number;
+            noun?: string;
+            /** @description The item's id */
+            object?: string;
+            /**
+             * Format: uuid
+             * @description An account's or a patient's id: what they did, and what was done to their record
+             */
+            person?: string;
+            /**
+             * Format: date-time
+             * @description Not this instant any more
+             */
+            to?: string;
         };
         BookingRules: {
             age: components["schemas"]["AgeRule"];
@@ -5604,6 +5759,158 @@ export interface operations {
             };
         };
     };
+    "audit.export_bundle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Entries with their proofs and heads as a file for xinglin audit verify-offline (?from=&to=; at most 20,000 entries, to=0 up to the last head) */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    "audit.read_consistency": {
+        parameters: {
+            query: {
+                /** @description Number of a head */
+                earlier: number;
+                /** @description Number of another head */
+                later: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditConsistencyBody"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Misdirected Request */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "audit.list_events": {
         parameters: {
             query?: {
@@ -6145,6 +6452,138 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AuditLogOutBody"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Misdirected Request */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "audit.search_events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AuditSearchInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditListOutBody"];
                 };
             };
             /** @description Bad Request */

@@ -12,6 +12,18 @@ export type AccessAction = S['OpsActionBody']
 /** Why a member of the staff may or may not do something. */
 export type AccessAnswer = S['OpsExplainOutBody']
 export type AuditEvent = S['AuditEventBody']
+export type AuditSearch = Partial<S['AuditSearchInBody']>
+export type AuditHead = S['AuditHeadBody']
+/** The chain as the auditor sees it. */
+export type AuditLog = S['AuditLogOutBody']
+/** A proof file: an entry stands in the log under a signed head. */
+export type AuditProof = S['AuditProofBody']
+export type AuditConsistency = S['AuditConsistencyBody']
+/** Another system that lets people log in here. */
+export type Client = S['IdentityClientBody']
+export type ClientSpec = S['IdentitySpecBody']
+export type MadeClient = S['IdentityMadeClientBody']
+export type SigningKey = S['IdentityKeyBody']
 export type Job = S['OpsJobBody']
 export type DeadLetter = S['OpsLetterBody']
 export type ServeProcess = S['Process']

@@ -117,6 +117,25 @@ export function createStaffApi(options: StaffApiOptions = {}) {
     accessActions: (signal?: AbortSignal) => list<W.AccessAction>('/access/actions', {}, signal),
     explainAccess: (account_id: string, action: string, resource_id: string, signal?: AbortSignal) => get<W.AccessAnswer>('/access/explanation', { account_id, action, resource_id }, signal),
     auditEvents: (query: { actor?: string; noun?: string; id?: string; cursor?: string }, signal?: AbortSignal) => list<W.AuditEvent>('/audit/events', { ...query, limit: 50 }, signal),
+    /** What is asked for stands in no address. */
+    searchAudit: (search: W.AuditSearch, signal?: AbortSignal) => call<T.Page<W.AuditEvent>>('POST', '/audit/search', { body: { limit: 50, ...search }, ...(signal ? { signal } : {}) }),
+    auditLog: (signal?: AbortSignal) => get<W.AuditLog>('/audit/log', {}, signal),
+    auditHeads: (cursor?: string, signal?: AbortSignal) => list<W.AuditHead>('/audit/heads', { cursor, limit: 20 }, signal),
+    signHead: () => call<W.AuditHead>('POST', '/audit/heads'),
+    /** The text of the file, byte for byte: it is what the command line checks. */
+    auditProof: (event: string, signal?: AbortSignal) => call<string>('GET', `/audit/events/${id(event)}/proof`, { file: true, ...(signal ? { signal } : {}) }),
+    auditConsistency: (earlier: number, later: number) => call<string>('GET', '/audit/consistency', { query: { earlier, later }, file: true }),
+    auditBundle: (from: number, to: number) => call<string>('GET', '/audit/bundle', { query: { from, to }, file: true }),
+
+    // other systems
+    clients: (cursor?: string, signal?: AbortSignal) => list<W.Client>('/clients', { cursor, limit: 50 }, signal),
+    client: (client: string, signal?: AbortSignal) => get<W.Client>(`/clients/${id(client)}`, {}, signal),
+    createClient: (spec: W.ClientSpec) => call<W.MadeClient>('POST', '/clients', { body: spec }),
+    updateClient: (client: string, version: number, spec: W.ClientSpec) => call<W.Client>('PUT', `/clients/${id(client)}`, { version, body: spec }),
+    rotateClientSecret: (client: string, overlap_hours: number) => call<W.MadeClient>('POST', `/clients/${id(client)}/secret`, { body: { overlap_hours } }),
+    disableClient: (client: string) => call<W.Client>('POST', `/clients/${id(client)}/disable`),
+    signingKeys: (signal?: AbortSignal) => list<W.SigningKey>('/signing-keys', {}, signal),
+    rotateSigningKey: () => call<unknown>('POST', '/signing-keys'),
     jobs: (state: string, signal?: AbortSignal) => list<W.Job>('/ops/jobs', { state }, signal),
     retryJob: (job: string): Promise<void> => call('POST', `/ops/jobs/${id(job)}/retry`),
     deadLetters: (signal?: AbortSignal) => list<W.DeadLetter>('/ops/dead-letters', {}, signal),

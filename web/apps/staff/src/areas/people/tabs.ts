@@ -1,8 +1,8 @@
 import { computed } from 'vue'
 import { useWords } from '../../lib/words'
 
-/** Accounts, and the question why somebody may do something. */
+/** Accounts, the question why somebody may do something, and other systems that log people in here. */
 export function usePeopleTabs() {
   const { t } = useWords()
-  return computed(() => ['people', 'access'].map((name) => ({ name, label: t(`title.${name}`) })))
+  return computed(() => ['people', 'access', 'clients'].map((name) => ({ name, label: t(`title.${name}`) })))
 }

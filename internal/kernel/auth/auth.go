@@ -41,6 +41,8 @@ const (
 	Nurse         Role = "nurse"
 	Registrar     Role = "registrar"
 	Operator      Role = "operator"
+	// PrivacyOfficer answers to persons and authorities for what is done with personal data (个人信息保护负责人, PIPL art. 52).
+	PrivacyOfficer Role = "privacy_officer"
 	SystemAdmin   Role = "system_admin"
 	SecurityAdmin Role = "security_admin"
 	AuditAdmin    Role = "audit_admin"

@@ -90,7 +90,7 @@ type Table struct {
 	// Record: rows in these states would be no record without knowing whose they are, so name and document stay sealed for the
 	// term (R11).
 	Record *States
-	Days    []string // columns of civil dates
+	Days   []string // columns of civil dates
 	// Hidden is not in the copy: other people's matters, or of no use to anybody. Secrets, keys and indexes never are.
 	Hidden bool
 	// Open reads the sealed columns, each its own.

@@ -178,4 +178,3 @@ func (s *Service) allTexts(ctx context.Context) ([]privacy.Text, error) {
 	}
 	return out, nil
 }
-

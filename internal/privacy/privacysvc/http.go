@@ -10,7 +10,6 @@ import (
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
-	"xinglin/internal/platform/holdings"
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/privacy"
 )
@@ -75,11 +74,11 @@ type stepBody struct {
 }
 
 type decideIn struct {
-	ID      string `path:"id" format:"uuid"`
-	Purpose string `path:"purpose" maxLength:"40"`
-	Body    struct {
-		Given   bool `json:"given"`
-		Version int  `json:"version,omitempty" minimum:"0" doc:"Of the text that was read; to give only"`
+	ID   string `path:"id" format:"uuid"`
+	Body struct {
+		Purpose string `json:"purpose" enum:"record_sharing,cross_institution,personalisation,research,marketing"`
+		Given   bool   `json:"given"`
+		Version int    `json:"version,omitempty" minimum:"0" doc:"Of the text that was read; to give only"`
 	}
 }
 
@@ -137,17 +136,23 @@ type askIn struct {
 	}
 }
 
+// saidBody is said in both languages.
+type saidBody struct {
+	ZH string `json:"zh"`
+	EN string `json:"en"`
+}
+
 type waitingBody struct {
-	Title holdings.Words `json:"title"`
-	Rows  int64          `json:"rows"`
+	Title saidBody `json:"title"`
+	Rows  int64    `json:"rows"`
 }
 
 type keptBody struct {
-	Title    holdings.Words `json:"title"`
-	Rows     int64          `json:"rows"`
-	Until    time.Time      `json:"until"`
-	Law      holdings.Words `json:"law"`
-	Identity bool           `json:"identity" doc:"Name and document stay sealed until then, under a key of their own"`
+	Title    saidBody  `json:"title"`
+	Rows     int64     `json:"rows"`
+	Until    time.Time `json:"until"`
+	Law      saidBody  `json:"law"`
+	Identity bool      `json:"identity" doc:"Name and document stay sealed until then, under a key of their own"`
 }
 
 type previewBody struct {
@@ -165,7 +170,7 @@ func stamp(t time.Time) *time.Time {
 func (s *Service) routes(a *httpx.API) {
 	const person = "/privacy/patients/{id}"
 	httpx.Register(a, httpx.Op{ID: "privacy.list_consents", Method: http.MethodGet, Path: person + "/consents", Summary: "The purposes that need a consent, and what the person decided"}, s.getConsents)
-	httpx.Register(a, httpx.Op{ID: "privacy.decide_consent", Method: http.MethodPut, Path: person + "/consents/{purpose}", MaxBody: 1 << 10, Summary: "Give or withdraw one consent"}, s.putConsent)
+	httpx.Register(a, httpx.Op{ID: "privacy.decide_consent", Method: http.MethodPut, Path: person + "/consents", MaxBody: 1 << 10, Summary: "Give or withdraw one consent"}, s.putConsent)
 	httpx.Register(a, httpx.Op{ID: "privacy.list_consent_steps", Method: http.MethodGet, Path: person + "/consent-steps", Summary: "Each decision about consents, the newest first"}, s.getSteps)
 	httpx.Register(a, httpx.Op{ID: "privacy.ask", Method: http.MethodPost, Path: person + "/requests", Idempotent: true, MaxBody: 8 << 10, Summary: "Ask for a copy, a transfer, a correction or an erasure"}, s.postRequest)
 	httpx.Register(a, httpx.Op{ID: "privacy.list_requests", Method: http.MethodGet, Path: person + "/requests", Summary: "What was asked for, and what became of it"}, s.getRequests)
@@ -201,7 +206,7 @@ func (s *Service) putConsent(ctx context.Context, in *decideIn) (*out[choiceBody
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.decide(ctx, p, privacy.Purpose(in.Purpose), in.Body.Given, in.Body.Version)
+	c, err := s.decide(ctx, p, privacy.Purpose(in.Body.Purpose), in.Body.Given, in.Body.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -275,10 +280,10 @@ func (s *Service) getPreview(ctx context.Context, in *idIn) (*out[previewBody], 
 	}
 	o := &out[previewBody]{previewBody{Waiting: []waitingBody{}, Keeps: []keptBody{}}}
 	for _, w := range v.waiting {
-		o.Body.Waiting = append(o.Body.Waiting, waitingBody{w.Title, w.Rows})
+		o.Body.Waiting = append(o.Body.Waiting, waitingBody{saidBody(w.Title), w.Rows})
 	}
 	for _, k := range v.keeps {
-		o.Body.Keeps = append(o.Body.Keeps, keptBody{k.Title, k.Rows, k.Until, k.Law, k.Identity})
+		o.Body.Keeps = append(o.Body.Keeps, keptBody{saidBody(k.Title), k.Rows, k.Until, saidBody(k.Law), k.Identity})
 	}
 	return o, nil
 }

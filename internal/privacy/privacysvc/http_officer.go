@@ -102,19 +102,19 @@ type assessmentFields struct {
 }
 
 type assessmentBody struct {
-	ID privacy.AssessmentID `json:"id"`
-	assessmentFields
-	KeepUntil clock.Date `json:"keep_until" doc:"At least; three years (R56)"`
-	Version   int        `json:"version"`
-	At        time.Time  `json:"at"`
+	ID        privacy.AssessmentID `json:"id"`
+	Entry     assessmentFields     `json:"entry"`
+	KeepUntil clock.Date           `json:"keep_until" doc:"At least; three years (R56)"`
+	Version   int                  `json:"version"`
+	At        time.Time            `json:"at"`
 }
 
 func assessmentOf(a assessment) assessmentBody {
 	y, m, d := clock.DateOf(a.at).Parts()
 	return assessmentBody{
-		ID:               a.id,
-		assessmentFields: assessmentFields{a.title, a.processing, a.necessity, a.risks, a.measures, a.risk, a.conclusion, a.review},
-		KeepUntil:        clock.NewDate(y+privacy.AssessmentYears, m, d), Version: a.version, At: a.at,
+		ID:        a.id,
+		Entry:     assessmentFields{a.title, a.processing, a.necessity, a.risks, a.measures, a.risk, a.conclusion, a.review},
+		KeepUntil: clock.NewDate(y+privacy.AssessmentYears, m, d), Version: a.version, At: a.at,
 	}
 }
 
@@ -135,23 +135,24 @@ type breachFields struct {
 	AuthorityToldAt *time.Time `json:"authority_told_at,omitempty"`
 	PersonsToldAt   *time.Time `json:"persons_told_at,omitempty"`
 	NotToldWhy      string     `json:"not_told_why,omitempty" maxLength:"4000" doc:"Why the persons need not be told"`
+	Close           bool       `json:"close,omitempty" doc:"Nothing more is to be done; no further version follows"`
 }
 
 type breachBody struct {
-	ID privacy.BreachID `json:"id"`
-	breachFields
-	AuthorityBy time.Time  `json:"authority_by" doc:"The authority has to be told by then"`
-	PersonsBy   time.Time  `json:"persons_by"`
-	ClosedAt    *time.Time `json:"closed_at,omitempty"`
-	Version     int        `json:"version"`
-	At          time.Time  `json:"at"`
+	ID          privacy.BreachID `json:"id"`
+	Entry       breachFields     `json:"entry"`
+	AuthorityBy time.Time        `json:"authority_by" doc:"The authority has to be told by then"`
+	PersonsBy   time.Time        `json:"persons_by"`
+	ClosedAt    *time.Time       `json:"closed_at,omitempty"`
+	Version     int              `json:"version"`
+	At          time.Time        `json:"at"`
 }
 
 func breachOf(b breach) breachBody {
 	return breachBody{
 		ID: b.id,
-		breachFields: breachFields{
-			b.title, b.what, b.measures, string(b.severity), b.persons, b.found, stamp(b.authorityTold), stamp(b.personsTold), b.notTold,
+		Entry: breachFields{
+			b.title, b.what, b.measures, string(b.severity), b.persons, b.found, stamp(b.authorityTold), stamp(b.personsTold), b.notTold, !b.closed.IsZero(),
 		},
 		AuthorityBy: b.authorityBy, PersonsBy: b.personsBy, ClosedAt: stamp(b.closed), Version: b.version, At: b.at,
 	}
@@ -183,10 +184,7 @@ type (
 	updateBreachIn struct {
 		ID    string `path:"id" format:"uuid"`
 		Match string `header:"If-Match"`
-		Body  struct {
-			breachFields
-			Close bool `json:"close,omitempty" doc:"Nothing more is to be done; no further version follows"`
-		}
+		Body  breachFields
 	}
 	pageIn struct {
 		Cursor string `query:"cursor" maxLength:"1024"`
@@ -420,7 +418,7 @@ func (s *Service) postBreach(ctx context.Context, in *createIn[breachFields]) (*
 	if err != nil {
 		return nil, err
 	}
-	v, hit, err := s.saveBreach(ctx, "privacy.create_breach", in.Body.row(key), 0, false)
+	v, hit, err := s.saveBreach(ctx, "privacy.create_breach", in.Body.row(key), 0, in.Body.Close)
 	if err != nil {
 		return nil, err
 	}

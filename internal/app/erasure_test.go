@@ -156,15 +156,18 @@ func (w *erasure) as(p auth.Principal) context.Context { return auth.With(w.Cont
 // run does the due jobs of every context, until there are none.
 func (w *erasure) run() {
 	w.Helper()
-	for range 3 {
+	for n, more := 0, true; more && n < 3; n++ {
+		more = false
 		for _, m := range w.house.Modules {
 			r, err := job.NewRunner(job.Options{DB: w.house.DBs[m.Name], Handlers: m.Jobs, Clock: w.clk, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 			if err != nil {
 				w.Fatal(err)
 			}
-			if _, err := r.RunDue(w.Context()); err != nil {
+			did, err := r.RunDue(w.Context())
+			if err != nil {
 				w.Fatal(err)
 			}
+			more = more || did > 0 && m.Name == "privacy"
 		}
 	}
 }
@@ -256,6 +259,8 @@ func (w *erasure) values(name, table, column string) (out [][]byte) {
 			switch v := v.(type) {
 			case []byte:
 				out = append(out, v)
+			case [16]byte:
+				out = append(out, v[:])
 			case string:
 				out = append(out, []byte(v))
 			}
@@ -284,7 +289,7 @@ func (w *erasure) proofs() bool {
 // can be opened for fifteen years with a reason, and then by nobody. The same document makes a new person.
 func TestErasure(t *testing.T) {
 	for _, e := range []db.Engine{db.SQLite, db.Postgres} {
-		t.Run(e.String(), func(t *testing.T) { newErasure(t, e).play() })
+		t.Run(fmt.Sprint(e), func(t *testing.T) { newErasure(t, e).play() })
 	}
 }
 

@@ -66,7 +66,7 @@ func masks() []mask.Rule {
 		{Table: "retained", Row: func(_ context.Context, _ *mask.Copy, r *mask.Row) error {
 			r.Set("sealed", nil)
 			if r.Null("destroyed_at") {
-				r.Set("destroyed_at", r.Int("created_at"))
+				r.Set("destroyed_at", r.Int("until_at"))
 			}
 			return nil
 		}},

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +17,6 @@ import (
 
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
-	"xinglin/internal/kernel/dataclass"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
@@ -212,27 +212,22 @@ func (w *erasure) leaks() (out []string) {
 		blind = append(blind, b)
 	}
 	for _, d := range Descriptions() {
-		tables := map[string]dataclass.Table{}
-		for name, classes := range d.Data {
-			tables[name] = classes
-		}
-		for name, classes := range db.FrameData() {
-			tables[name] = classes
-		}
+		tables := maps.Clone(d.Data)
+		maps.Copy(tables, db.FrameData())
 		for table, classes := range tables {
-			for class, names := range classes {
-				for _, column := range strings.Fields(names) {
-					for _, v := range w.values(d.Name, table, column) {
-						for _, x := range raw {
-							if bytes.Contains(v, []byte(x)) {
-								out = append(out, fmt.Sprintf("%s.%s.%s (%s) has raw data", d.Name, table, column, class))
-							}
-						}
-						for _, x := range blind {
-							if bytes.Contains(v, x) {
-								out = append(out, fmt.Sprintf("%s.%s.%s (%s) has a blind index", d.Name, table, column, class))
-							}
-						}
+			var columns []string
+			for _, names := range classes {
+				columns = append(columns, strings.Fields(names)...)
+			}
+			for _, v := range w.values(d.Name, table, columns...) {
+				for _, x := range raw {
+					if bytes.Contains(v, []byte(x)) {
+						out = append(out, fmt.Sprintf("%s.%s has raw data", d.Name, table))
+					}
+				}
+				for _, x := range blind {
+					if bytes.Contains(v, x) {
+						out = append(out, fmt.Sprintf("%s.%s has a blind index", d.Name, table))
 					}
 				}
 			}
@@ -242,33 +237,38 @@ func (w *erasure) leaks() (out []string) {
 	return slices.Compact(out)
 }
 
-func (w *erasure) values(name, table, column string) (out [][]byte) {
+// values are what stands in the columns of a table, as bytes.
+func (w *erasure) values(name, table string, columns ...string) (out [][]byte) {
 	w.Helper()
 	err := w.house.DBs[name].Read(w.Context(), w.tenant, func(ctx context.Context, tx db.Tx) error {
-		out = nil
-		rows, err := tx.Query(ctx, `SELECT `+column+` FROM `+table+` WHERE tenant_id = $1`, w.tenant)
+		rows, err := tx.Query(ctx, `SELECT `+strings.Join(columns, ", ")+` FROM `+table+` WHERE tenant_id = $1`, w.tenant)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
-			var v any
-			if err := rows.Scan(&v); err != nil {
+			row, into := make([]any, len(columns)), make([]any, len(columns))
+			for i := range row {
+				into[i] = &row[i]
+			}
+			if err := rows.Scan(into...); err != nil {
 				return err
 			}
-			switch v := v.(type) {
-			case []byte:
-				out = append(out, v)
-			case [16]byte:
-				out = append(out, v[:])
-			case string:
-				out = append(out, []byte(v))
+			for _, v := range row {
+				switch v := v.(type) {
+				case []byte:
+					out = append(out, v)
+				case [16]byte:
+					out = append(out, v[:])
+				case string:
+					out = append(out, []byte(v))
+				}
 			}
 		}
 		return rows.Err()
 	})
 	if err != nil {
-		w.Fatalf("%s.%s.%s: %v", name, table, column, err)
+		w.Fatalf("%s.%s: %v", name, table, err)
 	}
 	return out
 }

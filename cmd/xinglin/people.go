@@ -27,7 +27,7 @@ type addStaffCmd struct {
 	Tenant   string   `help:"Code of the tenant." default:"main"`
 	Username string   `required:"" help:"Login name."`
 	Name     string   `required:"" help:"Name of the person."`
-	Role     []string `required:"" help:"doctor, nurse, registrar, operator, system_admin, security_admin, audit_admin."`
+	Role     []string `required:"" help:"doctor, nurse, registrar, operator, privacy_officer, system_admin, security_admin, audit_admin."`
 	Password string   `required:"" help:"Reference of the first password: file:PATH or env:NAME."`
 }
 

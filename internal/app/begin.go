@@ -25,7 +25,7 @@ func (p *Process) begin(ctx context.Context) error {
 	}
 	h := demo.Hospital{
 		Tenant: t.ID, Clock: p.clk, Directory: p.house.Directory, Identity: p.house.Identity, Logins: p.house.Demo,
-		Patients: p.house.Patients, Scheduling: p.house.Scheduling,
+		Patients: p.house.Patients, Scheduling: p.house.Scheduling, Privacy: p.house.Privacy,
 		Rota: func(w io.Writer, seed uint64, rows int, from clock.Date) error {
 			_, err := rotagen.Write(w, rotagen.Options{Seed: seed, Rows: rows, From: from})
 			return err

@@ -110,7 +110,7 @@ func (w *twoHospitals) open(t *testing.T, rewrite func(string) string) {
 func seedHospital(t *testing.T, h *House, tid id.ID[auth.Tenant], clk clock.Clock) {
 	t.Helper()
 	seed := demo.Hospital{
-		Tenant: tid, Clock: clk, Directory: h.Directory, Identity: h.Identity, Logins: h.Demo, Patients: h.Patients, Scheduling: h.Scheduling,
+		Tenant: tid, Clock: clk, Directory: h.Directory, Identity: h.Identity, Logins: h.Demo, Patients: h.Patients, Scheduling: h.Scheduling, Privacy: h.Privacy,
 		Rota: func(w io.Writer, seed uint64, rows int, from clock.Date) error {
 			_, err := rotagen.Write(w, rotagen.Options{Seed: seed, Rows: rows, From: from})
 			return err

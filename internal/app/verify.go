@@ -28,6 +28,8 @@ var subsets = []verify.Subset{
 	{Name: "payment: each effect is known to scheduling", Left: "payment.applied", Right: "scheduling.settled"},
 	{Name: "clinic: each transition has its audit row", Left: "clinic.acts", Right: "audit.acts", Age: auditAge},
 	{Name: "clinic: the turn of each visit that was given up is closed", Left: "scheduling.given_up", Right: "clinic.closed"},
+	{Name: "privacy: each step has its audit row", Left: "privacy.acts", Right: "audit.acts", Age: auditAge},
+	{Name: "privacy: who was erased has no key", Left: "privacy.erased", Right: "patient.shredded"},
 	{Name: "ledger: each posted money fact has its transaction", Left: "payment.ledgered", Right: "ledger.transactions"},
 	{Name: "ledger: each transaction has its money fact", Left: "ledger.transactions", Right: "payment.facts"},
 }

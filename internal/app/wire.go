@@ -33,6 +33,7 @@ import (
 	"xinglin/internal/platform/calendar"
 	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/holdings"
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/platform/idem"
 	"xinglin/internal/platform/job"
@@ -40,6 +41,8 @@ import (
 	"xinglin/internal/platform/module"
 	"xinglin/internal/platform/process"
 	"xinglin/internal/platform/trail"
+	"xinglin/internal/privacy"
+	"xinglin/internal/privacy/privacysvc"
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/schedulingsvc"
 	"xinglin/internal/tenant"
@@ -53,7 +56,7 @@ func Descriptions() []module.Description {
 	return []module.Description{
 		tenantsvc.Describe(), directorysvc.Describe(), auditsvc.Describe(), ledgersvc.Describe(), notifysvc.Describe(),
 		identitysvc.Describe(), patientsvc.Describe(), paymentsvc.Describe(), schedulingsvc.Describe(), clinicsvc.Describe(), terminologysvc.Describe(),
-		interopsvc.Describe(),
+		interopsvc.Describe(), privacysvc.Describe(),
 	}
 }
 
@@ -104,6 +107,7 @@ type House struct {
 	Patients    patient.Service
 	Interop     interop.Service
 	Terminology terminology.Service
+	Privacy     privacy.Service
 	Scheduling  scheduling.Service
 	Clinic      clinic.Service
 	Payments    payment.Service
@@ -169,16 +173,19 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 	bookings, schedulingMod := schedulingsvc.New(base("scheduling"), tenants, dir, patients, payments, calendar.Embedded(), m.Seats...)
 	lines, clinicMod := clinicsvc.New(base("clinic"), dir, patients, bookings)
 	bookings.UseWitness(m.Outside.Witness)
+	rights, privacyMod := privacysvc.New(base("privacy"), accounts, patients, calendar.Embedded())
 	terms, terminologyMod := terminologysvc.New(base("terminology"))
 	exchange, interopMod := interopsvc.New(base("interop"), dir, patients, bookings, terms, m.Uploads)
 
 	h.Tenants, h.Directory, h.Audit, h.Ledger, h.Notify = tenants, dir, trails, books, notices
 	h.Identity, h.Patients, h.Interop, h.Payments, h.Scheduling, h.Clinic = accounts, patients, exchange, payments, bookings, lines
-	h.Terminology, h.trails = terms, trails
+	h.Terminology, h.trails, h.Privacy = terms, trails, rights
 	h.Hosts, h.Auth, h.Demo = tenants, accounts, accounts
 	h.Modules = []*module.Module{
 		tenantMod, dirMod, auditMod, ledgerMod, notifyMod, identityMod, patientMod, paymentMod, schedulingMod, clinicMod, terminologyMod, interopMod,
+		privacyMod,
 	}
+	rights.UseHolders(h.holders()...)
 	if h.facts, err = sources(h.Modules); err != nil {
 		return nil, err
 	}
@@ -197,6 +204,22 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 	}
 	auditMod.Jobs = append(auditMod.Jobs, job.Every("audit.collect", job.Cron{Every: collectEach}, collector.Collect))
 	return h, nil
+}
+
+// holders are what all contexts hold of persons; the person itself first, as a copy tells it.
+func (h *House) holders() (out []privacysvc.Holder) {
+	classes := map[string]module.Description{}
+	for _, d := range Descriptions() {
+		classes[d.Name] = d
+	}
+	for _, first := range []bool{true, false} {
+		for _, m := range h.Modules {
+			if len(m.Held) > 0 && (m.Name == "patient") == first {
+				out = append(out, &holdings.Set{Context: m.Name, DB: h.DBs[m.Name], Ring: h.ring, Classes: classes[m.Name].Data, Tables: m.Held})
+			}
+		}
+	}
+	return out
 }
 
 // policies compiles the Cedar texts of every context and of the operator's doors.

@@ -56,6 +56,7 @@ func (c Class) Known() bool {
 var nouns = map[string]Class{
 	"Payment": Transaction, "Refund": Transaction, "Ledger": Transaction, "Transaction": Transaction, "Appointment": Transaction, "Turn": Transaction,
 	"Patient": Transaction, "Claim": Transaction, "Link": Transaction, "Account": Transaction, "Import": Transaction, "Exchange": Transaction,
+	"Consent": Transaction, "Request": Transaction, "Retained": Transaction, "Assessment": Transaction, "Breach": Transaction, "Purpose": Transaction,
 	"AuditEvent": Transaction, "AuditLog": Transaction,
 	"Encounter": Record, "MedicalRecord": Record, "Prescription": Record,
 }

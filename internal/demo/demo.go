@@ -19,6 +19,7 @@ import (
 	"xinglin/internal/kernel/page"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/obs"
+	"xinglin/internal/privacy"
 	"xinglin/internal/scheduling"
 )
 
@@ -31,6 +32,7 @@ type Hospital struct {
 	Logins     identity.Demo
 	Patients   patient.Service
 	Scheduling scheduling.Service
+	Privacy    privacy.Service
 	// Rota writes the file of an invented hospital (scheduling/rotagen) that begins on a Monday.
 	Rota func(w io.Writer, seed uint64, rows int, from clock.Date) error
 	As   func(context.Context, auth.Principal) context.Context // the door that puts a principal in
@@ -50,7 +52,7 @@ func (h Hospital) Seed(ctx context.Context) error {
 		name string
 		do   func(context.Context) error
 	}{
-		{"organization", h.organization}, {"rules", h.rules}, {"rota", h.rota}, {"session now", h.SessionNow}, {"places", h.places}, {"staff", h.staff}, {"patients", h.patients},
+		{"organization", h.organization}, {"rules", h.rules}, {"rota", h.rota}, {"session now", h.SessionNow}, {"places", h.places}, {"staff", h.staff}, {"patients", h.patients}, {"texts", h.texts},
 	} {
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)

@@ -90,6 +90,7 @@ var team = []member{
 	{"zhouhushi", "护士 周宁", "Nurse Zhou Ning", auth.Nurse},
 	{"guahao", "挂号员 王敏", "Registrar Wang Min", auth.Registrar},
 	{"yunying", "运营 陈舟", "Operator Chen Zhou", auth.Operator},
+	{"yinsi", "个人信息保护负责人 何静", "Privacy officer He Jing", auth.PrivacyOfficer},
 	{"sysadmin", "系统管理员", "System administrator", auth.SystemAdmin},
 	{"secadmin", "安全管理员", "Security administrator", auth.SecurityAdmin},
 	{"auditadmin", "审计管理员", "Audit administrator", auth.AuditAdmin},

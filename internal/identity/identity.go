@@ -81,6 +81,9 @@ type Service interface {
 	// Acting is who the account acts as once it has signed in as it must, and whether it may sign in at all (identity.not_found).
 	// It gives nobody a session: it is for answering what an account may do.
 	Acting(ctx context.Context, tenant TenantID, a AccountID) (p auth.Principal, active bool, err error)
+	// Close ends a patient's account whose person was erased, for ever: no session, no phone; the phone may make a new one. The job of
+	// an erasure. Repeating it is no error; identity.not_found for others.
+	Close(ctx context.Context, a AccountID) error
 	// Revoke ends one session of the account, or all of them when s is zero.
 	Revoke(ctx context.Context, a AccountID, s SessionID) error
 }

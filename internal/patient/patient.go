@@ -114,6 +114,35 @@ type Person struct {
 	Sex   string // male, female, unknown
 }
 
+// Identity is who somebody is by document: for corrections, and for what the law wants sealed after an erasure.
+type Identity struct {
+	Name         secret.Text
+	DocumentType DocumentType
+	Document     secret.Text
+	Birth        clock.Date
+	Sex          string // male, female, unknown
+}
+
+// Correction says what of a person was wrong (PIPL art. 46); nil stays. Birth and sex must agree with a document that says them.
+type Correction struct {
+	Name  *secret.Text
+	Birth *clock.Date
+	Sex   *string
+}
+
+// Carer is an account that acts for a person.
+type Carer struct {
+	Account      id.ID[auth.Account]
+	Relationship Relationship
+	Guardian     bool // of a child under 14, with consent
+}
+
+// Care is who acts for a person, and whether the person may not yet consent: under 14 on the day (R55).
+type Care struct {
+	Child  bool
+	Carers []Carer // at most 50
+}
+
 // Link is a person that an account may act for.
 type Link struct {
 	Patient ID
@@ -158,6 +187,14 @@ type Service interface {
 	// order, found again by External or document. Together in one transaction, or each for itself; with dryRun it only says what
 	// would be. What was verified by real name is not overwritten. Needs the command line's right.
 	Import(ctx context.Context, in []Imported, dryRun bool) ([]ImportResult, error)
+	// Care is who acts for the person (patient.not_found); the caller decides what that means for the principal.
+	Care(ctx context.Context, tenant TenantID, p ID) (Care, error)
+	// Identify is who the person is by document: the privacy officer, and the job of an erasure. The caller writes the audit row.
+	Identify(ctx context.Context, p ID) (Identity, error)
+	// Correct changes what was wrong and takes the real-name result away; the privacy officer. patient.invalid,
+	// patient.document_invalid. The caller keeps what it was before.
+	Correct(ctx context.Context, p ID, c Correction) error
 	// Shred destroys the person's key: names, numbers and phones become unreadable for ever (PIPL art. 47, R55).
+	// The command line, and the job of an erasure that was decided.
 	Shred(ctx context.Context, p ID) error
 }

@@ -201,7 +201,7 @@ func TestPages(t *testing.T) {
 		"docs/reference/permissions.md": {"| `seats.take` | `seats.own` |  | `seats.own` |", "| `seats.own` | 本人 | One's own |", "permit (principal, action, resource);"},
 		"docs/reference/permission-matrix.md": {
 			"| GET `/api/v1/seats` | `seats.list` | everyone | everyone |",
-			"| POST `/api/v1/seats` | `seats.take` | own, family | own session | own campus | – | – | – | others' |",
+			"| POST `/api/v1/seats` | `seats.take` | own, family | own session | own campus | – | – | – | – | others' |",
 		},
 		"docs/reference/states.md":   {"### Seat\n\n```mermaid\nstateDiagram-v2\n    [*] --> red\n    red --> blue: paint\n"},
 		"docs/reference/contexts.md": {"    seats --> purse\n", "    seats -.-> purse\n", "| seats | about seats. | purse |  |", "| purse | pays. |  | seats |"},

@@ -28,13 +28,15 @@ func (s *Scene) ask(ctx context.Context, t *testing.T, r Route, op operation, wh
 
 // mayName are the operations whose answers have whole names of patients, and why. Numbers and phones are masked in all.
 var mayName = map[string]string{
-	"patient.list":   "the family's own people",
-	"patient.add":    "the family's own people",
-	"patient.read":   "the family's own people",
-	"patient.update": "the family's own people",
-	"patient.verify": "the family's own people",
-	"patient.prove":  "who has proved to be of the family",
-	"clinic.reveal":  "who stands before the nurse, by an act that is audited",
+	"patient.list":         "the family's own people",
+	"patient.add":          "the family's own people",
+	"patient.read":         "the family's own people",
+	"patient.update":       "the family's own people",
+	"patient.verify":       "the family's own people",
+	"patient.prove":        "who has proved to be of the family",
+	"privacy.read_request": "the officer who decides what the person asked for",
+	"privacy.take_copy":    "the person's own copy",
+	"clinic.reveal":        "who stands before the nurse, by an act that is audited",
 }
 
 // listKey is the key of the lists of these tests.

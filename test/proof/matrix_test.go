@@ -32,6 +32,7 @@ var members = []member{
 	{name: "nurse_there", caller: "nurse", elsewhere: true},
 	{name: desk, caller: "registrar"},
 	{name: operator, caller: "operator"},
+	{name: officer, caller: "privacy_officer"},
 	{name: system, caller: "system_admin"},
 	{name: security, caller: "security_admin"},
 	{name: auditor, caller: "audit_admin"},

@@ -40,6 +40,7 @@ const (
 	operator = "operator"
 	desk     = "registrar"
 	nurse    = "nurse"
+	officer  = "privacy_officer"
 	system   = "system_admin"
 	security = "security_admin"
 	auditor  = "audit_admin"
@@ -71,6 +72,14 @@ const browser = `{"endpoint":"https://push.example.com/x","auth":"AAAAAAAAAAAAAA
 	`"p256dh":"BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"}`
 
 const everyWay = `{"sms":true,"mail":true,"push":true}`
+
+const (
+	marketing  = `{"title":"活动信息","body":"体检和讲座","necessity":"","effect":""}`
+	sharing    = `{"title":"研究","body":"用于研究","necessity":"需要真实数据","effect":"不影响就诊"}`
+	assessment = `{"title":"智能导诊上线","processing":"主诉文本","necessity":"分诊","risks":"误导","measures":"人工复核","risk":"medium","conclusion":"pending",` +
+		`"review_date":"2030-01-01"}`
+	incident = `{"title":"误发邮件","what":"一封邮件发错收件人","measures":"已撤回","severity":"general","persons":1,"found_at":"2026-01-05T08:00:00Z"}`
+)
 
 // Routes is the table.
 var Routes = []Route{
@@ -158,6 +167,40 @@ var Routes = []Route{
 	{Op: "payment.list_refunds", Who: patient, ID: "{payment}", Want: 200, Deny: own()},
 	{Op: "payment.prepay", Who: patient, ID: "{open_payment}", Body: `{"channel":"wechat","return_url":"/m/"}`, Want: 200, Repeat: 200, Deny: own()},
 	{Op: "scheduling.cancel", Who: patient, ID: "{cancelled}", Body: `{}`, Match: "{cancelled_version}", Want: 200, Repeat: 200, Stale: 412, Deny: own()},
+
+	// What a person decides and asks for.
+	{Op: "privacy.list_consents", Who: patient, ID: "{patient}", Want: 200, Deny: own()},
+	{Op: "privacy.decide_consent", Who: patient, ID: "{patient}", Body: `{"purpose":"research","given":true,"version":1}`, Want: 200, Repeat: 200, Deny: own()},
+	{Op: "privacy.list_consent_steps", Who: patient, ID: "{patient}", Want: 200, Deny: own()},
+	{
+		Op: "privacy.ask", Who: patient, ID: "{patient}", Body: `{"kind":"correct","reason":"登记的姓名有误"}`, Key: true, Want: 201, Repeat: 201,
+		Deny: map[string]int{nobody: 401, stranger: 404, officer: 403},
+	},
+	{Op: "privacy.list_requests", Who: patient, ID: "{patient}", Want: 200, Deny: own()},
+	{Op: "privacy.preview_erasure", Who: patient, ID: "{patient}", Want: 200, Deny: own()},
+	{Op: "privacy.take_copy", Who: patient, ID: "{copy_request}", Want: 200, Repeat: 410, Deny: own(), Prepare: copyReady},
+	{Op: "privacy.cancel_request", Who: stranger, ID: "{taken_back}", Want: 204, Repeat: 409, Deny: map[string]int{nobody: 401, patient: 404}},
+
+	// The privacy officer's.
+	{Op: "privacy.list_texts", Who: officer, Want: 200, Deny: staffOnly()},
+	{
+		Op: "privacy.publish_text", Who: operator, Body: `{"purpose":"marketing","after":0,"zh":` + marketing + `,"en":` + marketing + `}`, Want: 201, Repeat: 412,
+		Deny: staffOnly(),
+	},
+	{Op: "privacy.list_due", Who: officer, Want: 200, Deny: staffOnly()},
+	{Op: "privacy.read_request", Who: officer, ID: "{correction}", Want: 200, Deny: staffOnly()},
+	{
+		Op: "privacy.decide_request", Who: officer, ID: "{correction}", Body: `{"accept":false,"note":"证件与登记一致"}`, Match: "1", Want: 200, Repeat: 409, Stale: 412,
+		Deny: staffOnly(),
+	},
+	{Op: "privacy.list_retained", Who: officer, Want: 200, Deny: staffOnly()},
+	{Op: "privacy.open_retained", Who: officer, Elsewhere: "app.TestErasure"},
+	{Op: "privacy.list_assessments", Who: officer, Want: 200, Deny: staffOnly()},
+	{Op: "privacy.create_assessment", Who: officer, Body: assessment, Key: true, Want: 201, Repeat: 201, Deny: staffOnly()},
+	{Op: "privacy.update_assessment", Who: officer, ID: "{assessment}", Body: assessment, Match: "1", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
+	{Op: "privacy.list_breaches", Who: security, Want: 200, Deny: staffOnly()},
+	{Op: "privacy.create_breach", Who: security, Body: incident, Key: true, Want: 201, Repeat: 201, Deny: staffOnly()},
+	{Op: "privacy.update_breach", Who: officer, ID: "{breach}", Body: incident, Match: "1", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
 
 	// The desk's and the operator's.
 	{Op: "patient.search_at_desk", Who: desk, Body: `{"phone":"{desk_phone}"}`, Want: 200, Repeat: 200, Deny: staffOnly()},

@@ -2,6 +2,7 @@ package proof
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
@@ -87,7 +88,7 @@ func (s *Scene) play(t *testing.T, p *rig.Process) {
 	visitor.Host = s.Host
 	s.Actors[nobody] = visitor
 	s.Actors[security] = rig.LoginStaff(t, p, s.Host, security, s.totp[security])
-	for _, role := range []string{operator, desk, nurse, system, auditor} {
+	for _, role := range []string{operator, desk, nurse, officer, system, auditor} {
 		s.hire(ctx, t, role, role)
 		s.Actors[role] = rig.LoginStaff(t, p, s.Host, role, s.totp[role])
 	}
@@ -108,7 +109,39 @@ func (s *Scene) play(t *testing.T, p *rig.Process) {
 	s.claims(ctx, t)
 	s.window(ctx, t)
 	s.clinic(ctx, t)
+	s.privacy(ctx, t, people[1].Patients[0].ID)
 	s.versions(ctx, t)
+}
+
+// privacy is a text, a copy that is being made, requests of the stranger, and an entry of each register.
+func (s *Scene) privacy(ctx context.Context, t *testing.T, other string) {
+	t.Helper()
+	do := func(who, method, path, body string) string {
+		var made named
+		_, err := s.Actors[who].Do(ctx, method, path, json.RawMessage(body), &made, client.Key(client.NewKey()))
+		must(t, err)
+		return made.ID
+	}
+	do(operator, "POST", "/privacy/texts", `{"purpose":"research","after":0,"zh":`+sharing+`,"en":`+sharing+`}`)
+	s.Words["copy_request"] = do(patient, "POST", "/privacy/patients/"+s.Words["patient"]+"/requests", `{"kind":"copy"}`)
+	s.Words["correction"] = do(stranger, "POST", "/privacy/patients/"+other+"/requests", `{"kind":"correct","reason":"登记的性别有误"}`)
+	s.Words["taken_back"] = do(stranger, "POST", "/privacy/patients/"+other+"/requests", `{"kind":"erase"}`)
+	s.Words["assessment"] = do(officer, "POST", "/privacy/assessments", assessment)
+	s.Words["breach"] = do(officer, "POST", "/privacy/breaches", incident)
+}
+
+// copyReady waits until the copy is made.
+func copyReady(ctx context.Context, s *Scene) error {
+	return client.Until(ctx, "a copy", func(ctx context.Context) (bool, error) {
+		var list struct{ Items []struct{ ID, State string } }
+		_, err := s.Actors[patient].Do(ctx, "GET", "/privacy/patients/"+s.Words["patient"]+"/requests", nil, &list)
+		for _, r := range list.Items {
+			if r.ID == s.Words["copy_request"] && r.State == "ready" {
+				return true, nil
+			}
+		}
+		return false, err
+	})
 }
 
 // hire makes an account of staff, as the security administrator does.

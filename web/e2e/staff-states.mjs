@@ -55,6 +55,11 @@ function places(ids) {
     person: { path: `/people/${ids.staff}`, fail: 'staff', ready: '.grant', full: true },
     clients: { path: '/people/clients', fail: 'clients,signing-keys', ready: '[data-row]' },
     client: { path: `/people/clients/${ids.client}`, fail: 'clients', ready: '[data-client]', full: true },
+    privacy: { path: '/privacy', fail: 'privacy/requests', ready: '[data-row]' },
+    texts: { path: '/privacy/texts', fail: 'privacy/texts', ready: '[data-row]' },
+    assessments: { path: '/privacy/assessments', fail: 'privacy/assessments', ready: '[data-row]' },
+    breaches: { path: '/privacy/breaches', fail: 'privacy/breaches', ready: '[data-row]' },
+    retained: { path: '/privacy/retained', fail: 'privacy/retained', ready: '[data-row]' },
     audit: { path: '/audit', fail: 'audit', ready: '[data-row]' },
     chain: { path: '/audit/chain', fail: 'audit', ready: '[data-chain]' },
     proof: { path: `/audit/proofs/${ids.entry}`, fail: 'audit', ready: '[data-verdict=true]', full: true },
@@ -490,6 +495,52 @@ export async function walkStaffHands({ page, base, look, expected }) {
 
   await walkClients({ page, look, set, at, expected })
   await walkChain({ page, look, set, at, ids: await idsOf({ page, base, set }), expected })
+  // What persons ask for, texts, registers, what is kept by law.
+  await at('/privacy')
+  await page.click('[data-look] >> nth=0')
+  await page.waitForSelector('.el-dialog .kv')
+  await look('privacy-request')
+  await page.selectOption('.el-dialog select', 'no')
+  await page.click('.el-dialog button[type=submit]')
+  await page.waitForSelector('.el-dialog [aria-invalid]')
+  await look('privacy-needs-reason')
+  await page.fill('[name=note]', '与证件一致')
+  await page.click('.el-dialog button[type=submit]')
+  await page.waitForFunction(() => document.querySelectorAll('[data-row]').length === 1)
+  await page.click('[data-look] >> nth=0')
+  await page.waitForSelector('.el-dialog .kv')
+  await look('privacy-erasure')
+  await at('/privacy/texts')
+  await page.click('[data-row=research] [data-edit]')
+  await page.waitForSelector('[name=zh-title]')
+  await page.click('.el-dialog button[type=submit]')
+  await page.waitForSelector('.el-dialog .fld__err')
+  await look('privacy-text-form')
+  for (const l of ['zh', 'en']) for (const k of ['title', 'body', 'necessity', 'effect']) await page.fill(`[name=${l}-${k}]`, `${l} ${k}`)
+  await page.click('.el-dialog button[type=submit]')
+  await page.waitForSelector('.el-dialog', { state: 'detached' })
+  await look('privacy-text-published')
+  await at('/privacy/assessments')
+  await page.click('[data-create]')
+  await page.waitForSelector('[name=processing]')
+  await page.click('.el-dialog button[type=submit]')
+  await page.waitForSelector('.el-dialog .fld__err')
+  await look('privacy-assessment-form')
+  await at('/privacy/breaches')
+  await page.click('[data-edit] >> nth=0')
+  await page.waitForSelector('[name=what]')
+  await page.check('[name=close]')
+  await page.click('.el-dialog button[type=submit]')
+  await page.waitForSelector('.el-dialog .fld__err')
+  await look('privacy-breach-form')
+  await at('/privacy/retained')
+  await page.click('[data-open] >> nth=0')
+  await page.waitForSelector('[name=why]')
+  await look('privacy-open')
+  await page.fill('[name=why]', '法院调取证据函 1 号')
+  await page.click('.el-dialog button[type=submit]')
+  await page.waitForSelector('[data-dossier]')
+  await look('privacy-opened')
 
   // Displays, directory, operation.
   await at('/clinic/displays')

@@ -42,6 +42,7 @@ func New(base module.Base, dir directory.Service, patients patient.Service, book
 	s.fanOut()
 	return s, &module.Module{
 		Name:     "clinic",
+		Held:     held(),
 		Routes:   s.routes,
 		Hears:    s.hears(),
 		Checks:   checks(),

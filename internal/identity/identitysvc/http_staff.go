@@ -20,7 +20,7 @@ func (s *Service) staffRoutes(a *httpx.API) {
 }
 
 type grantBody struct {
-	Role           string `json:"role" enum:"doctor,nurse,registrar,operator,system_admin,security_admin,audit_admin"`
+	Role           string `json:"role" enum:"doctor,nurse,registrar,operator,privacy_officer,system_admin,security_admin,audit_admin"`
 	OrganizationID string `json:"organization_id,omitempty" maxLength:"36" doc:"Hospital, campus or pharmacy; empty for the whole tenant"`
 }
 

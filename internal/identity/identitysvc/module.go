@@ -41,6 +41,7 @@ func New(base module.Base, tenants tenant.Service, notices notify.Service) (*Ser
 	s := newService(base, tenants, notices)
 	return s, &module.Module{
 		Name:     "identity",
+		Held:     held(),
 		Routes:   s.routes,
 		Jobs:     s.jobs(),
 		Checks:   checks(),

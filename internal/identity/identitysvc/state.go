@@ -7,6 +7,7 @@ type accountState string
 const (
 	active   accountState = "active"
 	disabled accountState = "disabled"
+	closed   accountState = "closed" // the person was erased
 )
 
 // accounts is the life of an account.
@@ -14,6 +15,7 @@ var accounts = state.Machine[accountState]{
 	Noun: "Account", Initial: active,
 	Steps: []state.Step[accountState]{
 		{From: active, To: disabled, By: "identity.disable_staff", Guard: "by another security administrator"},
+		{From: active, To: closed, By: "identity.close_account", Guard: "a patient's"},
 	},
 }
 
@@ -26,6 +28,7 @@ var sessions = state.Machine[sessionState]{
 		{From: "live", To: "ended", By: "identity.end_session"},
 		{From: "live", To: "ended", By: "identity.revoke_session"},
 		{From: "live", To: "ended", By: "identity.disable_staff"},
+		{From: "live", To: "ended", By: "identity.close_account"},
 		{From: "live", To: "ended", By: "identity.refresh_reused", Guard: "a refresh token came a second time"},
 		{From: "live", To: "ended", By: "identity.crowded_out", Guard: "the account has 50 live sessions"},
 		{From: "live", To: "expired", By: "timer", Guard: "idle or absolute end"},

@@ -38,8 +38,8 @@ func checks() []verify.Check {
 			WHERE phone_index IS NOT NULL GROUP BY tenant_id, phone_index HAVING COUNT(*) > 1
 			UNION ALL SELECT CAST(MIN(CAST(id AS TEXT)) AS TEXT), MAX(created_at) FROM account
 			WHERE phone_index_even IS NOT NULL GROUP BY tenant_id, phone_index_even HAVING COUNT(*) > 1`},
-		{Name: "identity: no live session of a disabled account", SQL: `SELECT CAST(s.id AS TEXT) AS what, s.created_at AS at FROM session s
-			JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id WHERE a.state = 'disabled' AND s.ended_at IS NULL`},
+		{Name: "identity: no live session of a disabled or closed account", SQL: `SELECT CAST(s.id AS TEXT) AS what, s.created_at AS at FROM session s
+			JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id WHERE a.state IN ('disabled', 'closed') AND s.ended_at IS NULL`},
 		{Name: "identity: a refresh token that was used has a successor or its session ended", SQL: `SELECT CAST(k.session_id AS TEXT) AS what, k.used_at AS at
 			FROM token k JOIN session s ON s.tenant_id = k.tenant_id AND s.id = k.session_id
 			WHERE k.used_at IS NOT NULL AND s.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM token n

@@ -37,13 +37,15 @@ type Role string
 // The roles of the foundation. The three administrators exclude each other: the
 // first runs the system, the second grants rights, the third reads the trail (R58).
 const (
-	Doctor        Role = "doctor"
-	Nurse         Role = "nurse"
-	Registrar     Role = "registrar"
-	Operator      Role = "operator"
-	SystemAdmin   Role = "system_admin"
-	SecurityAdmin Role = "security_admin"
-	AuditAdmin    Role = "audit_admin"
+	Doctor    Role = "doctor"
+	Nurse     Role = "nurse"
+	Registrar Role = "registrar"
+	Operator  Role = "operator"
+	// PrivacyOfficer answers to persons and authorities for what is done with personal data (个人信息保护负责人, PIPL art. 52).
+	PrivacyOfficer Role = "privacy_officer"
+	SystemAdmin    Role = "system_admin"
+	SecurityAdmin  Role = "security_admin"
+	AuditAdmin     Role = "audit_admin"
 )
 
 // Grant is a role within an organization of the tenant.

@@ -68,6 +68,7 @@ func New(base module.Base, dir directory.Service, ways Ways) (*Service, *module.
 	s := &Service{base: base, directory: dir, ways: ways, counts: newCounts(base.Metrics)}
 	return s, &module.Module{
 		Name:   "notify",
+		Held:   held(),
 		Routes: s.routes,
 		Hears:  s.hears(),
 		Jobs:   s.jobs(),

@@ -49,6 +49,7 @@ func New(base module.Base, accounts identity.Service, v Verifier) (*Service, *mo
 	s.askBookers = batch.New(batch.Options{Name: "patient.booker", Writers: 1, Max: bookersRead, Log: base.Log, Metrics: base.Batches}, s.readBookers)
 	return s, &module.Module{
 		Name:     "patient",
+		Held:     held(),
 		Routes:   s.routes,
 		Jobs:     s.jobs(),
 		Checks:   checks(),

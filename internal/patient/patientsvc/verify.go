@@ -67,9 +67,13 @@ func checks() []verify.Check {
 	}
 }
 
-// sets are what other contexts compare with: the audit rows of steps that are not in the own trail any more.
+// sets are what other contexts compare with: the audit rows of steps that are not in the own trail any more; persons without a key.
 func sets() []verify.Set {
-	return []verify.Set{{Name: "patient.acts", SQL: `-- global: every tenant
-		SELECT id_text(h.act_id) AS key, MAX(h.at) AS at FROM history h
-		WHERE NOT EXISTS (SELECT 1 FROM trail t WHERE t.tenant_id = h.tenant_id AND t.id = h.act_id) GROUP BY h.act_id ORDER BY 1`}}
+	return []verify.Set{
+		{Name: "patient.acts", SQL: `-- global: every tenant
+			SELECT id_text(h.act_id) AS key, MAX(h.at) AS at FROM history h
+			WHERE NOT EXISTS (SELECT 1 FROM trail t WHERE t.tenant_id = h.tenant_id AND t.id = h.act_id) GROUP BY h.act_id ORDER BY 1`},
+		{Name: "patient.shredded", SQL: `-- global: every tenant
+			SELECT id_text(id) AS key, shredded_at AS at FROM patient WHERE shredded_at IS NOT NULL ORDER BY 1`},
+	}
 }

@@ -47,6 +47,7 @@ func New(base module.Base, books ledger.Service, channel Channel) (*Service, *mo
 	}
 	return s, &module.Module{
 		Name:     "payment",
+		Held:     held(),
 		Routes:   s.routes,
 		Hears:    []inbox.Handler{s.onHeld(), s.onSettled()},
 		Jobs:     s.jobs(),

@@ -61,7 +61,7 @@ type Explanation struct {
 const maxNeeds = 12
 
 // Roles lists what staff may be.
-var Roles = []auth.Role{auth.Doctor, auth.Nurse, auth.Registrar, auth.Operator, auth.SystemAdmin, auth.SecurityAdmin, auth.AuditAdmin}
+var Roles = []auth.Role{auth.Doctor, auth.Nurse, auth.Registrar, auth.Operator, auth.PrivacyOfficer, auth.SystemAdmin, auth.SecurityAdmin, auth.AuditAdmin}
 
 // Administers reports whether the role is one of the three administrators' (R58).
 func Administers(r auth.Role) bool {

@@ -16,6 +16,7 @@ import (
 	"xinglin/internal/platform/batch"
 	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/db"
+	"xinglin/internal/platform/holdings"
 	"xinglin/internal/platform/httpx"
 	"xinglin/internal/platform/inbox"
 	"xinglin/internal/platform/job"
@@ -57,6 +58,8 @@ type Module struct {
 	Machines []state.Diagram
 	// Facts are where the decisions about the context's items take what they look at, for those who ask why.
 	Facts []authz.Source
+	// Held are the tables that hold something of persons, for copies and erasures that they ask for.
+	Held []holdings.Table
 	// Start begins what runs as long as the process (fan-out of live counts); stop ends it. Optional.
 	Start func() (stop func(), err error)
 }

@@ -79,6 +79,7 @@ func New(base module.Base, tenants tenant.Service, dir directory.Service, patien
 	s.fanOut()
 	return s, &module.Module{
 		Name:     "scheduling",
+		Held:     columns.Held(),
 		Routes:   s.routes,
 		Hears:    []inbox.Handler{inbox.OnTogether(s.lockPaid, s.onPaid), inbox.OnTogether(s.lockCheckedIn, s.onCheckedIn), inbox.OnTogether(s.lockFinished, s.onFinished)},
 		Jobs:     s.jobs(),

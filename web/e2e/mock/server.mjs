@@ -69,6 +69,16 @@ const refunds = new Map()
 const notices = []
 const inbox = []
 const sessions = new Set()
+/** What a person decides and asks for. */
+const purposes = ['record_sharing', 'personalisation', 'research', 'marketing'].map((purpose, i) => ({
+  text: {
+    purpose, version: i + 1, sensitive: purpose !== 'marketing', published_at: new Date(Date.now() - 30 * 864e5).toISOString(),
+    zh: { title: ['本院科室间共享诊疗记录', '个性化推荐与智能助手', '用于医学研究', '健康活动与服务信息'][i], body: '您同意后，医院才会这样使用；不同意也不影响看病。', necessity: '不使用这些信息，结果对所有人都一样。', effect: '随时可以撤回，撤回后立即生效。' },
+    en: { title: ['Records shared between departments', 'Personal recommendations', 'Medical research', 'News of health services'][i], body: 'Only if you consent. Your care does not depend on it.', necessity: 'Without it the results are the same for everybody.', effect: 'You can withdraw at any time.' },
+  },
+  ...[{ decision: 'given', version: 1, by: 'self', at: new Date(Date.now() - 9 * 864e5).toISOString() }, { decision: 'outdated', version: 1, by: 'self', at: new Date(Date.now() - 90 * 864e5).toISOString() }, { decision: 'none' }, { decision: 'none' }][i],
+}))
+const asked = [{ id: 'rq1', patient_id: 'pt1', kind: 'copy', state: 'ready', reason: '', answer: '', created_at: new Date(Date.now() - 864e5).toISOString(), due_date: day(20), take_until: new Date(Date.now() + 6 * 864e5).toISOString(), version: 2 }]
 let proved = false
 let passkeys = [
   { id: 'k1', name: '我的手机', host: 'hospital.example', synced: true, blocked: false, created_at: new Date(Date.now() - 40 * 864e5).toISOString(), used_at: new Date(Date.now() - 864e5).toISOString() },
@@ -267,6 +277,12 @@ const routes = [
   ['POST', /^auth\/sessions$/, (b, _, res) => { if (b.code !== '246810') return problem(res, 401, 'identity.code_wrong', '验证码错误', 'Wrong code'); const s = randomUUID(); sessions.add(s); return [201, me, { 'Set-Cookie': `xinglin_session=${s}; Path=/; HttpOnly; SameSite=Lax` }] }],
   ['GET', /^auth\/me$/, () => [200, me], true],
   ['GET', /^auth\/sessions$/, () => [200, { items: [{ id: 'x1', created_at: at(day(-1), '09:00'), last_seen_at: new Date().toISOString(), device: 'Chrome · Android', method: 'passkey', current: true }, { id: 'x2', created_at: at(day(-9), '09:00'), last_seen_at: at(day(-2), '20:10'), device: 'Safari · iPhone', method: 'code', current: false }] }], true],
+  ['GET', /^privacy\/patients\/[^/]+\/consents$/, () => [200, { items: purposes, next: '' }], true],
+  ['PUT', /^privacy\/patients\/[^/]+\/consents$/, (b) => { const c = purposes.find((x) => x.text.purpose === b.purpose); Object.assign(c, { decision: b.given ? 'given' : 'withdrawn', version: c.text.version, by: 'self', at: new Date().toISOString() }); return [200, c] }, true],
+  ['GET', /^privacy\/patients\/[^/]+\/requests$/, () => [200, { items: asked, next: '' }], true],
+  ['POST', /^privacy\/patients\/[^/]+\/requests$/, (b) => { const r = { id: randomUUID(), patient_id: 'pt1', state: 'open', reason: '', answer: '', created_at: new Date().toISOString(), due_date: day(21), version: 1, ...b }; asked.unshift(r); return [201, r] }, true],
+  ['GET', /^privacy\/patients\/[^/]+\/erasure$/, () => [200, { waiting: [], keeps: [{ title: { zh: '候诊与就诊', en: 'Waiting and visits' }, rows: 3, until: new Date(Date.now() + 5479 * 864e5).toISOString(), law: { zh: '互联网诊疗监管细则：诊疗记录保存不少于15年', en: 'Records are kept for at least 15 years' }, identity: true }, { title: { zh: '支付', en: 'Payments' }, rows: 4, until: new Date(Date.now() + 10957 * 864e5).toISOString(), law: { zh: '会计档案管理办法：会计凭证保存30年', en: 'Vouchers are kept for 30 years' }, identity: false }] }], true],
+  ['POST', /^privacy\/requests\/([^/]+)\/cancellation$/, (b, m) => { asked.find((r) => r.id === m[1]).state = 'cancelled'; return [204] }, true],
   ['GET', /^auth\/passkeys$/, () => [200, { items: passkeys }], true],
   ['DELETE', /^auth\/passkeys\/(.+)$/, (b, m, res) => { if (!proved) return problem(res, 403, 'auth.step_up', '请先再次验证身份', 'Prove once more that it is you'); passkeys = passkeys.filter((k) => k.id !== m[1]); return [204] }, true],
   ['PUT', /^auth\/passkeys\/(.+)$/, (b, m) => { passkeys.find((k) => k.id === m[1]).name = b.name; return [204] }, true],

@@ -21,18 +21,36 @@ const uid = (n) => `01900000-0000-7000-8000-${String(n).padStart(12, '0')}`
 const calm = { delay: 0, fail: '', empty: false, ended: false, stale: false, silent: false, old: false, forged: false }
 const mode = { ...calm }
 
-const roles = ['doctor', 'nurse', 'registrar', 'operator', 'system_admin', 'security_admin', 'audit_admin']
+const roles = ['doctor', 'nurse', 'registrar', 'operator', 'privacy_officer', 'system_admin', 'security_admin', 'audit_admin']
 const team = [
   ['linzhixia', '医生 林知夏', 'Doctor Lin Zhixia'],
   ['zhouhushi', '护士 周宁', 'Nurse Zhou Ning'],
   ['guahao', '挂号员 王敏', 'Registrar Wang Min'],
   ['yunying', '运营 陈舟', 'Operator Chen Zhou'],
+  ['yinsi', '个人信息保护负责人 何静', 'Privacy officer He Jing'],
   ['sysadmin', '系统管理员', 'System administrator'],
   ['secadmin', '安全管理员', 'Security administrator'],
   ['auditadmin', '审计管理员', 'Audit administrator'],
 ]
 const sessions = new Map()
 let data
+
+/** What persons asked for, and the registers. */
+function privacyData() {
+  const wording = { title: '本院科室间共享诊疗记录', body: '您在本院其他科室就诊时，接诊的医生和护士可以查看您以往的诊疗记录。', necessity: '避免重复检查。', effect: '查看人会多于当次接诊的科室。' }
+  const request = (n, kind, more) => ({ id: uid(n), patient_id: uid(n + 1), kind, state: 'open', reason: '姓名第二个字登记错了', answer: '', created_at: ago(60 * 24 * 9), due_date: day(6), version: 1, ...more })
+  const requests = [request(951, 'correct', { changes: { name: '张晓三' } }), request(953, 'erase', { reason: '', due_date: day(-1) })]
+  return {
+    requests, names: ['张*三', '李*'],
+    texts: [{ purpose: 'record_sharing', version: 2, sensitive: true, zh: wording, en: { title: 'Records shared between departments', body: 'Doctors who treat you may see earlier records.', necessity: 'No repeated examinations.', effect: 'More people may look.' }, published_at: ago(90000) }],
+    assessments: [{ id: uid(961), entry: { title: '智能导诊上线', processing: '主诉文本', necessity: '分诊', risks: '可能误导', measures: '人工复核', risk: 'medium', conclusion: 'allowed', review_date: day(180) }, keep_until: day(1095), version: 2, at: ago(9000) }],
+    breaches: [
+      { id: uid(971), entry: { title: '邮件发错收件人', what: '一封随访邮件发错收件人', measures: '已联系对方删除', severity: 'major', persons: 1, found_at: ago(90) }, authority_by: new Date(Date.now() + 150 * 60e3).toISOString(), persons_by: new Date(Date.now() + 22 * 3600e3).toISOString(), version: 1, at: ago(80) },
+      { id: uid(972), entry: { title: '工作站失窃', what: '硬盘已加密', measures: '远程锁定', severity: 'general', persons: 0, found_at: ago(90000), authority_told_at: ago(89900), not_told_why: '硬盘加密', close: true }, authority_by: ago(88000), persons_by: ago(86000), closed_at: ago(60000), version: 3, at: ago(60000) },
+    ],
+    retained: [{ id: uid(981), patient_id: uid(982), until: new Date(Date.now() + 5479 * 86400e3).toISOString(), created_at: ago(500) }],
+  }
+}
 
 /** Everything as it is at the beginning. */
 function fresh() {
@@ -105,7 +123,7 @@ function fresh() {
   return {
     campuses, departments, practitioners, schedules, slots, first: first.id, clinic, payments, refunds, imports,
     rotas: practitioners.slice(0, 4).flatMap((p) => [rule(p, 'morning', 'MO,WE,FR'), rule(p, 'afternoon', 'TU,TH')]),
-    rules: rules(), displays: [{ id: uid(901), name: '门诊楼 3 层东走廊', campus_id: uid(1), department_ids: [uid(11), uid(12)], created_at: ago(9000), last_seen_at: ago(0), expires_at: new Date(Date.now() + 60 * 86400e3).toISOString() }],
+    rules: rules(), privacy: privacyData(), displays: [{ id: uid(901), name: '门诊楼 3 层东走廊', campus_id: uid(1), department_ids: [uid(11), uid(12)], created_at: ago(9000), last_seen_at: ago(0), expires_at: new Date(Date.now() + 60 * 86400e3).toISOString() }],
     staff: team.map(([username, name], i) => ({ id: uid(400 + i), username, name, state: 'active', grants: [{ role: roles[i] }], version: 1, created_at: ago(90000), last_login_at: ago(30 * (i + 1)) })).concat([{ id: uid(420), username: 'heyan', name: '何砚', state: 'disabled', grants: [], version: 3, created_at: ago(200000) }]),
     letters: [{ id: randomUUID(), context: 'notify', source: 'job', kind: 'notify.send_sms', attempts: 12, error: 'sms.unreachable', number: 'REG-20261130-1007', trace: '4bf92f3577b34da6a3ce929d0e0e4736', at: ago(25) }, { id: randomUUID(), context: 'scheduling', source: 'inbox', kind: 'payment.paid.v1', attempts: 8, error: 'db.busy', number: 'REG-20261130-1003', trace: '5bf92f3577b34da6a3ce929d0e0e4737', at: ago(190) }],
     jobs: [{ id: randomUUID(), context: 'payment', kind: 'payment.refund', key: '01900000', state: 'dead', run_at: ago(40), attempts: 12, max: 12, error: 'wechatpay.unreachable', number: 'REG-20261130-1007' }, { id: randomUUID(), context: 'scheduling', kind: 'scheduling.extend_rota', key: 'daily', state: 'waiting', run_at: new Date(Date.now() + 3600e3).toISOString(), attempts: 0, max: 5, error: '', number: '' }],
@@ -291,6 +309,15 @@ const routes = [
   ['POST', /^clinic\/turns\/([^/]+)\/skip$/, (b, m, res) => act(m[1], (t) => (t.state = 'missed'), res)],
   ['POST', /^clinic\/turns\/([^/]+)\/done$/, (b, m, res) => act(m[1], (t) => (t.state = 'done'), res)],
   ['POST', /^clinic\/turns\/([^/]+)\/reveal$/, () => [200, { name: '张晓三', sex: 'male', birth: '1968-03-02' }]],
+  ['GET', /^privacy\/requests$/, (b, m, res, q) => items(data.privacy.requests.filter((r) => (r.state === 'open') === (q.get('ended') !== 'true')).map((r, i) => ({ id: r.id, name_masked: data.privacy.names[i] ?? '', kind: r.kind, state: r.state, by: 'self', created_at: r.created_at, due_date: r.due_date, overdue: r.due_date < day(0), version: r.version })))],
+  ['GET', /^privacy\/requests\/([^/]+)$/, (b, m, res) => { const r = data.privacy.requests.find((x) => x.id === m[1]); return r ? [200, { request: r, person: { name: '张小三', document_type: 'resident_id', document_masked: '110****1X', birth_date: '1990-03-07', sex: 'male' } }] : problem(res, 404, 'privacy.not_found', '没有找到', 'Not found') }],
+  ['POST', /^privacy\/requests\/([^/]+)\/decision$/, (b, m) => { const r = data.privacy.requests.find((x) => x.id === m[1]); Object.assign(r, { state: b.accept ? (r.kind === 'erase' ? 'working' : 'done') : 'refused', answer: b.note ?? '', version: r.version + 1 }); return [200, r] }],
+  ['GET', /^privacy\/texts$/, () => items(data.privacy.texts)],
+  ['POST', /^privacy\/texts$/, (b) => { const { after, ...t } = b; const v = { ...t, version: after + 1, sensitive: b.purpose !== 'marketing', published_at: new Date().toISOString() }; data.privacy.texts = [...data.privacy.texts.filter((x) => x.purpose !== b.purpose), v]; return [201, v] }],
+  ['GET', /^privacy\/assessments$/, () => items(data.privacy.assessments)],
+  ['GET', /^privacy\/breaches$/, () => items(data.privacy.breaches)],
+  ['GET', /^privacy\/retained$/, () => items(data.privacy.retained)],
+  ['POST', /^privacy\/retained\/(.+)\/opening$/, () => [200, { name: '张小三', document_type: 'resident_id', document_number: '110105199003071234', birth_date: '1990-03-07', sex: 'male' }]],
   ['GET', /^clinic\/displays$/, () => items(data.displays)],
   ['POST', /^clinic\/displays$/, (b) => { const d = { id: randomUUID(), created_at: new Date().toISOString(), expires_at: new Date(Date.now() + 90 * 86400e3).toISOString(), ...b }; data.displays.push(d); return [201, { ...d, token: 'dsp_4t7k2m9x8w3v6q5z1n0b' }] }],
   ['DELETE', /^clinic\/displays\/(.+)$/, (b, m) => { data.displays = data.displays.filter((d) => d.id !== m[1]); return [204] }],

@@ -37,7 +37,7 @@ CREATE TABLE account (
     tenant_id        {{uuid}} NOT NULL,
     id               {{uuid}} NOT NULL,
     kind             {{text}} NOT NULL CHECK (kind IN ('patient', 'staff')),
-    state            {{text}} NOT NULL CHECK (state IN ('active', 'disabled')),
+    state            {{text}} NOT NULL CHECK (state IN ('active', 'disabled', 'closed')),
     phone_index      {{bytes}},
     phone_index_even {{bytes}},
     phone_sealed     {{bytes}},
@@ -51,7 +51,8 @@ CREATE TABLE account (
     created_at       {{bigint}} NOT NULL,
     last_login_at    {{bigint}},
     PRIMARY KEY (tenant_id, id),
-    CHECK (kind <> 'patient' OR ((phone_index IS NOT NULL OR phone_index_even IS NOT NULL) AND phone_sealed IS NOT NULL AND username IS NULL AND password_hash IS NULL)),
+    CHECK (state <> 'closed' OR (kind = 'patient' AND phone_index IS NULL AND phone_index_even IS NULL AND phone_sealed IS NULL AND name_sealed IS NULL)),
+    CHECK (kind <> 'patient' OR state = 'closed' OR ((phone_index IS NOT NULL OR phone_index_even IS NOT NULL) AND phone_sealed IS NOT NULL AND username IS NULL AND password_hash IS NULL)),
     CHECK (kind <> 'staff' OR (username IS NOT NULL AND name_sealed IS NOT NULL AND password_hash IS NOT NULL AND totp_sealed IS NOT NULL
         AND phone_index IS NULL AND phone_index_even IS NULL))
 ){{strict}};
@@ -64,7 +65,7 @@ CREATE UNIQUE INDEX account_username ON account (tenant_id, username) WHERE user
 CREATE TABLE role_grant (
     tenant_id       {{uuid}} NOT NULL,
     account_id      {{uuid}} NOT NULL,
-    role            {{text}} NOT NULL CHECK (role IN ('doctor', 'nurse', 'registrar', 'operator', 'system_admin', 'security_admin', 'audit_admin')),
+    role            {{text}} NOT NULL CHECK (role IN ('doctor', 'nurse', 'registrar', 'operator', 'privacy_officer', 'system_admin', 'security_admin', 'audit_admin')),
     organization_id {{uuid}} NOT NULL,
     created_at      {{bigint}} NOT NULL,
     PRIMARY KEY (tenant_id, account_id, role, organization_id),

@@ -50,6 +50,7 @@ export const router = createRouter({
     { path: '/people/new', name: 'person-new', component: () => import('./screens/PersonNewScreen.vue'), meta: { title: 'title.personNew', auth: true } },
     { path: '/people/claims/:id', name: 'claim', component: () => import('./screens/ClaimScreen.vue'), meta: { title: 'title.claim', auth: true } },
     { path: '/people/:id', name: 'person', component: () => import('./screens/PersonScreen.vue'), meta: { title: 'title.person', auth: true } },
+    { path: '/people/:id/privacy', name: 'privacy', component: () => import('./screens/PrivacyScreen.vue'), meta: { title: 'title.privacy', auth: true } },
     { path: '/notices', name: 'notices', component: () => import('./screens/NoticesScreen.vue'), meta: { title: 'title.notices', auth: true } },
     { path: '/notices/settings', name: 'notice-settings', component: () => import('./screens/NoticeSettingsScreen.vue'), meta: { title: 'title.noticeSettings', auth: true } },
     { path: '/me', name: 'me', component: () => import('./screens/MeScreen.vue'), meta: { title: 'title.me' } },

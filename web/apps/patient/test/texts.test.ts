@@ -6,7 +6,8 @@ const read = (l: string) => JSON.parse(files[`locales/${l}.json`]!) as object
 function flat(o: object, at = ''): Record<string, string> {
   return Object.assign({}, ...Object.entries(o).map(([k, v]) => (typeof v === 'string' ? { [at + k]: v } : flat(v as object, `${at}${k}.`))))
 }
-const own = { zh: flat(read('factors.zh'), 'factors:'), en: flat(read('factors.en'), 'factors:') } // come with their screens
+const lazy = (l: string) => ({ ...flat(read(`factors.${l}`), 'factors:'), ...flat(read(`privacy.${l}`), 'privacy:') })
+const own = { zh: lazy('zh'), en: lazy('en') } // come with their screens
 const zh = { ...flat(read('zh')), ...own.zh }
 const en = { ...flat(read('en')), ...own.en }
 const sources = Object.keys(files).filter((f) => /\.(ts|vue)$/.test(f))
@@ -31,6 +32,8 @@ describe('texts', () => {
       for (const m of text(f).matchAll(/\bt\(\s*'([\w.]+)'/g)) if (!(m[1]! in zh)) missing.push(`${f}: ${m[1]}`)
     for (const f of sources)
       for (const m of text(f).matchAll(/\btf\(\s*'([\w.]+)'/g)) if (!(`factors:${m[1]}` in zh)) missing.push(`${f}: ${m[1]}`)
+    for (const f of sources)
+      for (const m of text(f).matchAll(/\btp\(\s*'([\w.]+)'/g)) if (!(`privacy:${m[1]}` in zh)) missing.push(`${f}: ${m[1]}`)
     for (const f of sources)
       for (const m of text(f).matchAll(/\bt\(\s*`([\w.]+)\.\$\{/g)) if (!Object.keys(zh).some((k) => k.startsWith(`${m[1]}.`))) missing.push(`${f}: ${m[1]}.*`)
     expect(missing).toEqual([])

@@ -71,3 +71,14 @@ export interface ImportFault {
   code?: string
   reason: string
 }
+
+export type DueRequest = S['PrivacyDueBody']
+export type OfficerRequest = S['PrivacyOfficerBody']
+export type PurposeText = S['PrivacyTextBody']
+export type PurposeTextSpec = S['PrivacyPublishInBody']
+export type Assessment = S['PrivacyAssessmentBody']
+export type AssessmentEntry = S['PrivacyAssessmentFields']
+export type Breach = S['PrivacyBreachBody']
+export type BreachEntry = S['PrivacyBreachFields']
+export type RetainedPerson = S['PrivacyRetainedBody']
+export type Dossier = S['PrivacyDossierBody']

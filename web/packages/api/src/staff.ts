@@ -45,6 +45,22 @@ export function createStaffApi(options: StaffApiOptions = {}) {
     createPractitioner: (body: W.NewPractitioner) => call<T.Practitioner>('POST', '/practitioners', { body }),
     updatePractitioner: (who: string, version: number, body: W.PractitionerChange) => call<T.Practitioner>('PUT', `/practitioners/${id(who)}`, { body, version }),
 
+    // what persons ask for, and the registers
+    privacyRequests: (ended: boolean, signal?: AbortSignal) => list<W.DueRequest>('/privacy/requests', { ended, limit: 100 }, signal),
+    privacyRequest: (request: string) => get<W.OfficerRequest>(`/privacy/requests/${id(request)}`),
+    decidePrivacyRequest: (request: string, version: number, accept: boolean, note: string) =>
+      call<unknown>('POST', `/privacy/requests/${id(request)}/decision`, { version, body: { accept, ...(note ? { note } : {}) } }),
+    privacyTexts: (signal?: AbortSignal) => list<W.PurposeText>('/privacy/texts', {}, signal),
+    publishPrivacyText: (body: W.PurposeTextSpec) => call<W.PurposeText>('POST', '/privacy/texts', { body }),
+    assessments: (signal?: AbortSignal) => list<W.Assessment>('/privacy/assessments', {}, signal),
+    createAssessment: (body: W.AssessmentEntry) => once<W.Assessment>('/privacy/assessments', body),
+    updateAssessment: (assessment: string, version: number, body: W.AssessmentEntry) => call<W.Assessment>('PUT', `/privacy/assessments/${id(assessment)}`, { body, version }),
+    breaches: (signal?: AbortSignal) => list<W.Breach>('/privacy/breaches', {}, signal),
+    createBreach: (body: W.BreachEntry) => once<W.Breach>('/privacy/breaches', body),
+    updateBreach: (breach: string, version: number, body: W.BreachEntry) => call<W.Breach>('PUT', `/privacy/breaches/${id(breach)}`, { body, version }),
+    retained: (signal?: AbortSignal) => list<W.RetainedPerson>('/privacy/retained', { limit: 100 }, signal),
+    openRetained: (person: string, why: string) => call<W.Dossier>('POST', `/privacy/retained/${id(person)}/opening`, { body: { why } }),
+
     // schedule
     schedules: (query: { department_id?: string; practitioner_id?: string; from?: string; to?: string }, signal?: AbortSignal) => list<T.Schedule>('/schedules', query, signal),
     slots: (schedule: string, signal?: AbortSignal) => list<T.Slot>(`/schedules/${id(schedule)}/slots`, {}, signal),

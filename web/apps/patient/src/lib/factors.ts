@@ -7,7 +7,7 @@ import { sessionEnded } from './api'
 export const proving = shallowRef<Promise<boolean> | null>(null)
 let settle: (ok: boolean) => void = () => undefined
 
-function askProof(): Promise<boolean> {
+export function askProof(): Promise<boolean> {
   proving.value ??= new Promise<boolean>((done) => {
     settle = (ok) => {
       proving.value = null

@@ -19,7 +19,7 @@ func (s store) closeAccount(ctx context.Context, t identity.TenantID, a identity
 		if err != nil {
 			return err
 		}
-		n, err := tx.Exec(ctx, `UPDATE account SET state = 'closed', phone_index = NULL, phone_sealed = NULL, name_sealed = NULL, last_login_at = NULL, version = version + 1
+		n, err := tx.Exec(ctx, `UPDATE account SET state = 'closed', phone_index = NULL, phone_index_even = NULL, phone_sealed = NULL, name_sealed = NULL, last_login_at = NULL, version = version + 1
 			WHERE tenant_id = $1 AND id = $2 AND kind = 'patient' AND state <> 'closed'`, t, a)
 		if err != nil || n == 0 {
 			return err

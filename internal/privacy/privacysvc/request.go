@@ -108,7 +108,7 @@ func (s *Service) ask(ctx context.Context, p patient.ID, in asked) (out requestV
 	if err != nil {
 		return out, false, err
 	}
-	r.hash, err = s.base.Crypt.Index(ctx, d.who.Tenant, indexRequest, strings.Join([]string{p.String(), string(in.kind), in.reason.Reveal(), string(text)}, "\x00"))
+	r.hash, err = s.base.Crypt.Digest(ctx, d.who.Tenant, indexRequest, strings.Join([]string{p.String(), string(in.kind), in.reason.Reveal(), string(text)}, "\x00"))
 	if err != nil {
 		return out, false, err
 	}

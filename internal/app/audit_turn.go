@@ -21,10 +21,10 @@ import (
 // The turns of a log's life are done by whoever may write: the process that serves the
 // folder, or the command itself.
 const (
-	rotateAct    = "audit-rotate"
-	beginAct     = "audit-begin"
-	turnActTime  = time.Minute
-	turnActBytes = 1 << 20
+	auditRotateAct = "audit-rotate"
+	auditBeginAct  = "audit-begin"
+	turnActTime    = time.Minute
+	turnActBytes   = 1 << 20
 )
 
 // turned is what a turn came to.
@@ -60,7 +60,7 @@ func RotateAuditKeys(ctx context.Context, where config.Where, code string, out i
 		return err
 	}
 	t, err := importing[turned]{
-		kind: rotateAct, within: turnActTime, answer: turnActBytes, tenant: code,
+		kind: auditRotateAct, within: turnActTime, answer: turnActBytes, tenant: code,
 		do:   func(ctx context.Context, h *House) (turned, error) { return h.rotateAuditKeys(ctx) },
 		body: func() (io.ReadCloser, string) { return http.NoBody, "" },
 	}.into(ctx, where)
@@ -154,7 +154,7 @@ func BeginAuditLog(ctx context.Context, where config.Where, c AuditCheck, out io
 		return err
 	}
 	t, err := importing[turned]{
-		kind: beginAct, within: turnActTime, answer: turnActBytes, tenant: c.Tenant,
+		kind: auditBeginAct, within: turnActTime, answer: turnActBytes, tenant: c.Tenant,
 		do: func(ctx context.Context, h *House) (turned, error) { return h.beginAudit(ctx, last) },
 		body: func() (io.ReadCloser, string) {
 			return io.NopCloser(strings.NewReader(string(body))), "application/json"

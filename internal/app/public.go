@@ -39,8 +39,8 @@ func (p *Process) private() http.Handler {
 	mux.HandleFunc("POST /cli/import/icd10", importDoor(p, importTime, p.importCodesDoor))
 	mux.HandleFunc("POST /cli/import/"+rotateAct, importDoor(p, rotateTime, p.rotateDoor))
 	mux.HandleFunc("POST /cli/import/"+exportAct, importDoor(p, exportActTime, p.exportActDoor))
-	mux.HandleFunc("POST /cli/import/"+rotateAct, importDoor(p, turnActTime, p.rotateAuditDoor))
-	mux.HandleFunc("POST /cli/import/"+beginAct, importDoor(p, turnActTime, p.beginAuditDoor))
+	mux.HandleFunc("POST /cli/import/"+auditRotateAct, importDoor(p, turnActTime, p.rotateAuditDoor))
+	mux.HandleFunc("POST /cli/import/"+auditBeginAct, importDoor(p, turnActTime, p.beginAuditDoor))
 	return mux
 }
 

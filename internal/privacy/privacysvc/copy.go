@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/id"
+	"xinglin/internal/patient"
 	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/holdings"
 	"xinglin/internal/privacy"
@@ -66,21 +68,25 @@ func (s *Service) makeCopy(ctx context.Context, j requestJob) error {
 	if len(file) > partSize*maxParts {
 		return fmt.Errorf("privacy: a copy of %d bytes", len(file))
 	}
-	var parts [][]byte
+	var parts []copyPart
 	for piece := range slices.Chunk(file, partSize) {
-		sealed, err := s.base.Crypt.Seal(ctx, partField(who.Tenant, r, len(parts)), piece)
-		if err != nil {
+		p := copyPart{id: id.New[id.Any](s.now())}
+		if p.sealed, err = s.base.Crypt.Seal(ctx, partField(who.Tenant, r.patient, p.id), piece); err != nil {
 			return err
 		}
-		parts = append(parts, sealed)
+		parts = append(parts, p)
 	}
 	return s.store.ready(ctx, who.Tenant, r, parts, s.now().Add(copyWait), policy)
 }
 
-func partField(t privacy.TenantID, r requestRow, part int) crypt.Field {
-	f := field(t, r.patient, "part", fmt.Sprintf("%s/%d", r.id, part))
-	f.Table = "privacy.copy_part"
-	return f
+// copyPart is a piece of a file.
+type copyPart struct {
+	id     id.ID[id.Any]
+	sealed []byte
+}
+
+func partField(t privacy.TenantID, p patient.ID, part id.ID[id.Any]) crypt.Field {
+	return crypt.Field{Tenant: t, Person: id.As[id.Any](p), Table: "privacy.copy_part", Column: "sealed", Row: part.String()}
 }
 
 // take gives the file, once: a second time is privacy.copy_taken, and so is a file that waited for more than seven days.
@@ -101,8 +107,8 @@ func (s *Service) take(ctx context.Context, id privacy.RequestID) (requestRow, [
 		return r, nil, err
 	}
 	var file []byte
-	for n, sealed := range parts {
-		piece, err := s.base.Crypt.Open(ctx, partField(d.who.Tenant, r, n), sealed)
+	for _, p := range parts {
+		piece, err := s.base.Crypt.Open(ctx, partField(d.who.Tenant, r.patient, p.id), p.sealed)
 		if err != nil {
 			return r, nil, err
 		}

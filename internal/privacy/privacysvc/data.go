@@ -31,7 +31,7 @@ func data() dataclass.Schema {
 			dataclass.Record.Sealed(): "reason wanted was answer",
 		},
 		"request_step": {dataclass.ID: "tenant_id id request_id act_id", dataclass.Fact: "from_state to_state at"},
-		"copy_part":    {dataclass.ID: "tenant_id request_id", dataclass.Fact: "part", dataclass.Record.Sealed(): "sealed"},
+		"copy_part":    {dataclass.ID: "tenant_id id request_id patient_id", dataclass.Fact: "part", dataclass.Record.Sealed(): "sealed"},
 		"kept": {
 			dataclass.ID: "tenant_id request_id", dataclass.Fact: "place rows_kept until_at identity", dataclass.Public: "law_zh law_en",
 		},
@@ -94,6 +94,7 @@ func held() []holdings.Table {
 			Title: holdings.Words{ZH: "个人信息申请", EN: "Requests"}, Days: []string{"due_day"},
 			Open: map[string]holdings.Open{"reason": open("reason"), "wanted": open("wanted"), "was": open("was"), "answer": open("answer")},
 		},
+		{Name: "copy_part", Column: "patient_id", Owner: holdings.Patient, Fate: holdings.ByOwner, Hidden: true},
 		{Name: "retained", Column: "patient_id", Owner: holdings.Patient, Fate: holdings.ByOwner, Hidden: true},
 	}
 }

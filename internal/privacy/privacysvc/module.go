@@ -40,7 +40,7 @@ func Describe() module.Description {
 		panic(err) // embedded at build time
 	}
 	return module.Description{
-		Name: "privacy", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: data(), Masks: masks(),
+		Name: "privacy", Migrations: sub, Policies: policy, PolicyTests: policyTests, Data: data(), Keys: keyed(), Masks: masks(),
 		Events: []event.Event{privacy.ConsentChanged{}, privacy.TextPublished{}, privacy.RequestDue{}, privacy.PersonErased{}},
 	}
 }

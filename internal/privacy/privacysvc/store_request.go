@@ -164,15 +164,17 @@ func (s store) due(ctx context.Context, t privacy.TenantID, ended bool, after cu
 }
 
 // ready puts the parts of a file there and starts the days that it waits.
-func (s store) ready(ctx context.Context, t privacy.TenantID, r requestRow, parts [][]byte, until time.Time, policy string) error {
+func (s store) ready(ctx context.Context, t privacy.TenantID, r requestRow, parts []copyPart, until time.Time, policy string) error {
 	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		n, err := tx.Exec(ctx, `UPDATE request SET state = 'ready', ready_at = $3, version = version + 1 WHERE tenant_id = $1 AND id = $2 AND state = 'working'`,
 			t, r.id, tx.Now().UnixMicro())
 		if err != nil || n == 0 {
 			return err
 		}
-		for i, b := range parts {
-			if _, err := tx.Exec(ctx, `INSERT INTO copy_part (tenant_id, request_id, part, sealed) VALUES ($1, $2, $3, $4)`, t, r.id, i, b); err != nil {
+		for i, p := range parts {
+			_, err := tx.Exec(ctx, `INSERT INTO copy_part (tenant_id, id, request_id, patient_id, part, sealed) VALUES ($1, $2, $3, $4, $5, $6)`,
+				t, p.id, r.id, r.patient, i, p.sealed)
+			if err != nil {
 				return err
 			}
 		}
@@ -185,7 +187,7 @@ func (s store) ready(ctx context.Context, t privacy.TenantID, r requestRow, part
 }
 
 // take ends the request and gives its parts, which go with it: of many at once one gets them, the others privacy.copy_taken.
-func (s store) take(ctx context.Context, t privacy.TenantID, r requestRow, policy string) (parts [][]byte, err error) {
+func (s store) take(ctx context.Context, t privacy.TenantID, r requestRow, policy string) (parts []copyPart, err error) {
 	err = s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		n, err := tx.Exec(ctx, `UPDATE request SET state = 'done', ended_at = $3, version = version + 1 WHERE tenant_id = $1 AND id = $2 AND state = 'ready'`,
 			t, r.id, tx.Now().UnixMicro())
@@ -195,8 +197,8 @@ func (s store) take(ctx context.Context, t privacy.TenantID, r requestRow, polic
 		if n == 0 {
 			return privacy.ErrTaken.New()
 		}
-		rows, err := tx.Query(ctx, `SELECT sealed FROM copy_part WHERE tenant_id = $1 AND request_id = $2 ORDER BY part`, t, r.id)
-		if parts, err = db.Collect(rows, err, func(r db.Rows, v *[]byte) error { return r.Scan(v) }); err != nil {
+		rows, err := tx.Query(ctx, `SELECT id, sealed FROM copy_part WHERE tenant_id = $1 AND request_id = $2 ORDER BY part`, t, r.id)
+		if parts, err = db.Collect(rows, err, func(r db.Rows, v *copyPart) error { return r.Scan(&v.id, &v.sealed) }); err != nil {
 			return err
 		}
 		if err := dropParts(ctx, tx, r.id); err != nil {

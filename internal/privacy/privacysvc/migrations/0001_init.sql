@@ -104,10 +104,13 @@ CREATE INDEX request_step_of ON request_step (tenant_id, request_id, id);
 -- A file that waits to be taken, in parts, each sealed under the person's key.
 CREATE TABLE copy_part (
     tenant_id  {{uuid}} NOT NULL,
+    id         {{uuid}} NOT NULL,
     request_id {{uuid}} NOT NULL,
+    patient_id {{uuid}} NOT NULL,
     part       {{int}} NOT NULL CHECK (part >= 0),
     sealed     {{bytes}} NOT NULL,
-    PRIMARY KEY (tenant_id, request_id, part),
+    PRIMARY KEY (tenant_id, id),
+    UNIQUE (tenant_id, request_id, part),
     FOREIGN KEY (tenant_id, request_id) REFERENCES request (tenant_id, id)
 ){{strict}};
 {{rls "copy_part"}}

@@ -83,11 +83,8 @@ func (s *Service) Correct(ctx context.Context, p patient.ID, c patient.Correctio
 	if err != nil {
 		return err
 	}
-	u := correction{patient: p, birth: n.birth, sex: n.sex, fields: fields, policy: d.Policy}
+	u := correction{patient: p, keys: searchKeys{name: keysOf(n).name}, birth: n.birth, sex: n.sex, fields: fields, policy: d.Policy}
 	if u.name, err = s.crypt.SealText(ctx, field(who.Tenant, p, "name"), n.name); err != nil {
-		return err
-	}
-	if u.keys.name, err = s.blind(ctx, who.Tenant, indexName, nameKey(n.name.Reveal(), n.birth)); err != nil {
 		return err
 	}
 	defer s.bookers.InvalidateAll()

@@ -52,7 +52,7 @@ func (s store) correct(ctx context.Context, t patient.TenantID, c correction) er
 		if n == 0 {
 			return patient.ErrNotFound.New()
 		}
-		if err := saveKeys(ctx, tx, c.patient, c.keys); err != nil {
+		if err := s.saveKeys(ctx, tx, c.patient, c.keys); err != nil {
 			return err
 		}
 		return record(ctx, tx, trail.Entry{Action: "patient.correct", Noun: "Patient", ID: c.patient.String(), Policy: c.policy, Changed: c.fields},

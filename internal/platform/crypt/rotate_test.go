@@ -165,7 +165,7 @@ func TestRotateRoot(t *testing.T) {
 		r, running := b.ring(t, ""), b.ring(t, "")
 		f := field(newTenant(), newPerson())
 		sealed := must(r.Seal(t.Context(), f, []byte("张三")))(t)
-		must(r.Signers(t.Context(), f.Tenant))(t)
+		must(r.Signers(t.Context(), f.Tenant, 1))(t)
 		derived, name := r.Derive("cursor"), r.Fingerprint()
 		works := func(when string) {
 			t.Helper()

@@ -11,6 +11,9 @@ var factWords = map[string]authz.Words{
 	"proven":  {ZH: "已证明可代该就诊人办理", EN: "The account proved to act for the person"},
 }
 
+// inChinese is what a route's action is called; empty for what no route does.
+func inChinese(action string) string { return actionWords[action] }
+
 // actionWords are the routes' summaries in Chinese; the English ones are the operations' own.
 var actionWords = map[string]string{
 	"audit.export_bundle":                  "导出带证明的审计记录",
@@ -120,12 +123,13 @@ var actionWords = map[string]string{
 	"payment.refund":                       "发起退款",
 	"payment.retry_refund":                 "重试退款",
 	"payment.take_cash":                    "收现金",
-	"privacy.ask":                          "申请查阅、转移、更正或注销",
+	"privacy.ask":                          "申请查阅、转移、更正或注销，或提出异议",
 	"privacy.cancel_request":               "撤回自己的申请",
 	"privacy.create_assessment":            "登记影响评估",
 	"privacy.create_breach":                "登记个人信息安全事件",
 	"privacy.decide_consent":               "给予或撤回一项授权",
 	"privacy.decide_request":               "处理更正和注销申请",
+	"privacy.list_accesses":                "查看谁看过就诊人资料",
 	"privacy.list_assessments":             "查看影响评估登记",
 	"privacy.list_breaches":                "查看安全事件登记",
 	"privacy.list_consent_steps":           "查看授权记录",

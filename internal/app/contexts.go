@@ -17,7 +17,7 @@ var Contexts = []Context{
 	{Name: "notify", Calls: []string{"directory"}, Hears: []string{"clinic", "payment", "scheduling"}},
 	{Name: "identity", Calls: []string{"notify", "tenant"}},
 	{Name: "patient", Calls: []string{"identity"}},
-	{Name: "privacy", Calls: []string{"identity", "patient"}},
+	{Name: "privacy", Calls: []string{"audit", "identity", "patient"}},
 	{Name: "terminology"},
 	{Name: "interop", Calls: []string{"directory", "patient", "scheduling", "terminology"}},
 	{Name: "payment", Calls: []string{"ledger"}, Hears: []string{"scheduling"}},

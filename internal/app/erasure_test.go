@@ -308,6 +308,9 @@ func (w *erasure) play() {
 			w.Errorf("the copy lacks %s", want)
 		}
 	}
+	if seen := w.api.Do(w.who, "GET", path+"/accesses", nil).Want(w, 200).Items(w); len(seen) == 0 {
+		w.Error("nobody is said to have touched the record")
+	}
 	preview := w.api.Do(w.who, "GET", path+"/erasure", nil).Want(w, 200).Map(w)
 	if keeps, _ := json.Marshal(preview["keeps"]); !strings.Contains(string(keeps), "15年") || !strings.Contains(string(keeps), "30年") {
 		w.Errorf("the person is not told what stays: %s", keeps)

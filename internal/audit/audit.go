@@ -52,6 +52,15 @@ type Query struct {
 	Page     page.Request
 }
 
+// Touch asks what was done to items.
+type Touch struct {
+	Objects []string // ids, at most 1,000
+	But     []string // actors that are left out
+	Only    EventID  // this event alone; zero: all
+	Before  EventID  // older ones than this; zero: from the newest
+	Limit   int      // at most 100
+}
+
 // Service is what others may ask.
 type Service interface {
 	// List reads the trail, newest first; audit administrators only, and reading is audited too.
@@ -59,6 +68,9 @@ type Service interface {
 	// Search is List for questions that a URL should not show; what was asked for is in the audit row.
 	Search(ctx context.Context, q Query) (page.Page[AuditEvent], error)
 
+	// Touched are acts on items, the newest first, without what the program did by itself. Only behaviours call it, when they
+	// have decided who may see them, and they record that it was asked.
+	Touched(ctx context.Context, tenant TenantID, q Touch) ([]AuditEvent, error)
 	// Append puts entries of other contexts into the tenant's log and gives their positions,
 	// in order. Kind and Ref make it once: the same entry again has the same position,
 	// another text is audit.leaf_differs. Only behaviours call it, after their commit.

@@ -62,6 +62,12 @@ type StaffAccount struct {
 	TOTP secret.Text // base32, shown once
 }
 
+// StaffName is who a member of the staff is.
+type StaffName struct {
+	Name  secret.Text
+	Roles []auth.Role // that the account has now
+}
+
 // Service is what others may ask.
 type Service interface {
 	// SendCode sends a code to phone; identity.code_too_often when asked again within a minute, or more than
@@ -81,6 +87,9 @@ type Service interface {
 	// Acting is who the account acts as once it has signed in as it must, and whether it may sign in at all (identity.not_found).
 	// It gives nobody a session: it is for answering what an account may do.
 	Acting(ctx context.Context, tenant TenantID, a AccountID) (p auth.Principal, active bool, err error)
+	// StaffNames tells who these accounts of staff are, at most 100; others are missing. For contexts that tell a person who handled
+	// their data, when they have decided that.
+	StaffNames(ctx context.Context, tenant TenantID, as []AccountID) (map[AccountID]StaffName, error)
 	// Close ends a patient's account whose person was erased, for ever: no session, no phone; the phone may make a new one. The job of
 	// an erasure. Repeating it is no error; identity.not_found for others.
 	Close(ctx context.Context, a AccountID) error

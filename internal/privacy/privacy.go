@@ -1,5 +1,5 @@
 // Package privacy keeps what persons decide about their data and ask for (个人信息权益): Consents to separate purposes, Requests (a
-// copy, a transfer, a correction, an erasure), and the hospital's registers of impact Assessments and Breaches (R14, R55, R56).
+// copy, a transfer, a correction, an erasure, an objection to who saw the record), and the hospital's registers of impact Assessments and Breaches (R14, R55, R56).
 //
 // Invariants: a consent is for one purpose, one version of its text and one person, given by the person, or under 14 by the guardian;
 // a newer text asks again; each step stays; a request is decided by a person within 15 working days; a copy is taken once; an
@@ -107,6 +107,7 @@ const (
 	Transfer Kind = "transfer" // the machine-readable part alone, for another holder (PIPL art. 45)
 	Correct  Kind = "correct"
 	Erase    Kind = "erase"
+	Object   Kind = "object" // to an access to the own record (PIPL art. 44, 50)
 )
 
 // State is where a request is.

@@ -177,6 +177,7 @@ var Routes = []Route{
 		Deny: map[string]int{nobody: 401, stranger: 404, officer: 403},
 	},
 	{Op: "privacy.list_requests", Who: patient, ID: "{patient}", Want: 200, Deny: own()},
+	{Op: "privacy.list_accesses", Who: patient, ID: "{patient}", Want: 200, Deny: own()},
 	{Op: "privacy.preview_erasure", Who: patient, ID: "{patient}", Want: 200, Deny: own()},
 	{Op: "privacy.take_copy", Who: patient, ID: "{copy_request}", Want: 200, Repeat: 410, Deny: own(), Prepare: copyReady},
 	{Op: "privacy.cancel_request", Who: stranger, ID: "{taken_back}", Want: 204, Repeat: 409, Deny: map[string]int{nobody: 401, patient: 404}},

@@ -80,6 +80,18 @@ export async function walkStates({ page, base, look, expected }) {
   await page.click('[data-ask] button[type=submit]')
   await page.waitForSelector('[data-preview] .fld__err')
   await look('privacy-erase')
+  // Who saw it, and an objection.
+  await page.click('[data-accesses]')
+  await page.waitForSelector('[data-access]')
+  await look('accesses')
+  await page.locator('[data-object]').first().click()
+  await page.click('[data-ask] button[type=submit]')
+  await page.waitForSelector('[data-ask] [aria-invalid]')
+  await look('accesses-object')
+  await page.fill('[name=reason]', '我没有在这个科室看过病')
+  await page.click('[data-ask] button[type=submit]')
+  await page.waitForSelector('[data-access] .tag')
+  await look('accesses-objected')
   // Adding a child, then somebody who is known already.
   await page.goto(`${base}/m/people/new`)
   await page.click('input[value=child]', { force: true })

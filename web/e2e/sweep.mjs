@@ -22,7 +22,7 @@ export async function walkSweep({ page, base, look, expected }) {
   const urls = {
     home: '/', departments: '/departments', doctors: '/doctors?department=d1', doctor: '/doctors/p1', check, lottery: '/lottery/s-p2-1-morning?doctor=p2',
     pay: `/pay/${visit.payment_id}`, done: `/done/${visit.id}`, visits: '/visits', visit: `/visits/${visit.id}`, cancel: `/visits/${visit.id}/cancel`,
-    refund: `/visits/${visit.id}/refund`, people: '/people', person: '/people/pt1', privacy: '/people/pt1/privacy', notices: '/notices', 'notice-settings': '/notices/settings', sessions: '/me/sessions',
+    refund: `/visits/${visit.id}/refund`, people: '/people', person: '/people/pt1', privacy: '/people/pt1/privacy', accesses: '/people/pt1/accesses', notices: '/notices', 'notice-settings': '/notices/settings', sessions: '/me/sessions',
   }
   for (const { name } of routes) if (!urls[name] && !still.includes(name)) throw new Error(`the route ${name} has no address in sweep.mjs`)
   await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined))

@@ -292,3 +292,46 @@ func TestInstallationRowsStandInTheTenantsLog(t *testing.T) {
 		}
 	})
 }
+
+// TestTouched: what others did with a few items, the newest first; not the program, not whom the question leaves out, not another tenant.
+func TestTouched(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		rs := rows(apitest.Main, 12) // objects o-0 to o-3 in turn, actors staff:0 and staff:1 in turn
+		rs[4].Actor = "system:job"   // an act on o-0
+		b.collect(rs)
+		b.collect(rows(apitest.Other, 12))
+		ask := func(q audit.Touch) (out []int) {
+			t.Helper()
+			got, err := b.s.Touched(t.Context(), apitest.Main, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range got {
+				out = append(out, int(e.At.Sub(testkit.Start)/time.Second))
+			}
+			return out
+		}
+		two := []string{"o-0", "o-3"}
+		event := func(n int) audit.EventID { return audit.EventID(rs[n].ID) }
+		for _, c := range []struct {
+			name string
+			q    audit.Touch
+			want string
+		}{
+			{"all", audit.Touch{Objects: two, Limit: 100}, "[11 8 7 3 0]"},
+			{"a page", audit.Touch{Objects: two, Limit: 2}, "[11 8]"},
+			{"the next page", audit.Touch{Objects: two, Limit: 2, Before: event(8)}, "[7 3]"},
+			{"but one actor", audit.Touch{Objects: two, But: []string{"staff:1"}, Limit: 100}, "[8 0]"},
+			{"one event", audit.Touch{Objects: two, Only: event(3), Limit: 1}, "[3]"},
+			{"an event of another item", audit.Touch{Objects: two, Only: event(2), Limit: 1}, "[]"},
+			{"no items", audit.Touch{Limit: 100}, "[]"},
+		} {
+			if got := fmt.Sprint(ask(c.q)); got != c.want {
+				t.Errorf("%s: %s, want %s", c.name, got, c.want)
+			}
+		}
+		if _, err := b.s.Touched(t.Context(), apitest.Main, audit.Touch{Objects: make([]string, maxTouched+1)}); err == nil {
+			t.Error("more items than a question may name")
+		}
+	})
+}

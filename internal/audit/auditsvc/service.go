@@ -2,6 +2,7 @@ package auditsvc
 
 import (
 	"context"
+	"fmt"
 
 	"xinglin/internal/audit"
 	"xinglin/internal/kernel/auth"
@@ -47,4 +48,18 @@ func (s *Service) look(ctx context.Context, action string, q audit.Query) (page.
 		}
 	}
 	return s.store.list(ctx, s.base.DB, who.Tenant, q, act)
+}
+
+// maxTouched bounds the items of one question.
+const maxTouched = 1000
+
+// Touched implements audit.Service.
+func (s *Service) Touched(ctx context.Context, tenant audit.TenantID, q audit.Touch) ([]audit.AuditEvent, error) {
+	if len(q.Objects) == 0 {
+		return nil, nil
+	}
+	if len(q.Objects) > maxTouched {
+		return nil, fmt.Errorf("audit: acts on %d items asked for", len(q.Objects))
+	}
+	return s.store.touched(ctx, s.base.DB, tenant, q)
 }

@@ -49,31 +49,13 @@ func (store) list(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.
 	}
 	size := q.Page.Size()
 	args = append(args, size+1)
-	text := `SELECT id, at, context, actor, action, noun, object, policy, why, changed, origin, trace, number, position, class FROM audit_event WHERE ` +
-		where + fmt.Sprintf(" ORDER BY id DESC LIMIT $%d", len(args))
+	text := eventColumns + where + fmt.Sprintf(" ORDER BY id DESC LIMIT $%d", len(args))
 	err = d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
 		out = page.Page[audit.AuditEvent]{}
 		rows, err := tx.Query(ctx, text, args...)
-		if err != nil {
+		if out.Items, err = db.Collect(rows, err, scanEvent); err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var e audit.AuditEvent
-			var at, position int64
-			var changed any
-			var class string
-			err := rows.Scan(&e.ID, &at, &e.Context, &e.Actor, &e.Action, &e.Noun, &e.Object, &e.Policy, &e.Why, db.JSONInto(&changed), &e.Origin, &e.Trace, &e.Number, &position, &class)
-			if err != nil {
-				return err
-			}
-			e.At, e.Changed, e.Position, e.Class = db.Time(at), fields(changed), uint64(position), audit.Class(class)
-			out.Items = append(out.Items, e)
-		}
-		if err := rows.Err(); err != nil {
-			return err
-		}
-		rows.Close()
 		_, err = trail.Record(ctx, tx, act)
 		return err
 	})
@@ -81,6 +63,52 @@ func (store) list(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.
 		out.Items = out.Items[:size]
 		out.Next = out.Items[size-1].ID.String()
 	}
+	return out, err
+}
+
+const eventColumns = `SELECT id, at, context, actor, action, noun, object, policy, why, changed, origin, trace, number, position, class FROM audit_event WHERE `
+
+func scanEvent(r db.Rows, e *audit.AuditEvent) error {
+	var at, position int64
+	var changed any
+	var class string
+	err := r.Scan(&e.ID, &at, &e.Context, &e.Actor, &e.Action, &e.Noun, &e.Object, &e.Policy, &e.Why, db.JSONInto(&changed), &e.Origin, &e.Trace, &e.Number, &position, &class)
+	if err != nil {
+		return err
+	}
+	e.At, e.Changed, e.Position, e.Class = db.Time(at), fields(changed), uint64(position), audit.Class(class)
+	return nil
+}
+
+// touched reads acts on items, the newest first.
+func (store) touched(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.Touch) (out []audit.AuditEvent, err error) {
+	args := []any{tenant}
+	in := func(values []string) string {
+		list, all := db.Few(args, values)
+		args = all
+		return list
+	}
+	where := "tenant_id = $1 AND object IN (" + in(q.Objects) + ")"
+	if len(q.But) > 0 {
+		where += " AND actor NOT IN (" + in(q.But) + ")"
+	}
+	add := func(cond string, v any) {
+		args = append(args, v)
+		where += fmt.Sprintf(cond, len(args))
+	}
+	add(" AND actor NOT LIKE $%d", string(auth.System)+":%")
+	if !q.Only.IsZero() {
+		add(" AND id = $%d", q.Only)
+	}
+	if !q.Before.IsZero() {
+		add(" AND id < $%d", q.Before)
+	}
+	add(" ORDER BY id DESC LIMIT $%d", min(max(q.Limit, 1), page.MaxLimit))
+	err = d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
+		rows, err := tx.Query(ctx, eventColumns+where, args...)
+		out, err = db.Collect(rows, err, scanEvent)
+		return err
+	})
 	return out, err
 }
 

@@ -2,6 +2,7 @@ package identitysvc
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -262,4 +263,29 @@ func (s *Service) disableStaff(ctx context.Context, a identity.AccountID) (me, e
 	}
 	s.tell(ctx, who.Tenant, a, identity.SessionID{})
 	return s.readMe(ctx, who.Tenant, a)
+}
+
+// StaffNames implements identity.Service.
+func (s *Service) StaffNames(ctx context.Context, t identity.TenantID, as []identity.AccountID) (map[identity.AccountID]identity.StaffName, error) {
+	if len(as) > page.MaxLimit {
+		return nil, fmt.Errorf("identity: names of %d accounts asked for", len(as))
+	}
+	rows, err := s.store.staffAmong(ctx, t, as)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[identity.AccountID]identity.StaffName, len(rows))
+	for _, a := range rows {
+		n := identity.StaffName{}
+		if n.Name, err = s.crypt.OpenText(ctx, nameField(t, a.id), a.name); err != nil {
+			return nil, err
+		}
+		for _, g := range a.grants {
+			if !slices.Contains(n.Roles, g.Role) {
+				n.Roles = append(n.Roles, g.Role)
+			}
+		}
+		out[a.id] = n
+	}
+	return out, nil
 }

@@ -435,3 +435,26 @@ func TestExclusiveRace(t *testing.T) {
 		}
 	})
 }
+
+// TestStaffNames: of staff alone, with the roles of now; other accounts and tenants have none.
+func TestStaffNames(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		doctor := b.employ(t, "zhang.san", auth.Doctor)
+		cookie := b.login(t, phone)
+		me := id.Must[auth.Account](b.do("GET", "/auth/me", nil, cookie).Want(t, 200).Map(t)["account_id"].(string))
+		ask := []identity.AccountID{doctor.ID, me, id.Random[auth.Account]()}
+		got, err := b.StaffNames(t.Context(), apitest.Main, ask)
+		if n := got[doctor.ID]; err != nil || len(got) != 1 || n.Name.Reveal() != "张三" || !slices.Equal(n.Roles, []auth.Role{auth.Doctor}) {
+			t.Errorf("%d names, roles %v: %v", len(got), got[doctor.ID].Roles, err)
+		}
+		if got, err := b.StaffNames(t.Context(), apitest.Other, ask); err != nil || len(got) != 0 {
+			t.Errorf("another tenant: %d names, %v", len(got), err)
+		}
+		if got, err := b.StaffNames(t.Context(), apitest.Main, nil); err != nil || len(got) != 0 {
+			t.Errorf("nobody: %v %v", got, err)
+		}
+		if _, err := b.StaffNames(t.Context(), apitest.Main, make([]identity.AccountID, 101)); err == nil {
+			t.Error("101 at once")
+		}
+	})
+}

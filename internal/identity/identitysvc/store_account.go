@@ -39,6 +39,33 @@ func (s store) account(ctx context.Context, t identity.TenantID, a identity.Acco
 	return out, err
 }
 
+// staffAmong reads those of the accounts that are staff's, with their rights.
+func (s store) staffAmong(ctx context.Context, t identity.TenantID, as []identity.AccountID) (out []account, err error) {
+	if len(as) == 0 {
+		return nil, nil
+	}
+	args := []any{t}
+	for _, a := range as {
+		args = append(args, a)
+	}
+	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		rows, err := tx.Query(ctx, accountColumns+` WHERE tenant_id = $1 AND kind = 'staff' AND id IN (`+db.In(2, len(as))+`)`, args...)
+		out, err = db.Collect(rows, err, func(r db.Rows, v *account) (err error) {
+			*v, err = scanAccount(r)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		all, err := grants(ctx, tx, as)
+		for i := range out {
+			out[i].grants = all[out[i].id]
+		}
+		return err
+	})
+	return out, err
+}
+
 // staffByName reads one for a login; the zero account when there is none.
 func (s store) staffByName(ctx context.Context, t identity.TenantID, username string) (out account, err error) {
 	err = s.db.Read(ctx, t, func(ctx context.Context, tx db.Tx) (err error) {

@@ -121,6 +121,32 @@ func (s Set) rows(ctx context.Context, tenant id.ID[auth.Tenant], table string, 
 	return out, err
 }
 
+// maxIDs bounds the rows of one table whose ids are told.
+const maxIDs = 100
+
+// IDs are the ids of what the context holds of the person, the newest 100 of each table that a copy shows.
+func (s Set) IDs(ctx context.Context, of Subject) (out []string, err error) {
+	err = s.DB.Read(ctx, of.Tenant, func(ctx context.Context, tx db.Tx) error {
+		out = nil
+		for _, t := range s.Tables {
+			where, args, ok := t.where(of)
+			if _, named := s.Classes[t.Name].Of("id"); !ok || !named || t.Hidden {
+				continue
+			}
+			rows, err := tx.Query(ctx, `SELECT id FROM `+t.Name+` WHERE tenant_id = $1 AND `+where+fmt.Sprintf(` ORDER BY id DESC LIMIT %d`, maxIDs), args...)
+			some, err := db.Collect(rows, err, func(r db.Rows, v *id.ID[id.Any]) error { return r.Scan(v) })
+			if err != nil {
+				return fmt.Errorf("holdings: %s.%s: %w", s.Context, t.Name, err)
+			}
+			for _, v := range some {
+				out = append(out, v.String())
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
 // Waiting is the person's unfinished business.
 func (s Set) Waiting(ctx context.Context, of Subject) (out []Waiting, err error) {
 	err = s.DB.Read(ctx, of.Tenant, func(ctx context.Context, tx db.Tx) error {

@@ -25,7 +25,7 @@ func data() dataclass.Schema {
 		"consent":      {dataclass.ID: "tenant_id patient_id account_id", dataclass.Fact: "purpose steps " + step},
 		"consent_step": {dataclass.ID: "tenant_id patient_id account_id act_id", dataclass.Fact: "purpose step " + step},
 		"request": {
-			dataclass.ID:              "tenant_id id patient_id account_id decided_by",
+			dataclass.ID:              "tenant_id id patient_id account_id decided_by event_id",
 			dataclass.Fact:            "kind capacity state created_at due_day reminded_at decided_at ready_at ended_at version",
 			dataclass.Index:           "hash",
 			dataclass.Record.Sealed(): "reason wanted was answer",

@@ -38,6 +38,7 @@ func (s *Service) due(ctx context.Context, ended bool, after cursor, limit int) 
 type forOfficer struct {
 	requestView
 	person *patient.Identity // nil when the person is erased or nothing is to be decided
+	access *access           // of an objection, while the person's record is there
 }
 
 func (s *Service) readRequest(ctx context.Context, r privacy.RequestID) (out forOfficer, err error) {
@@ -61,13 +62,22 @@ func (s *Service) readRequest(ctx context.Context, r privacy.RequestID) (out for
 			out.person = &is
 		}
 	}
+	if row.kind == privacy.Object {
+		a, err := s.accessTo(ctx, who.Tenant, row.patient, row.event)
+		if err != nil && !isGone(err) {
+			return out, err
+		}
+		if err == nil {
+			out.access = &a
+		}
+	}
 	return out, s.store.note(ctx, who.Tenant, trail.Entry{Action: "privacy.read_request", Noun: "Request", ID: r.String(), Policy: policy})
 }
 
 // decision is what the officer says.
 type decision struct {
 	accept  bool
-	note    secret.Text // told to the person; needed for a refusal
+	note    secret.Text // told to the person; needed for a refusal, and for an objection
 	version int64
 }
 
@@ -79,12 +89,12 @@ func (s *Service) decideRequest(ctx context.Context, r privacy.RequestID, in dec
 		return requestView{}, err
 	}
 	n := utf8.RuneCountInString(strings.TrimSpace(in.note.Reveal()))
-	if n > 1000 || !in.accept && n < 2 {
-		return requestView{}, privacy.ErrRequest.At("note", "a refusal needs its reason, at most 1000 characters")
-	}
 	row, err := s.store.request(ctx, who.Tenant, r)
 	if err != nil {
 		return requestView{}, err
+	}
+	if n > 1000 || n < 2 && (!in.accept || row.kind == privacy.Object) {
+		return requestView{}, privacy.ErrRequest.At("note", "a refusal needs its reason, an objection its answer, at most 1000 characters")
 	}
 	if row.state != privacy.Open {
 		return requestView{}, privacy.ErrState.New()
@@ -113,7 +123,10 @@ func (s *Service) decideRequest(ctx context.Context, r privacy.RequestID, in dec
 // accepted does what comes before the decision is written, and says which state it leads to. A correction is made of absolute values,
 // so that a repeat after a crash makes it again; what was before is written down first, once.
 func (s *Service) accepted(ctx context.Context, t privacy.TenantID, row requestRow) (privacy.State, error) {
-	if row.kind == privacy.Erase {
+	switch row.kind {
+	case privacy.Object:
+		return privacy.Done, nil // what follows from it is told in the note
+	case privacy.Erase:
 		waiting, err := s.waiting(ctx, t, row.patient)
 		if err == nil && len(waiting) > 0 {
 			err = privacy.ErrBusiness.New()

@@ -36,6 +36,7 @@ type house struct {
 	clk     *clock.Manual
 	people  *people
 	holder  *holder
+	log     *logbook
 	jobs    *job.Runner
 	api     *apitest.Harness
 	officer auth.Principal
@@ -48,9 +49,9 @@ func each(t *testing.T, f func(h *house)) {
 		clk.Set(testkit.Start)
 		h := &house{T: t, clk: clk, base: testkit.Base(t, srv, Describe(), testkit.WithClock(clk)), officer: apitest.Staff(apitest.Main, auth.PrivacyOfficer)}
 		h.officer.Fresh = true
-		h.people = &people{care: map[patient.ID]patient.Care{}, is: map[patient.ID]patient.Identity{}, closed: map[identity.AccountID]int{}}
-		h.holder = &holder{}
-		h.s, h.mod = New(h.base, h.people.accounts(), h.people, calendar.Embedded())
+		h.people = &people{care: map[patient.ID]patient.Care{}, is: map[patient.ID]patient.Identity{}, closed: map[identity.AccountID]int{}, staff: map[identity.AccountID]identity.StaffName{}}
+		h.holder, h.log = &holder{}, &logbook{}
+		h.s, h.mod = New(h.base, h.people.accounts(), h.people, h.log, calendar.Embedded(), func(a string) string { return "做了 " + a })
 		h.s.UseHolders(h.holder, &holdings.Set{Context: "privacy", DB: h.base.DB, Ring: h.base.Crypt, Classes: data(), Tables: held()})
 		h.api = apitest.New(t, h.mod.Routes)
 		var err error
@@ -172,6 +173,7 @@ type people struct {
 	care     map[patient.ID]patient.Care
 	is       map[patient.ID]patient.Identity
 	closed   map[identity.AccountID]int
+	staff    map[identity.AccountID]identity.StaffName
 	shredded []patient.ID
 	fixed    []patient.Correction
 	refuse   error
@@ -253,7 +255,10 @@ type holder struct {
 	keeps   []holdings.KeptRows
 	erased  []holdings.Subject
 	fail    error
+	ids     []string
 }
+
+func (o *holder) IDs(context.Context, holdings.Subject) ([]string, error) { return o.ids, nil }
 
 func (o *holder) Copy(_ context.Context, of holdings.Subject) ([]holdings.Section, error) {
 	return []holdings.Section{{

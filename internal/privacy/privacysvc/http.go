@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"xinglin/internal/audit"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
@@ -91,7 +92,8 @@ type wishBody struct {
 type requestBody struct {
 	ID        privacy.RequestID `json:"id"`
 	PatientID patient.ID        `json:"patient_id"`
-	Kind      string            `json:"kind" enum:"copy,transfer,correct,erase"`
+	Kind      string            `json:"kind" enum:"copy,transfer,correct,erase,object"`
+	EventID   *audit.EventID    `json:"event_id,omitempty" doc:"The access that an objection is about"`
 	State     string            `json:"state" enum:"open,working,ready,done,refused,cancelled,expired"`
 	Reason    string            `json:"reason"`
 	Changes   *wishBody         `json:"changes,omitempty"`
@@ -115,6 +117,9 @@ func requestOf(v requestView) requestBody {
 		until := v.ready.Add(copyWait)
 		b.TakeUntil = &until
 	}
+	if v.kind == privacy.Object {
+		b.EventID = &v.event
+	}
 	return b
 }
 
@@ -130,9 +135,10 @@ type askIn struct {
 	ID   string `path:"id" format:"uuid"`
 	Key  string `header:"Idempotency-Key"`
 	Body struct {
-		Kind    string    `json:"kind" enum:"copy,transfer,correct,erase"`
-		Reason  string    `json:"reason,omitempty" maxLength:"1000" doc:"What is wrong; of a correction"`
+		Kind    string    `json:"kind" enum:"copy,transfer,correct,erase,object"`
+		Reason  string    `json:"reason,omitempty" maxLength:"1000" doc:"What is wrong; of a correction or an objection"`
 		Changes *wishBody `json:"changes,omitempty" doc:"Of a correction"`
+		EventID string    `json:"event_id,omitempty" format:"uuid" doc:"The access that an objection is about"`
 	}
 }
 
@@ -172,11 +178,12 @@ func (s *Service) routes(a *httpx.API) {
 	httpx.Register(a, httpx.Op{ID: "privacy.list_consents", Method: http.MethodGet, Path: person + "/consents", Summary: "The purposes that need a consent, and what the person decided"}, s.getConsents)
 	httpx.Register(a, httpx.Op{ID: "privacy.decide_consent", Method: http.MethodPut, Path: person + "/consents", MaxBody: 1 << 10, Summary: "Give or withdraw one consent"}, s.putConsent)
 	httpx.Register(a, httpx.Op{ID: "privacy.list_consent_steps", Method: http.MethodGet, Path: person + "/consent-steps", Summary: "Each decision about consents, the newest first"}, s.getSteps)
-	httpx.Register(a, httpx.Op{ID: "privacy.ask", Method: http.MethodPost, Path: person + "/requests", Idempotent: true, MaxBody: 8 << 10, Summary: "Ask for a copy, a transfer, a correction or an erasure"}, s.postRequest)
+	httpx.Register(a, httpx.Op{ID: "privacy.ask", Method: http.MethodPost, Path: person + "/requests", Idempotent: true, MaxBody: 8 << 10, Summary: "Ask for a copy, a transfer, a correction or an erasure, or object to an access"}, s.postRequest)
 	httpx.Register(a, httpx.Op{ID: "privacy.list_requests", Method: http.MethodGet, Path: person + "/requests", Summary: "What was asked for, and what became of it"}, s.getRequests)
 	httpx.Register(a, httpx.Op{ID: "privacy.preview_erasure", Method: http.MethodGet, Path: person + "/erasure", Summary: "What an erasure would leave and why, and what has to end first"}, s.getPreview)
 	httpx.Register(a, httpx.Op{ID: "privacy.cancel_request", Method: http.MethodPost, Path: "/privacy/requests/{id}/cancellation", Status: 204, MaxBody: 1 << 10, Summary: "Take back a request that nobody has decided"}, s.postCancel)
 	httpx.Handle(a, httpx.Op{ID: "privacy.take_copy", Method: http.MethodPost, Path: "/privacy/requests/{id}/file", MaxBody: 1 << 10, Summary: "The file of a copy or transfer (application/zip), once"}, s.postFile)
+	s.accessRoutes(a)
 	s.officerRoutes(a)
 }
 
@@ -235,6 +242,11 @@ func (s *Service) postRequest(ctx context.Context, in *askIn) (*tagged[requestBo
 	q := asked{kind: privacy.Kind(in.Body.Kind), reason: secret.New(in.Body.Reason)}
 	if q.key, err = httpx.Key[privacy.Request](in.Key); err != nil {
 		return nil, err
+	}
+	if in.Body.EventID != "" {
+		if q.event, err = httpx.ID[audit.AuditEvent](in.Body.EventID); err != nil {
+			return nil, err
+		}
 	}
 	if w := in.Body.Changes; w != nil {
 		q.wanted = privacy.Wanted{Name: secret.New(w.Name), Sex: w.Sex}

@@ -27,7 +27,7 @@ type publishIn struct {
 type dueBody struct {
 	ID         privacy.RequestID `json:"id"`
 	NameMasked string            `json:"name_masked" doc:"Empty when the person is erased"`
-	Kind       string            `json:"kind" enum:"copy,transfer,correct,erase"`
+	Kind       string            `json:"kind" enum:"copy,transfer,correct,erase,object"`
 	State      string            `json:"state" enum:"open,working,ready,done,refused,cancelled,expired"`
 	By         string            `json:"by" enum:"self,guardian"`
 	CreatedAt  time.Time         `json:"created_at"`
@@ -55,6 +55,7 @@ type personBody struct {
 type officerBody struct {
 	Request requestBody `json:"request"`
 	Person  *personBody `json:"person,omitempty" doc:"Who asks, while it is to be decided"`
+	Access  *accessBody `json:"access,omitempty" doc:"What an objection is about"`
 }
 
 type decisionIn struct {
@@ -62,7 +63,7 @@ type decisionIn struct {
 	Match string `header:"If-Match"`
 	Body  struct {
 		Accept bool   `json:"accept"`
-		Note   string `json:"note,omitempty" maxLength:"1000" doc:"Told to the person; needed for a refusal"`
+		Note   string `json:"note,omitempty" maxLength:"1000" doc:"Told to the person; needed for a refusal, and for an objection"`
 	}
 }
 
@@ -287,6 +288,10 @@ func (s *Service) getRequest(ctx context.Context, in *idIn) (*tagged[officerBody
 	o := &tagged[officerBody]{ETag: httpx.ETag(v.version), Body: officerBody{Request: requestOf(v.requestView)}}
 	if p := v.person; p != nil {
 		o.Body.Person = &personBody{p.Name.Reveal(), string(p.DocumentType), dataclass.Number.Mask(p.Document), p.Birth.String(), p.Sex}
+	}
+	if v.access != nil {
+		b := s.accessOf(*v.access)
+		o.Body.Access = &b
 	}
 	return o, nil
 }

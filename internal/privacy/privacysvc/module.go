@@ -6,6 +6,7 @@ import (
 	"embed"
 	"io/fs"
 
+	"xinglin/internal/audit"
 	"xinglin/internal/identity"
 	"xinglin/internal/kernel/event"
 	"xinglin/internal/patient"
@@ -31,6 +32,7 @@ type Holder interface {
 	Waiting(ctx context.Context, of holdings.Subject) ([]holdings.Waiting, error)
 	Keeps(ctx context.Context, of holdings.Subject) ([]holdings.KeptRows, error)
 	Erase(ctx context.Context, of holdings.Subject, action, policy string) error
+	IDs(ctx context.Context, of holdings.Subject) ([]string, error)
 }
 
 // Describe is the context without running it.
@@ -45,9 +47,12 @@ func Describe() module.Description {
 	}
 }
 
-// New builds the context; it does no I/O. The calendar says which days are worked. UseHolders comes before anything runs.
-func New(base module.Base, accounts identity.Service, patients patient.Service, days *calendar.Calendar) (*Service, *module.Module) {
-	s := &Service{base: base, store: store{base.DB}, accounts: accounts, patients: patients, days: days}
+// New builds the context; it does no I/O. The calendar says which days are worked, chinese what an action is called. UseHolders comes before
+// anything runs.
+func New(base module.Base, accounts identity.Service, patients patient.Service, acts audit.Service, days *calendar.Calendar,
+	chinese func(action string) string,
+) (*Service, *module.Module) {
+	s := &Service{base: base, store: store{base.DB}, accounts: accounts, patients: patients, trail: acts, days: days, chinese: chinese}
 	return s, &module.Module{
 		Name:     "privacy",
 		Held:     held(),

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"xinglin/internal/audit"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/secret"
@@ -26,6 +27,7 @@ type asked struct {
 	kind   privacy.Kind
 	reason secret.Text
 	wanted privacy.Wanted
+	event  audit.EventID // of an objection
 }
 
 // requestRow is a request with sealed fields.
@@ -35,6 +37,7 @@ type requestRow struct {
 	account                     accountID
 	capacity                    privacy.Capacity
 	kind                        privacy.Kind
+	event                       audit.EventID
 	state                       privacy.State
 	hash                        []byte
 	reason, wanted, was, answer []byte
@@ -98,7 +101,7 @@ func (s *Service) ask(ctx context.Context, p patient.ID, in asked) (out requestV
 		return out, false, err
 	}
 	r := requestRow{
-		id: in.key, patient: p, account: d.who.Account, capacity: d.capacity, kind: in.kind, state: privacy.Open,
+		id: in.key, patient: p, account: d.who.Account, capacity: d.capacity, kind: in.kind, event: in.event, state: privacy.Open,
 		due: lastDay(s.days, clock.DateOf(s.now()), privacy.WorkingDays),
 	}
 	if in.kind == privacy.Copy || in.kind == privacy.Transfer {
@@ -108,21 +111,15 @@ func (s *Service) ask(ctx context.Context, p patient.ID, in asked) (out requestV
 	if err != nil {
 		return out, false, err
 	}
-	r.hash, err = s.base.Crypt.Digest(ctx, d.who.Tenant, indexRequest, strings.Join([]string{p.String(), string(in.kind), in.reason.Reveal(), string(text)}, "\x00"))
+	r.hash, err = s.base.Crypt.Digest(ctx, d.who.Tenant, indexRequest, strings.Join([]string{p.String(), string(in.kind), in.reason.Reveal(), string(text), in.event.String()}, "\x00"))
 	if err != nil {
 		return out, false, err
 	}
 	if before, err := s.store.request(ctx, d.who.Tenant, in.key); err == nil { // a repeat is no new erasure to be refused
 		return s.repeated(ctx, d.who, before, r)
 	}
-	if in.kind == privacy.Erase {
-		waiting, err := s.waiting(ctx, d.who.Tenant, p)
-		if err != nil {
-			return out, false, err
-		}
-		if len(waiting) > 0 {
-			return out, false, privacy.ErrBusiness.New()
-		}
+	if err := s.possible(ctx, d, in); err != nil {
+		return out, false, err
 	}
 	if r.reason, err = s.base.Crypt.SealText(ctx, field(d.who.Tenant, p, "reason", r.id.String()), in.reason); err != nil {
 		return out, false, err
@@ -148,6 +145,22 @@ func (s *Service) ask(ctx context.Context, p patient.ID, in asked) (out requestV
 	return out, false, err
 }
 
+// possible refuses an erasure while business is under way, and an objection to what did not happen to the person's record.
+func (s *Service) possible(ctx context.Context, d decider, in asked) error {
+	switch in.kind {
+	case privacy.Erase:
+		waiting, err := s.waiting(ctx, d.who.Tenant, d.patient)
+		if err == nil && len(waiting) > 0 {
+			err = privacy.ErrBusiness.New()
+		}
+		return err
+	case privacy.Object:
+		_, err := s.accessTo(ctx, d.who.Tenant, d.patient, in.event)
+		return err
+	}
+	return nil
+}
+
 // repeated answers a key that came before: the same input of the same account, or privacy.not_found and idem.key_reused.
 func (s *Service) repeated(ctx context.Context, who auth.Principal, was, now requestRow) (requestView, bool, error) {
 	if was.account != who.Account || was.patient != now.patient {
@@ -164,15 +177,18 @@ func (a asked) check() error {
 	n := utf8.RuneCountInString(a.reason.Reveal())
 	switch a.kind {
 	case privacy.Copy, privacy.Transfer, privacy.Erase:
-		if wishOf(a.wanted) != (wish{}) {
-			return privacy.ErrRequest.At("changes", "only for a correction")
-		}
-	case privacy.Correct:
+	case privacy.Correct, privacy.Object:
 		if n < 2 {
 			return privacy.ErrRequest.At("reason", "say what is wrong")
 		}
 	default:
-		return privacy.ErrRequest.At("kind", "want copy, transfer, correct or erase")
+		return privacy.ErrRequest.At("kind", "want copy, transfer, correct, erase or object")
+	}
+	if a.kind != privacy.Correct && wishOf(a.wanted) != (wish{}) {
+		return privacy.ErrRequest.At("changes", "only for a correction")
+	}
+	if (a.kind == privacy.Object) == a.event.IsZero() {
+		return privacy.ErrRequest.At("event_id", "of an objection, and only there")
 	}
 	if n > 1000 {
 		return privacy.ErrRequest.At("reason", "at most 1000 characters")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"xinglin/internal/audit"
 	"xinglin/internal/identity"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
@@ -25,8 +26,11 @@ type Service struct {
 	store    store
 	accounts identity.Service
 	patients patient.Service
+	trail    audit.Service
 	days     *calendar.Calendar
 	holders  []Holder
+	chinese  func(action string) string // what an action is called
+	english  func() map[string]string   // by action; set with the routes
 }
 
 const (
@@ -105,7 +109,7 @@ func facts(c privacy.Capacity) map[string]any { return map[string]any{"decides":
 func (s *Service) sources() []authz.Source {
 	return []authz.Source{
 		{Noun: "Patient", Look: s.lookPerson, Actions: []string{
-			"privacy.list_consents", "privacy.decide_consent", "privacy.list_consent_steps", "privacy.ask", "privacy.list_requests", "privacy.preview_erasure",
+			"privacy.list_consents", "privacy.decide_consent", "privacy.list_consent_steps", "privacy.ask", "privacy.list_requests", "privacy.preview_erasure", "privacy.list_accesses",
 		}},
 		{Noun: "Request", Look: s.lookRequest, Actions: []string{"privacy.cancel_request", "privacy.take_copy"}},
 	}

@@ -11,7 +11,7 @@ var requests = state.Machine[privacy.State]{
 	Steps: []state.Step[privacy.State]{
 		{From: privacy.Open, To: privacy.Cancelled, By: "privacy.cancel_request"},
 		{From: privacy.Open, To: privacy.Refused, By: "privacy.decide_request", Guard: "with a reason"},
-		{From: privacy.Open, To: privacy.Done, By: "privacy.decide_request", Guard: "a correction, after it was made"},
+		{From: privacy.Open, To: privacy.Done, By: "privacy.decide_request", Guard: "a correction, after it was made; an objection, with its answer"},
 		{From: privacy.Open, To: privacy.Working, By: "privacy.decide_request", Guard: "an erasure without unfinished business"},
 		{From: privacy.Working, To: privacy.Ready, By: "privacy.make_copy"},
 		{From: privacy.Working, To: privacy.Done, By: "privacy.erase", Guard: "the key is destroyed"},

@@ -18,12 +18,12 @@ import (
 // step is the noun of request_step.
 type step struct{}
 
-const requestColumns = `id, patient_id, account_id, capacity, kind, state, hash, reason, wanted, was, answer, created_at, due_day, reminded_at, decided_by, decided_at,
+const requestColumns = `id, patient_id, account_id, capacity, kind, event_id, state, hash, reason, wanted, was, answer, created_at, due_day, reminded_at, decided_by, decided_at,
 	ready_at, ended_at, version`
 
 func (r *requestRow) fields() []any {
 	return []any{
-		&r.id, &r.patient, &r.account, &r.capacity, &r.kind, &r.state, &r.hash, &r.reason, &r.wanted, &r.was, &r.answer, db.Instant(&r.created), &r.due,
+		&r.id, &r.patient, &r.account, &r.capacity, &r.kind, &r.event, &r.state, &r.hash, &r.reason, &r.wanted, &r.was, &r.answer, db.Instant(&r.created), &r.due,
 		db.Instant(&r.reminded), &r.decidedBy, db.Instant(&r.decided), db.Instant(&r.ready), db.Instant(&r.ended), &r.version,
 	}
 }
@@ -47,9 +47,9 @@ func (s store) ask(ctx context.Context, t privacy.TenantID, r requestRow, remind
 		if today >= maxRequests {
 			return privacy.ErrTooOften.After(24 * time.Hour)
 		}
-		n, err := tx.Exec(ctx, `INSERT INTO request (tenant_id, id, patient_id, account_id, capacity, kind, state, hash, reason, wanted, created_at, due_day, version)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1) ON CONFLICT DO NOTHING`,
-			t, r.id, r.patient, r.account, r.capacity, r.kind, r.state, r.hash, bytesOrNull(r.reason), bytesOrNull(r.wanted), tx.Now().UnixMicro(), r.due)
+		n, err := tx.Exec(ctx, `INSERT INTO request (tenant_id, id, patient_id, account_id, capacity, kind, event_id, state, hash, reason, wanted, created_at, due_day, version)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1) ON CONFLICT DO NOTHING`,
+			t, r.id, r.patient, r.account, r.capacity, r.kind, r.event, r.state, r.hash, bytesOrNull(r.reason), bytesOrNull(r.wanted), tx.Now().UnixMicro(), r.due)
 		if err != nil {
 			return err
 		}

@@ -78,6 +78,12 @@ const purposes = ['record_sharing', 'personalisation', 'research', 'marketing'].
   },
   ...[{ decision: 'given', version: 1, by: 'self', at: new Date(Date.now() - 9 * 864e5).toISOString() }, { decision: 'outdated', version: 1, by: 'self', at: new Date(Date.now() - 90 * 864e5).toISOString() }, { decision: 'none' }, { decision: 'none' }][i],
 }))
+const accesses = [
+  ['ac1', 'staff', '李四', ['doctor'], 'clinic.call_next', '叫下一位', 'Call the next one', '医生在自己的门诊叫号', 'A doctor calls in the own session', 0.1],
+  ['ac2', 'staff', '王芳', ['registrar'], 'patient.find_at_desk', '在窗口查找就诊人', 'Find a person at the window', '挂号窗口为到场的人办理', 'The registration window serves who stands there', 2],
+  ['ac3', 'patient', '', [], 'patient.read_patient', '查看就诊人', 'See a person', '账号查看绑定的就诊人', 'An account sees persons linked to it', 9],
+  ['ac4', 'cli', '', [], 'patient.import', '', '', '服务器上的操作员导入就诊人', 'An operator at the machine imports persons', 30],
+].map(([id, by, name, roles, action, zh, en, pzh, pen, days]) => ({ id, by, name, roles, action, called: { zh, en }, policy: { zh: pzh, en: pen }, why: '', at: new Date(Date.now() - days * 864e5).toISOString() }))
 const asked = [{ id: 'rq1', patient_id: 'pt1', kind: 'copy', state: 'ready', reason: '', answer: '', created_at: new Date(Date.now() - 864e5).toISOString(), due_date: day(20), take_until: new Date(Date.now() + 6 * 864e5).toISOString(), version: 2 }]
 let proved = false
 let passkeys = [
@@ -280,6 +286,7 @@ const routes = [
   ['GET', /^privacy\/patients\/[^/]+\/consents$/, () => [200, { items: purposes, next: '' }], true],
   ['PUT', /^privacy\/patients\/[^/]+\/consents$/, (b) => { const c = purposes.find((x) => x.text.purpose === b.purpose); Object.assign(c, { decision: b.given ? 'given' : 'withdrawn', version: c.text.version, by: 'self', at: new Date().toISOString() }); return [200, c] }, true],
   ['GET', /^privacy\/patients\/[^/]+\/requests$/, () => [200, { items: asked, next: '' }], true],
+  ['GET', /^privacy\/patients\/[^/]+\/accesses$/, () => [200, { items: mode.empty ? [] : accesses, next: '' }], true],
   ['POST', /^privacy\/patients\/[^/]+\/requests$/, (b) => { const r = { id: randomUUID(), patient_id: 'pt1', state: 'open', reason: '', answer: '', created_at: new Date().toISOString(), due_date: day(21), version: 1, ...b }; asked.unshift(r); return [201, r] }, true],
   ['GET', /^privacy\/patients\/[^/]+\/erasure$/, () => [200, { waiting: [], keeps: [{ title: { zh: '候诊与就诊', en: 'Waiting and visits' }, rows: 3, until: new Date(Date.now() + 5479 * 864e5).toISOString(), law: { zh: '互联网诊疗监管细则：诊疗记录保存不少于15年', en: 'Records are kept for at least 15 years' }, identity: true }, { title: { zh: '支付', en: 'Payments' }, rows: 4, until: new Date(Date.now() + 10957 * 864e5).toISOString(), law: { zh: '会计档案管理办法：会计凭证保存30年', en: 'Vouchers are kept for 30 years' }, identity: false }] }], true],
   ['POST', /^privacy\/requests\/([^/]+)\/cancellation$/, (b, m) => { asked.find((r) => r.id === m[1]).state = 'cancelled'; return [204] }, true],

@@ -39,9 +39,9 @@ let data
 function privacyData() {
   const wording = { title: '本院科室间共享诊疗记录', body: '您在本院其他科室就诊时，接诊的医生和护士可以查看您以往的诊疗记录。', necessity: '避免重复检查。', effect: '查看人会多于当次接诊的科室。' }
   const request = (n, kind, more) => ({ id: uid(n), patient_id: uid(n + 1), kind, state: 'open', reason: '姓名第二个字登记错了', answer: '', created_at: ago(60 * 24 * 9), due_date: day(6), version: 1, ...more })
-  const requests = [request(951, 'correct', { changes: { name: '张晓三' } }), request(953, 'erase', { reason: '', due_date: day(-1) })]
+  const requests = [request(951, 'correct', { changes: { name: '张晓三' } }), request(953, 'erase', { reason: '', due_date: day(-1) }), request(955, 'object', { reason: '我没有在这个科室看过病', event_id: uid(957), due_date: day(12) })]
   return {
-    requests, names: ['张*三', '李*'],
+    requests, names: ['张*三', '李*', '王*芳'],
     texts: [{ purpose: 'record_sharing', version: 2, sensitive: true, zh: wording, en: { title: 'Records shared between departments', body: 'Doctors who treat you may see earlier records.', necessity: 'No repeated examinations.', effect: 'More people may look.' }, published_at: ago(90000) }],
     assessments: [{ id: uid(961), entry: { title: '智能导诊上线', processing: '主诉文本', necessity: '分诊', risks: '可能误导', measures: '人工复核', risk: 'medium', conclusion: 'allowed', review_date: day(180) }, keep_until: day(1095), version: 2, at: ago(9000) }],
     breaches: [
@@ -310,7 +310,7 @@ const routes = [
   ['POST', /^clinic\/turns\/([^/]+)\/done$/, (b, m, res) => act(m[1], (t) => (t.state = 'done'), res)],
   ['POST', /^clinic\/turns\/([^/]+)\/reveal$/, () => [200, { name: '张晓三', sex: 'male', birth: '1968-03-02' }]],
   ['GET', /^privacy\/requests$/, (b, m, res, q) => items(data.privacy.requests.filter((r) => (r.state === 'open') === (q.get('ended') !== 'true')).map((r, i) => ({ id: r.id, name_masked: data.privacy.names[i] ?? '', kind: r.kind, state: r.state, by: 'self', created_at: r.created_at, due_date: r.due_date, overdue: r.due_date < day(0), version: r.version })))],
-  ['GET', /^privacy\/requests\/([^/]+)$/, (b, m, res) => { const r = data.privacy.requests.find((x) => x.id === m[1]); return r ? [200, { request: r, person: { name: '张小三', document_type: 'resident_id', document_masked: '110****1X', birth_date: '1990-03-07', sex: 'male' } }] : problem(res, 404, 'privacy.not_found', '没有找到', 'Not found') }],
+  ['GET', /^privacy\/requests\/([^/]+)$/, (b, m, res) => { const r = data.privacy.requests.find((x) => x.id === m[1]); return r ? [200, { request: r, person: { name: '张小三', document_type: 'resident_id', document_masked: '110****1X', birth_date: '1990-03-07', sex: 'male' }, ...(r.kind === 'object' ? { access: { id: uid(957), at: ago(60 * 30), by: 'staff', name: '李四', roles: ['doctor'], action: 'patient.read', called: { zh: '查看就诊人', en: 'See a person' }, policy: { zh: '接诊医生查看就诊人', en: 'The treating doctor sees the person' }, why: '' } } : {}) }] : problem(res, 404, 'privacy.not_found', '没有找到', 'Not found') }],
   ['POST', /^privacy\/requests\/([^/]+)\/decision$/, (b, m) => { const r = data.privacy.requests.find((x) => x.id === m[1]); Object.assign(r, { state: b.accept ? (r.kind === 'erase' ? 'working' : 'done') : 'refused', answer: b.note ?? '', version: r.version + 1 }); return [200, r] }],
   ['GET', /^privacy\/texts$/, () => items(data.privacy.texts)],
   ['POST', /^privacy\/texts$/, (b) => { const { after, ...t } = b; const v = { ...t, version: after + 1, sensitive: b.purpose !== 'marketing', published_at: new Date().toISOString() }; data.privacy.texts = [...data.privacy.texts.filter((x) => x.purpose !== b.purpose), v]; return [201, v] }],

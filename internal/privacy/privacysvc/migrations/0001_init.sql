@@ -55,13 +55,15 @@ CREATE TABLE consent_step (
 
 -- What a person asked for. id is the client's key. reason, wanted, was (before a correction) and answer are sealed under the person's
 -- key and gone with it; refusals of an erasure have their answer so too. due_day is the last working day for the decision.
+-- event_id is the audit event that an objection is about, zero for the others.
 CREATE TABLE request (
     tenant_id   {{uuid}} NOT NULL,
     id          {{uuid}} NOT NULL,
     patient_id  {{uuid}} NOT NULL,
     account_id  {{uuid}} NOT NULL,
     capacity    {{text}} NOT NULL CHECK (capacity IN ('self', 'guardian')),
-    kind        {{text}} NOT NULL CHECK (kind IN ('copy', 'transfer', 'correct', 'erase')),
+    kind        {{text}} NOT NULL CHECK (kind IN ('copy', 'transfer', 'correct', 'erase', 'object')),
+    event_id    {{uuid}} NOT NULL,
     state       {{text}} NOT NULL CHECK (state IN ('open', 'working', 'ready', 'done', 'refused', 'cancelled', 'expired')),
     hash        {{bytes}} NOT NULL,
     reason      {{bytes}},
@@ -82,7 +84,7 @@ CREATE TABLE request (
     CHECK (kind IN ('copy', 'transfer') OR state NOT IN ('working', 'done', 'refused') OR decided_at IS NOT NULL)
 ){{strict}};
 {{rls "request"}}
-CREATE UNIQUE INDEX request_open ON request (tenant_id, patient_id, kind) WHERE state IN ('open', 'working', 'ready');
+CREATE UNIQUE INDEX request_open ON request (tenant_id, patient_id, kind, event_id) WHERE state IN ('open', 'working', 'ready');
 CREATE INDEX request_due ON request (tenant_id, due_day, id) WHERE state IN ('open', 'working');
 CREATE INDEX request_patient ON request (tenant_id, patient_id, id);
 

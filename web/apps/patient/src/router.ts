@@ -51,6 +51,7 @@ export const router = createRouter({
     { path: '/people/claims/:id', name: 'claim', component: () => import('./screens/ClaimScreen.vue'), meta: { title: 'title.claim', auth: true } },
     { path: '/people/:id', name: 'person', component: () => import('./screens/PersonScreen.vue'), meta: { title: 'title.person', auth: true } },
     { path: '/people/:id/privacy', name: 'privacy', component: () => import('./screens/PrivacyScreen.vue'), meta: { title: 'title.privacy', auth: true } },
+    { path: '/people/:id/accesses', name: 'accesses', component: () => import('./screens/AccessesScreen.vue'), meta: { title: 'title.accesses', auth: true } },
     { path: '/notices', name: 'notices', component: () => import('./screens/NoticesScreen.vue'), meta: { title: 'title.notices', auth: true } },
     { path: '/notices/settings', name: 'notice-settings', component: () => import('./screens/NoticeSettingsScreen.vue'), meta: { title: 'title.noticeSettings', auth: true } },
     { path: '/me', name: 'me', component: () => import('./screens/MeScreen.vue'), meta: { title: 'title.me' } },

@@ -9,9 +9,11 @@ export type Choice = S['PrivacyChoiceBody']
 export type PrivacyRequest = S['PrivacyRequestBody']
 export type Preview = S['PrivacyPreviewBody']
 export type RequestKind = PrivacyRequest['kind']
+export type Access = S['PrivacyAccessBody']
 export interface Asked {
   kind: RequestKind
   reason?: string
+  event_id?: string
   changes?: { name?: string; birth_date?: string; sex?: 'male' | 'female' | 'unknown' }
 }
 
@@ -41,6 +43,9 @@ export function createPrivacy(call: CallApi, stepUp: () => Promise<boolean>) {
     requests: (patient: string, signal?: AbortSignal) => list<PrivacyRequest>(`${of(patient)}/requests`, signal),
     ask: (patient: string, asked: Asked): Promise<PrivacyRequest> =>
       intents.run(`${patient}:${JSON.stringify(asked)}`, (key) => call<PrivacyRequest>('POST', `${of(patient)}/requests`, { key, body: asked })),
+    /** Who saw or changed the record, the newest first. */
+    accesses: (patient: string, cursor?: string, signal?: AbortSignal): Promise<Raw<Access>> =>
+      call('GET', `${of(patient)}/accesses${cursor ? `?cursor=${id(cursor)}` : ''}`, signal ? { signal } : {}),
     cancel: (request: string): Promise<void> => call('POST', `/privacy/requests/${id(request)}/cancellation`),
     preview: (patient: string, signal?: AbortSignal): Promise<Preview> => call('GET', `${of(patient)}/erasure`, signal ? { signal } : {}),
     /** The file, once: the server forgets it with the answer. */

@@ -49,11 +49,11 @@ func (store) list(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.
 	}
 	size := q.Page.Size()
 	args = append(args, size+1)
-	text := eventColumns + where + fmt.Sprintf(" ORDER BY id DESC LIMIT $%d", len(args))
+	text := auditColumns + where + fmt.Sprintf(" ORDER BY id DESC LIMIT $%d", len(args))
 	err = d.Write(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
 		out = page.Page[audit.AuditEvent]{}
 		rows, err := tx.Query(ctx, text, args...)
-		if out.Items, err = db.Collect(rows, err, scanEvent); err != nil {
+		if out.Items, err = db.Collect(rows, err, scanAudit); err != nil {
 			return err
 		}
 		_, err = trail.Record(ctx, tx, act)
@@ -66,9 +66,9 @@ func (store) list(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.
 	return out, err
 }
 
-const eventColumns = `SELECT id, at, context, actor, action, noun, object, policy, why, changed, origin, trace, number, position, class FROM audit_event WHERE `
+const auditColumns = `SELECT id, at, context, actor, action, noun, object, policy, why, changed, origin, trace, number, position, class FROM audit_event WHERE `
 
-func scanEvent(r db.Rows, e *audit.AuditEvent) error {
+func scanAudit(r db.Rows, e *audit.AuditEvent) error {
 	var at, position int64
 	var changed any
 	var class string
@@ -105,8 +105,8 @@ func (store) touched(ctx context.Context, d *db.DB, tenant audit.TenantID, q aud
 	}
 	add(" ORDER BY id DESC LIMIT $%d", min(max(q.Limit, 1), page.MaxLimit))
 	err = d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
-		rows, err := tx.Query(ctx, eventColumns+where, args...)
-		out, err = db.Collect(rows, err, scanEvent)
+		rows, err := tx.Query(ctx, auditColumns+where, args...)
+		out, err = db.Collect(rows, err, scanAudit)
 		return err
 	})
 	return out, err

@@ -84,7 +84,7 @@ func (s *Service) touched(ctx context.Context, t privacy.TenantID, p patient.ID,
 	}
 	policies := map[string]authz.Words{}
 	for _, v := range s.base.Authz.Permissions() {
-		policies[v.ID] = v.Words
+		policies[v.Policy] = v.Words
 	}
 	out := make([]access, 0, len(events))
 	for _, e := range events {

@@ -91,7 +91,7 @@ func TestAccesses(t *testing.T) {
 		} else if rest := h.api.Do(who, "GET", path+"?limit=5&cursor="+w["next"].(string), nil).Want(t, 200).Items(t); len(rest) != 2 {
 			t.Errorf("the second page: %v", rest)
 		}
-		h.api.Do(who, "GET", path+"?cursor=x", nil).Refused(t, 400, "http.cursor_invalid")
+		h.api.Do(who, "GET", path+"?cursor=x", nil).Refused(t, 400, "http.cursor")
 		h.api.Do(apitest.Patient(apitest.Main), "GET", path, nil).Refused(t, 404, "patient.not_found")
 		h.api.Do(apitest.Patient(apitest.Other), "GET", path, nil).Refused(t, 404, "patient.not_found")
 		h.api.Do(h.officer, "GET", path, nil).Want(t, 403)

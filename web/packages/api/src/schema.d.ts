@@ -1935,6 +1935,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/privacy/patients/{id}/accesses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who saw or changed the person's record, the newest first */
+        get: operations["privacy.list_accesses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/privacy/patients/{id}/consent-steps": {
         parameters: {
             query?: never;
@@ -1997,7 +2014,7 @@ export interface paths {
         /** What was asked for, and what became of it */
         get: operations["privacy.list_requests"];
         put?: never;
-        /** Ask for a copy, a transfer, a correction or an erasure */
+        /** Ask for a copy, a transfer, a correction or an erasure, or object to an access */
         post: operations["privacy.ask"];
         delete?: never;
         options?: never;
@@ -4697,12 +4714,38 @@ export interface components {
             /** @description Signed, of this account and login; keeps the place over reconnects */
             token?: string;
         };
+        PrivacyAccessBody: {
+            action: string;
+            /** Format: date-time */
+            at: string;
+            /**
+             * @description patient: another account that acts for the person; client: another system; cli: the operator of the machine
+             * @enum {string}
+             */
+            by: "staff" | "patient" | "client" | "cli";
+            /** @description The action in words; empty for what no route does */
+            called: components["schemas"]["PrivacySaidBody"];
+            id: string;
+            /** @description Of a member of the staff; empty for others */
+            name: string;
+            /** @description The rule that permitted it */
+            policy: components["schemas"]["PrivacySaidBody"];
+            /** @description That the member of the staff has now */
+            roles: string[];
+            /** @description The reason that was given */
+            why: string;
+        };
         PrivacyAskInBody: {
             /** @description Of a correction */
             changes?: components["schemas"]["PrivacyWishBody"];
+            /**
+             * Format: uuid
+             * @description The access that an objection is about
+             */
+            event_id?: string;
             /** @enum {string} */
-            kind: "copy" | "transfer" | "correct" | "erase";
-            /** @description What is wrong; of a correction */
+            kind: "copy" | "transfer" | "correct" | "erase" | "object";
+            /** @description What is wrong; of a correction or an objection */
             reason?: string;
         };
         PrivacyAssessmentBody: {
@@ -4801,7 +4844,7 @@ export interface components {
         };
         PrivacyDecisionInBody: {
             accept: boolean;
-            /** @description Told to the person; needed for a refusal */
+            /** @description Told to the person; needed for a refusal, and for an objection */
             note?: string;
         };
         PrivacyDossierBody: {
@@ -4822,7 +4865,7 @@ export interface components {
             ended_at?: string;
             id: string;
             /** @enum {string} */
-            kind: "copy" | "transfer" | "correct" | "erase";
+            kind: "copy" | "transfer" | "correct" | "erase" | "object";
             /** @description Empty when the person is erased */
             name_masked: string;
             overdue: boolean;
@@ -4845,6 +4888,10 @@ export interface components {
             title: components["schemas"]["PrivacySaidBody"];
             /** Format: date-time */
             until: string;
+        };
+        PrivacyListAccessBody: {
+            items: components["schemas"]["PrivacyAccessBody"][];
+            next: string;
         };
         PrivacyListAssessmentBody: {
             items: components["schemas"]["PrivacyAssessmentBody"][];
@@ -4879,6 +4926,8 @@ export interface components {
             next: string;
         };
         PrivacyOfficerBody: {
+            /** @description What an objection is about */
+            access?: components["schemas"]["PrivacyAccessBody"];
             /** @description Who asks, while it is to be decided */
             person?: components["schemas"]["PrivacyPersonBody"];
             request: components["schemas"]["PrivacyRequestBody"];
@@ -4926,9 +4975,11 @@ export interface components {
             due_date: string;
             /** Format: date-time */
             ended_at?: string;
+            /** @description The access that an objection is about */
+            event_id?: string;
             id: string;
             /** @enum {string} */
-            kind: "copy" | "transfer" | "correct" | "erase";
+            kind: "copy" | "transfer" | "correct" | "erase" | "object";
             patient_id: string;
             reason: string;
             /** @enum {string} */
@@ -21515,6 +21566,139 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PrivacyBreachBody"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Misdirected Request */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "privacy.list_accesses": {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrivacyListAccessBody"];
                 };
             };
             /** @description Bad Request */

@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { randomUUID } from 'node:crypto'
 import { auditProof } from '../../../e2e/mock/audit.mjs'
 import { computes, headOf } from '../src/areas/audit/paper'
 
 const rows = (n: number) =>
-  Array.from({ length: n }, (_, i) => ({ id: randomUUID(), at: new Date(1_772_413_200_000 - i * 1000).toISOString(), context: 'shelf', actor: `staff:${i}`, action: 'shelf.put', noun: 'Book', object: '中文', policy: 'p', why: '', changed: {}, origin: 'x', trace: 't', number: '' }))
+  Array.from({ length: n }, (_, i) => ({ id: crypto.randomUUID(), at: new Date(1_772_413_200_000 - i * 1000).toISOString(), context: 'shelf', actor: `staff:${i}`, action: 'shelf.put', noun: 'Book', object: '中文', policy: 'p', why: '', changed: {}, origin: 'x', trace: 't', number: '' }))
 
 describe('a proof', () => {
   it('comes out for every place in logs of every size', async () => {

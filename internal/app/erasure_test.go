@@ -308,6 +308,8 @@ func (w *erasure) play() {
 			w.Errorf("the copy lacks %s", want)
 		}
 	}
+	w.clk.Add(2 * collectEach)
+	w.run() // the acts come into the audit log
 	if seen := w.api.Do(w.who, "GET", path+"/accesses", nil).Want(w, 200).Items(w); len(seen) == 0 {
 		w.Error("nobody is said to have touched the record")
 	}

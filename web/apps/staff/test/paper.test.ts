@@ -19,8 +19,8 @@ describe('a proof', () => {
   it('does not come out when anything of it is changed', async () => {
     const all = rows(12)
     const p = auditProof(all, all[4]!.id)
-    const swapped = [...p.path.slice(1), p.path[0]]
-    for (const bad of [{ data: p.data.replace('staff:4', 'staff:5') }, { kind: 'audit.event.v2' }, { position: p.position + 1 }, { position: 99 }, { path: p.path.slice(1) }, { path: swapped }, { path: [...p.path, p.path[0]] }, { head: 'x' }])
+    const swapped = [...p.path.slice(1), p.path[0]!]
+    for (const bad of [{ data: p.data.replace('staff:4', 'staff:5') }, { kind: 'audit.event.v2' }, { position: p.position + 1 }, { position: 99 }, { path: p.path.slice(1) }, { path: swapped }, { path: [...p.path, p.path[0]!] }, { head: 'x' }])
       expect(await computes({ ...p, ...bad }), JSON.stringify(bad).slice(0, 40)).toBe(false)
   })
   it('reads the head as it is signed', () => {

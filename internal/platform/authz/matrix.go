@@ -58,7 +58,7 @@ func facts(r Relation) map[string]any {
 		account = asker
 	}
 	return map[string]any{
-		"account": account.String(), "linked": r == Own || r == Family, "proven": r == Family, "own": r == OwnSession,
+		"account": account.String(), "linked": r == Own || r == Family, "proven": r == Family, "own": r == OwnSession, "decides": r == Own,
 	}
 }
 

@@ -121,7 +121,7 @@ func TestVerifyFinds(t *testing.T) {
 		{"no code was tried more than five times or used after its end", `UPDATE challenge SET used_at = expires_at + 1`, `UPDATE challenge SET used_at = created_at`, here},
 		{"a phone has one account", `INSERT INTO account (tenant_id, id, kind, state, phone_index, phone_sealed, version, created_at)
 			SELECT tenant_id, ` + here + `, kind, state, phone_index, phone_sealed, 1, 1 FROM account WHERE kind = 'patient'`, `DELETE FROM account WHERE id = ` + here, here},
-		{"no live session of a disabled account", `UPDATE account SET state = 'disabled' WHERE kind = 'patient'`, `UPDATE account SET state = 'active'`, here},
+		{"no live session of a disabled or closed account", `UPDATE account SET state = 'disabled' WHERE kind = 'patient'`, `UPDATE account SET state = 'active'`, here},
 		{"a refresh token that was used has a successor or its session ended", `INSERT INTO token SELECT tenant_id, '\x01', id, 'refresh', 1, 2, 3 FROM session`, `DELETE FROM token WHERE kind = 'refresh'`, here},
 		{"each grant belongs to a client of its tenant", `INSERT INTO client_grant VALUES (` + there + `, ` + acc + `, ` + acc + `, NULL, NULL, '', '', '[]', '', '', '', false, '', 0, 1, 1, 2, NULL, '')`, `DELETE FROM client_grant`, there},
 		{"each token of a client belongs to a grant of its tenant", `INSERT INTO client_token VALUES (` + there + `, '\x00', ` + acc + `, 'code', '[]', 1, 2, NULL)`, `DELETE FROM client_token`, there},

@@ -2,7 +2,6 @@ package privacysvc
 
 import (
 	"context"
-	"errors"
 	"io"
 	"regexp"
 	"sync"
@@ -156,13 +155,6 @@ func (h *house) clean() {
 	h.Helper()
 	if v := h.violations(); len(v) > 0 {
 		h.Errorf("verify: %q", v)
-	}
-}
-
-func (h *house) refused(err, want error) {
-	h.Helper()
-	if !errors.Is(err, want) {
-		h.Fatalf("got %v, want %v", err, want)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strconv"
 
-	"xinglin/internal/kernel/id"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/outbox"
@@ -15,8 +14,6 @@ import (
 
 // store is the SQL of the privacy context.
 type store struct{ db *db.DB }
-
-type actID = id.ID[trail.Act]
 
 func one(err error) error {
 	if errors.Is(err, db.ErrNoRows) {

@@ -58,8 +58,18 @@ async function sameBuild(base) {
 
 export const program = process.env.XINGLIN_BIN || here('../../bin/xinglin')
 
-/** The real program with --demo. XINGLIN_BIN names it, else ../bin/xinglin. */
+/** The real program with --demo. XINGLIN_BIN names it, else ../bin/xinglin. A port that somebody else took meanwhile is no failure: others are tried, twice. */
 export async function startXinglin(more = () => []) {
+  for (let left = 2; ; left--) {
+    try {
+      return await startOnce(more)
+    } catch (e) {
+      if (!left || !e.message.includes('address already in use')) throw e
+    }
+  }
+}
+
+async function startOnce(more) {
   const bin = program
   if (!existsSync(bin)) throw new Error(`${bin} is not there: make build`)
   const folder = mkdtempSync(join(tmpdir(), 'xinglin-e2e-'))

@@ -198,7 +198,7 @@ export async function walk({ page, base, look, index, phone }) {
   await page.waitForSelector('[data-purpose]')
   await look('privacy')
   await page.click('[data-accesses]')
-  await page.waitForSelector('[data-access]')
+  await page.waitForSelector('[data-access], main .state') // in the demo it may be that nobody else did anything yet
   await look('accesses')
   await page.goto(`${base}/m/notices`)
   await page.waitForSelector('main .card, main .state')

@@ -79,11 +79,11 @@ RACE := -race -gcflags=modernc.org/...=-race=false
 # What drives the program from outside runs without the race detector: it would watch the test and not the program.
 # One PostgreSQL for the whole run; it ends with the run, however that ends. testsum
 # prints failures in full, counts per package and engine, the slowest 20, and the
-# closing line. The browsers are a lane beside Go: each alone leaves half of two cores idle.
+# closing line.
 test: packages check runners
 	.tools/bin/pgcluster .tools/bin/testsum \
-		'go=CGO_ENABLED=1 go test $(RACE) -count=1 -timeout 30m -json $(INSIDE)' \
-		'go=CGO_ENABLED=0 go test -count=1 -timeout 30m -json $(OUTSIDE)' -- \
+		'go=CGO_ENABLED=1 go test $(RACE) -count=1 -timeout 20m -json $(INSIDE)' \
+		'go=CGO_ENABLED=0 go test -count=1 -timeout 20m -json $(OUTSIDE)' \
 		'vitest=$(NPM) test --silent -- --reporter=json' \
 		'plain=$(NPM) run --silent budget' \
 		'plain=$(NPM) run --silent e2e' \

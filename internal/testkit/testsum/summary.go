@@ -43,28 +43,30 @@ func (r result) engine() string {
 	return ""
 }
 
-// summary is everything that ended so far: of a suite, and in the end of all.
+// summary is everything that ended so far.
 type summary struct {
 	tests []result
-	suite string // the command
+	suite string // the running command
 	plain bool   // it printed no counts: its exit code is its one test
 }
 
 func (s *summary) add(r result) { s.tests = append(s.tests, r) }
 
-// close ends a suite.
-func (s *summary) close(err error, out io.Writer) {
-	bad := slices.ContainsFunc(s.tests, func(r result) bool { return !r.OK })
+// close ends a suite that began with test number before.
+func (s *summary) close(before int, err error, out io.Writer) {
+	ran := s.tests[before:]
+	bad := slices.ContainsFunc(ran, func(r result) bool { return !r.OK })
 	switch {
 	case err != nil && !bad:
 		fmt.Fprintf(out, "\n--- FAIL %s: %v\n", s.suite, err)
 		s.add(result{Package: s.suite, Name: "(suite)"})
-	case err == nil && len(s.tests) == 0 && s.plain:
+	case err == nil && len(ran) == 0 && s.plain:
 		s.add(result{Package: s.suite, Name: "(exit code)", OK: true})
-	case err == nil && len(s.tests) == 0:
+	case err == nil && len(ran) == 0:
 		fmt.Fprintf(out, "\n--- FAIL %s: it ran no test\n", s.suite)
 		s.add(result{Package: s.suite, Name: "(no test)"})
 	}
+	s.plain = false
 }
 
 // line prints a package's end: the sign of life of a long run.

@@ -133,21 +133,3 @@ func TestExitCodesAndOrder(t *testing.T) {
 		t.Errorf("unknown kind: exit code %d", code)
 	}
 }
-
-// TestLanes: lanes run at once (each waits here for what the other makes), a suite's words stay together, and the order of the totals
-// is that of the command line.
-func TestLanes(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	wait := func(mine, others string) string {
-		return "plain=echo " + mine + " begins; touch " + dir + "/" + mine + "; for i in $(seq 1000); do test -e " + dir + "/" + others +
-			" && break; sleep 0.01; done; test -e " + dir + "/" + others + " || exit 1; echo " + mine + " ends; echo 1 passed, 0 failed"
-	}
-	code, out := runOn(t, wait("a", "b"), "plain=echo 1 passed, 2 failed; exit 1", "--", wait("b", "a"))
-	check(t, code, 1, out, "a begins\na ends\n", "b begins\nb ends\n", "\n3 passed, 2 failed\n")
-	for _, bad := range [][]string{{"--"}, {"plain=true", "--"}, {"--", "plain=true"}} {
-		if code, out := runOn(t, bad...); code != 2 || !strings.Contains(out, "usage") {
-			t.Errorf("%v: %d %s", bad, code, out)
-		}
-	}
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -120,6 +121,8 @@ func (r *rush) want(ctx context.Context, i int, wish client.Wish, schedule strin
 			return o
 		case client.CodeOf(err) == "scheduling.slot_taken" && !o.wish.Any:
 			o.key, o.wish = client.NewKey(), client.Wish{PatientID: wish.PatientID, ScheduleID: schedule, Any: true}
+		case status == http.StatusTooManyRequests: // ten people of an account asked again and again while a process was dead
+			pause(ctx, time.Second)
 		case status != 0 && status < 500:
 			o.code = client.CodeOf(err)
 			r.answers.Add(1)

@@ -57,8 +57,7 @@ type Touch struct {
 	Objects []string // ids, at most 1,000
 	But     []string // actors that are left out
 	Only    EventID  // this event alone; zero: all
-	Before  EventID  // older ones than this; zero: from the newest
-	Limit   int      // at most 100
+	Page    page.Request
 }
 
 // Service is what others may ask.
@@ -70,7 +69,7 @@ type Service interface {
 
 	// Touched are acts on items, the newest first, without what the program did by itself. Only behaviours call it, when they
 	// have decided who may see them, and they record that it was asked.
-	Touched(ctx context.Context, tenant TenantID, q Touch) ([]AuditEvent, error)
+	Touched(ctx context.Context, tenant TenantID, q Touch) (page.Page[AuditEvent], error)
 	// Append puts entries of other contexts into the tenant's log and gives their positions,
 	// in order. Kind and Ref make it once: the same entry again has the same position,
 	// another text is audit.leaf_differs. Only behaviours call it, after their commit.

@@ -52,6 +52,7 @@ type rush struct {
 	people []rig.Booker
 
 	answers atomic.Int64
+	kills   bool // a process dies in this run
 }
 
 func (r *rush) serve(t *testing.T) {
@@ -85,6 +86,7 @@ func (r *rush) run(t *testing.T, inDays int, kill bool) {
 	outs := make([]outcome, rivals)
 	start, end := make(chan struct{}), sync.WaitGroup{}
 	r.answers.Store(0)
+	r.kills = kill
 	for i := range outs {
 		wish := client.Wish{PatientID: r.people[i/10].Patients[i%10].ID, ScheduleID: sch.ID, Any: true}
 		if i%2 == 0 {
@@ -121,7 +123,7 @@ func (r *rush) want(ctx context.Context, i int, wish client.Wish, schedule strin
 			return o
 		case client.CodeOf(err) == "scheduling.slot_taken" && !o.wish.Any:
 			o.key, o.wish = client.NewKey(), client.Wish{PatientID: wish.PatientID, ScheduleID: schedule, Any: true}
-		case status == http.StatusTooManyRequests: // ten people of an account asked again and again while a process was dead
+		case r.kills && status == http.StatusTooManyRequests: // ten people of an account asked again and again while a process was dead
 			pause(ctx, time.Second)
 		case status != 0 && status < 500:
 			o.code = client.CodeOf(err)

@@ -16,6 +16,7 @@ import (
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
+	"xinglin/internal/kernel/page"
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/module"
@@ -306,29 +307,37 @@ func TestTouched(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, e := range got {
+			for _, e := range got.Items {
 				out = append(out, int(e.At.Sub(testkit.Start)/time.Second))
 			}
 			return out
 		}
 		two := []string{"o-0", "o-3"}
 		event := func(n int) audit.EventID { return audit.EventID(rs[n].ID) }
+		size := func(n int) page.Request { return page.Request{Limit: n} }
 		for _, c := range []struct {
 			name string
 			q    audit.Touch
 			want string
 		}{
-			{"all", audit.Touch{Objects: two, Limit: 100}, "[11 8 7 3 0]"},
-			{"a page", audit.Touch{Objects: two, Limit: 2}, "[11 8]"},
-			{"the next page", audit.Touch{Objects: two, Limit: 2, Before: event(8)}, "[7 3]"},
-			{"but one actor", audit.Touch{Objects: two, But: []string{"staff:1"}, Limit: 100}, "[8 0]"},
-			{"one event", audit.Touch{Objects: two, Only: event(3), Limit: 1}, "[3]"},
-			{"an event of another item", audit.Touch{Objects: two, Only: event(2), Limit: 1}, "[]"},
-			{"no items", audit.Touch{Limit: 100}, "[]"},
+			{"all", audit.Touch{Objects: two, Page: size(100)}, "[11 8 7 3 0]"},
+			{"a page", audit.Touch{Objects: two, Page: size(2)}, "[11 8]"},
+			{"the next page", audit.Touch{Objects: two, Page: page.Request{Limit: 2, Cursor: event(8).String()}}, "[7 3]"},
+			{"but one actor", audit.Touch{Objects: two, But: []string{"staff:1"}, Page: size(100)}, "[8 0]"},
+			{"one event", audit.Touch{Objects: two, Only: event(3)}, "[3]"},
+			{"an event of another item", audit.Touch{Objects: two, Only: event(2)}, "[]"},
+			{"no items", audit.Touch{}, "[]"},
 		} {
 			if got := fmt.Sprint(ask(c.q)); got != c.want {
 				t.Errorf("%s: %s, want %s", c.name, got, c.want)
 			}
+		}
+		first, err := b.s.Touched(t.Context(), apitest.Main, audit.Touch{Objects: two, Page: size(2)})
+		if err != nil || first.Next != event(8).String() {
+			t.Errorf("the next page begins behind %q: %v", first.Next, err)
+		}
+		if all, err := b.s.Touched(t.Context(), apitest.Main, audit.Touch{Objects: two, Page: size(5)}); err != nil || all.Next != "" {
+			t.Errorf("a page that holds all has a next one: %q %v", all.Next, err)
 		}
 		if _, err := b.s.Touched(t.Context(), apitest.Main, audit.Touch{Objects: make([]string, maxTouched+1)}); err == nil {
 			t.Error("more items than a question may name")

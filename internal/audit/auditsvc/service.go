@@ -54,12 +54,12 @@ func (s *Service) look(ctx context.Context, action string, q audit.Query) (page.
 const maxTouched = 1000
 
 // Touched implements audit.Service.
-func (s *Service) Touched(ctx context.Context, tenant audit.TenantID, q audit.Touch) ([]audit.AuditEvent, error) {
+func (s *Service) Touched(ctx context.Context, tenant audit.TenantID, q audit.Touch) (out page.Page[audit.AuditEvent], err error) {
 	if len(q.Objects) == 0 {
-		return nil, nil
+		return out, nil
 	}
 	if len(q.Objects) > maxTouched {
-		return nil, fmt.Errorf("audit: acts on %d items asked for", len(q.Objects))
+		return out, fmt.Errorf("audit: acts on %d items asked for", len(q.Objects))
 	}
 	return s.store.touched(ctx, s.base.DB, tenant, q)
 }

@@ -24,11 +24,11 @@ func (store) list(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.
 		args = append(args, v)
 		where += " AND " + fmt.Sprintf(cond, len(args))
 	}
-	if q.Page.Cursor != "" {
-		before, err := id.Parse[audit.AuditEvent](q.Page.Cursor)
-		if err != nil {
-			return out, audit.ErrNotFound.New()
-		}
+	before, err := olderThan(q.Page)
+	if err != nil {
+		return out, err
+	}
+	if !before.IsZero() {
 		add("id < $%d", before)
 	}
 	for _, f := range []struct{ column, value string }{{"actor", q.Actor}, {"action", q.Action}, {"noun", q.Noun}, {"object", q.Object}} {
@@ -59,11 +59,28 @@ func (store) list(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.
 		_, err = trail.Record(ctx, tx, act)
 		return err
 	})
-	if len(out.Items) > size {
-		out.Items = out.Items[:size]
+	return cut(out.Items, size), err
+}
+
+// olderThan is the event that the page before ended with; zero for the first page.
+func olderThan(p page.Request) (e audit.EventID, err error) {
+	if p.Cursor == "" {
+		return e, nil
+	}
+	if e, err = id.Parse[audit.AuditEvent](p.Cursor); err != nil {
+		return e, audit.ErrNotFound.New()
+	}
+	return e, nil
+}
+
+// cut makes a page of at most size of the events, of which one more was asked for.
+func cut(events []audit.AuditEvent, size int) (out page.Page[audit.AuditEvent]) {
+	out.Items = events
+	if len(events) > size {
+		out.Items = events[:size]
 		out.Next = out.Items[size-1].ID.String()
 	}
-	return out, err
+	return out
 }
 
 const auditColumns = `SELECT id, at, context, actor, action, noun, object, policy, why, changed, origin, trace, number, position, class FROM audit_event WHERE `
@@ -81,7 +98,11 @@ func scanAudit(r db.Rows, e *audit.AuditEvent) error {
 }
 
 // touched reads acts on items, the newest first.
-func (store) touched(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.Touch) (out []audit.AuditEvent, err error) {
+func (store) touched(ctx context.Context, d *db.DB, tenant audit.TenantID, q audit.Touch) (out page.Page[audit.AuditEvent], err error) {
+	before, err := olderThan(q.Page)
+	if err != nil {
+		return out, err
+	}
 	args := []any{tenant}
 	in := func(values []string) string {
 		list, all := db.Few(args, values)
@@ -100,16 +121,17 @@ func (store) touched(ctx context.Context, d *db.DB, tenant audit.TenantID, q aud
 	if !q.Only.IsZero() {
 		add(" AND id = $%d", q.Only)
 	}
-	if !q.Before.IsZero() {
-		add(" AND id < $%d", q.Before)
+	if !before.IsZero() {
+		add(" AND id < $%d", before)
 	}
-	add(" ORDER BY id DESC LIMIT $%d", min(max(q.Limit, 1), page.MaxLimit))
+	size := q.Page.Size()
+	add(" ORDER BY id DESC LIMIT $%d", size+1)
 	err = d.Read(ctx, tenant, func(ctx context.Context, tx db.Tx) error {
 		rows, err := tx.Query(ctx, auditColumns+where, args...)
-		out, err = db.Collect(rows, err, scanAudit)
+		out.Items, err = db.Collect(rows, err, scanAudit)
 		return err
 	})
-	return out, err
+	return cut(out.Items, size), err
 }
 
 // fields brings both forms of a trail row's changes into one: names alone have no values.

@@ -10,6 +10,7 @@ import (
 	"xinglin/internal/identity"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/id"
+	"xinglin/internal/kernel/page"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/trail"
@@ -33,69 +34,76 @@ const maxItems = 1000
 
 // accesses lists who did what with the person's record, the newest first: reads and changes, of one person or of one of the person's
 // things. Not the principal's own acts, nor the program's. Lists in which names are masked are not in it.
-func (s *Service) accesses(ctx context.Context, p patient.ID, before audit.EventID, limit int) ([]access, error) {
+func (s *Service) accesses(ctx context.Context, p patient.ID, at page.Request) (page.Page[access], error) {
 	d, err := s.decides(ctx, "privacy.list_accesses", "Patient", p.String(), p)
 	if err != nil {
-		return nil, err
+		return page.Page[access]{}, err
 	}
-	q := audit.Touch{But: []string{d.who.Actor()}, Before: before, Limit: limit}
-	out, err := s.touched(ctx, d.who.Tenant, p, q)
+	out, err := s.touched(ctx, d.who.Tenant, p, audit.Touch{But: []string{d.who.Actor()}, Page: at})
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	return out, s.store.note(ctx, d.who.Tenant, trail.Entry{Action: "privacy.list_accesses", Noun: "Patient", ID: p.String(), Policy: d.policy})
 }
 
 // accessTo is one of them: privacy.not_found when it was no access to the person's record.
 func (s *Service) accessTo(ctx context.Context, t privacy.TenantID, p patient.ID, e audit.EventID) (access, error) {
-	some, err := s.touched(ctx, t, p, audit.Touch{Only: e, Limit: 1})
-	if err == nil && len(some) == 0 {
+	some, err := s.touched(ctx, t, p, audit.Touch{Only: e})
+	if err == nil && len(some.Items) == 0 {
 		err = privacy.ErrNotFound.New()
 	}
 	if err != nil {
 		return access{}, err
 	}
-	return some[0], nil
+	return some.Items[0], nil
 }
 
-func (s *Service) touched(ctx context.Context, t privacy.TenantID, p patient.ID, q audit.Touch) ([]access, error) {
-	of, err := s.subject(ctx, t, p)
-	if err != nil {
-		return nil, err
+func (s *Service) touched(ctx context.Context, t privacy.TenantID, p patient.ID, q audit.Touch) (out page.Page[access], err error) {
+	if q.Objects, err = s.things(ctx, t, p); err != nil {
+		return out, err
 	}
-	q.Objects = []string{p.String()}
-	for _, h := range s.holders {
-		ids, err := h.IDs(ctx, of)
-		if err != nil {
-			return nil, err
-		}
-		q.Objects = append(q.Objects, ids...)
-	}
-	slices.Sort(q.Objects[1:])
-	q.Objects = slices.Compact(q.Objects)
-	q.Objects = q.Objects[:min(len(q.Objects), maxItems)]
 	events, err := s.trail.Touched(ctx, t, q)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	names, err := s.accounts.StaffNames(ctx, t, staffOf(events))
+	names, err := s.accounts.StaffNames(ctx, t, staffOf(events.Items))
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	policies := map[string]authz.Words{}
 	for _, v := range s.base.Authz.Permissions() {
 		policies[v.Policy] = v.Words
 	}
-	out := make([]access, 0, len(events))
-	for _, e := range events {
+	out.Next = events.Next
+	for _, e := range events.Items {
 		a := access{event: e.ID, at: e.At, action: e.Action, policy: policies[e.Policy], why: e.Why}
 		var who identity.AccountID
 		a.kind, who = actorOf(e.Actor)
 		n := names[who]
 		a.name, a.roles = n.Name.Reveal(), n.Roles
-		out = append(out, a)
+		out.Items = append(out.Items, a)
 	}
 	return out, nil
+}
+
+// things are the ids of the person and of what is held of the person, the newest first behind the person's own: ids ascend in time.
+func (s *Service) things(ctx context.Context, t privacy.TenantID, p patient.ID) ([]string, error) {
+	of, err := s.subject(ctx, t, p)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, h := range s.holders {
+		some, err := h.IDs(ctx, of)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, some...)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	slices.Reverse(ids)
+	return append([]string{p.String()}, ids[:min(len(ids), maxItems-1)]...), nil
 }
 
 // actorOf splits what auth.Principal.Actor wrote; the account is zero for those without one.

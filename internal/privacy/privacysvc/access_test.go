@@ -11,6 +11,7 @@ import (
 	"xinglin/internal/identity"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/id"
+	"xinglin/internal/kernel/page"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/privacy"
 	"xinglin/internal/testkit/apitest"
@@ -23,14 +24,19 @@ type logbook struct {
 	events []audit.AuditEvent // the newest last
 }
 
-func (l *logbook) Touched(_ context.Context, t audit.TenantID, q audit.Touch) (out []audit.AuditEvent, _ error) {
+func (l *logbook) Touched(_ context.Context, t audit.TenantID, q audit.Touch) (out page.Page[audit.AuditEvent], _ error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range slices.Backward(l.events) {
-		before := q.Before.IsZero() || e.ID.String() < q.Before.String()
-		if t == apitest.Main && slices.Contains(q.Objects, e.Object) && !slices.Contains(q.But, e.Actor) && before && (q.Only.IsZero() || q.Only == e.ID) && len(out) < q.Limit {
-			out = append(out, e)
+		older := q.Page.Cursor == "" || e.ID.String() < q.Page.Cursor
+		if t != apitest.Main || !slices.Contains(q.Objects, e.Object) || slices.Contains(q.But, e.Actor) || !older || !q.Only.IsZero() && q.Only != e.ID {
+			continue
 		}
+		if len(out.Items) == q.Page.Size() {
+			out.Next = out.Items[len(out.Items)-1].ID.String()
+			break
+		}
+		out.Items = append(out.Items, e)
 	}
 	return out, nil
 }
@@ -91,12 +97,34 @@ func TestAccesses(t *testing.T) {
 		} else if rest := h.api.Do(who, "GET", path+"?limit=5&cursor="+w["next"].(string), nil).Want(t, 200).Items(t); len(rest) != 2 {
 			t.Errorf("the second page: %v", rest)
 		}
+		for range 100 { // a full page has a next one too
+			h.did("staff:"+doctor.String(), "clinic.recall", turn)
+		}
+		if w := h.api.Do(who, "GET", path+"?limit=100", nil).Want(t, 200).Map(t); w["next"] == "" || len(w["items"].([]any)) != 100 {
+			t.Errorf("a page of 100: %d, next %v", len(w["items"].([]any)), w["next"])
+		}
 		h.api.Do(who, "GET", path+"?cursor=x", nil).Refused(t, 400, "http.cursor")
 		h.api.Do(apitest.Patient(apitest.Main), "GET", path, nil).Refused(t, 404, "patient.not_found")
 		h.api.Do(apitest.Patient(apitest.Other), "GET", path, nil).Refused(t, 404, "patient.not_found")
 		h.api.Do(h.officer, "GET", path, nil).Want(t, 403)
-		if n := h.number(`SELECT COUNT(*) FROM trail WHERE tenant_id = $1 AND action = 'privacy.list_accesses' AND object = $2`, p.String()); n != 3 {
+		if n := h.number(`SELECT COUNT(*) FROM trail WHERE tenant_id = $1 AND action = 'privacy.list_accesses' AND object = $2`, p.String()); n != 4 {
 			t.Errorf("%d audit rows of reading it", n)
+		}
+	})
+}
+
+// TestThings: of more things than may be asked for the newest stay, and the person's own id always does.
+func TestThings(t *testing.T) {
+	each(t, func(h *house) {
+		_, p := h.adult()
+		h.holder.ids = nil
+		for range maxItems + 200 {
+			h.clk.Add(1e6)
+			h.holder.ids = append(h.holder.ids, id.New[id.Any](h.clk.Now()).String())
+		}
+		got, err := h.s.things(h.Context(), apitest.Main, p)
+		if err != nil || len(got) != maxItems || got[0] != p.String() || got[1] != h.holder.ids[len(h.holder.ids)-1] || slices.Contains(got, h.holder.ids[0]) {
+			h.Errorf("%d things, the first %s: %v", len(got), got[:min(2, len(got))], err)
 		}
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"xinglin/internal/audit"
-	"xinglin/internal/kernel/id"
+	"xinglin/internal/kernel/page"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/httpx"
 )
@@ -61,26 +61,15 @@ func (s *Service) getAccesses(ctx context.Context, a *httpx.API, in *accessesIn)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := a.Unseal(ctx, in.Cursor)
+	at := page.Request{Limit: in.Limit}
+	if at.Cursor, err = a.Unseal(ctx, in.Cursor); err != nil {
+		return nil, err
+	}
+	rows, err := s.accesses(ctx, p, at)
 	if err != nil {
 		return nil, err
 	}
-	var before audit.EventID
-	if raw != "" {
-		if before, err = id.Parse[audit.AuditEvent](raw); err != nil {
-			return nil, httpx.ErrCursor.New()
-		}
-	}
-	rows, err := s.accesses(ctx, p, before, min(in.Limit+1, 100))
-	if err != nil {
-		return nil, err
-	}
-	next := ""
-	if len(rows) > in.Limit {
-		rows = rows[:in.Limit]
-		next = rows[in.Limit-1].event.String()
-	}
-	o := listed(rows, s.accessOf)
-	o.Body.Next = a.Seal(ctx, next)
+	o := listed(rows.Items, s.accessOf)
+	o.Body.Next = a.Seal(ctx, rows.Next)
 	return o, nil
 }

@@ -56,7 +56,7 @@ type sendCodeOut struct {
 }
 
 func (s *Service) httpSendCode(ctx context.Context, in *sendCodeIn) (*sendCodeOut, error) {
-	c, err := s.SendCode(ctx, httpx.TenantOf(ctx), secret.New(in.Body.Phone), identity.Login)
+	c, err := s.SendCode(ctx, httpx.TenantOf(ctx), identity.ChallengeID{}, secret.New(in.Body.Phone), identity.Login)
 	if err != nil {
 		return nil, err
 	}

@@ -105,7 +105,7 @@ bench-booking: build
 	$(BIN) bench booking
 
 packages:
-	@sh scripts/need.sh go node postgresql chromium fonts gcc
+	@sh scripts/need.sh go node postgresql chromium fonts gcc apache
 
 runners:
 	@CGO_ENABLED=0 go build -o .tools/bin/pgcluster ./internal/testkit/pgcluster/cmd

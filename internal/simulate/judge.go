@@ -170,8 +170,9 @@ func (j *judgement) once() check {
 	return c
 }
 
-// flight bounds how long a request whose client has hung up may still be worked on.
-const flight = 15 * time.Second
+// flight bounds how long a request whose client has hung up may still be worked on: its wait in the batch, tries that begin within
+// the time of one, and the last of them (platform/batch: Wait, Time, Time).
+const flight = 25 * time.Second
 
 // idempotency: one key is one appointment, its answers agree, and who has a seat is never
 // told that there is none.
@@ -180,7 +181,7 @@ func (j *judgement) idempotency() check {
 	for key, ts := range j.keys {
 		c.Seen++
 		v := j.last.visits[key]
-		told, sent := never, ts[0].Call // the first answer with the seat; the first request
+		told := never // the first answer with the seat
 		for _, t := range ts {
 			if t.ok() {
 				told = min(told, t.Return)
@@ -203,7 +204,7 @@ func (j *judgement) idempotency() check {
 			case t.full() && j.mayHaveLeft(v, t.Return): // the key's appointment is over: both answers are right
 			case t.full() && t.Call > told:
 				c.say("key %s has a seat and was told that there is none (process %d)", key, t.Process)
-			case t.full() && v != nil && told == never && t.Call > sent+int64(flight) && j.asked[key].call < t.Call-int64(flight):
+			case t.full() && v != nil && told == never && t.Call-int64(flight) > lastEnd(ts, t):
 				c.say("key %s has a seat, whose answer was lost, and was told that there is none (process %d)", key, t.Process)
 			case t.refused() && !t.full() && t.Status != 429 && t.Call > told:
 				c.say("key %s has a seat and was refused with %s", key, t.Code)
@@ -211,6 +212,23 @@ func (j *judgement) idempotency() check {
 		}
 	}
 	return c
+}
+
+// lastEnd is when the last request before t that may have had its effect was given up; never while one is under way.
+func lastEnd(ts []*Try, t *Try) int64 {
+	end := int64(0)
+	for _, o := range ts {
+		if o.Call >= t.Call {
+			break // they are in the order of their calls
+		}
+		if ts[0].same(*o) && !o.refused() {
+			end = max(end, o.End)
+		}
+	}
+	if end == 0 {
+		return never
+	}
+	return end
 }
 
 // mayHaveLeft reports that an appointment may have given its seat back by an instant.

@@ -139,6 +139,7 @@ func (r *run) ask(ctx context.Context, w wish, key string, session, slot, proces
 	c.base, c.method, c.path, c.who, c.body, c.key = p.url(), http.MethodPost, "/appointments", a, body, key
 	c.sent = func() { t.Call = r.now() }
 	got, err := r.wire.do(ctx, c)
+	t.End = r.now()
 	if err == nil {
 		t.Return, t.Status, t.Code, t.Hit = r.now(), got.status, got.code, got.hit
 		if t.ok() {

@@ -47,6 +47,7 @@ type Try struct {
 	Process int    `json:"process"`
 	Call    int64  `json:"call"`
 	Return  int64  `json:"return"`
+	End     int64  `json:"end"`    // of the wait, with an answer or without
 	Status  int    `json:"status"` // 0: no answer
 	Code    string `json:"code,omitempty"`
 	Hit     bool   `json:"hit,omitempty"`

@@ -247,17 +247,19 @@ func (c *Combiner[Scope, In, Out]) batch(w *writer[Scope, In, Out], scope Scope,
 }
 
 // attempt repeats a transaction that failed as a whole while that may help: after a lost
-// connection the keys tell what had been done.
+// connection the keys tell what had been done. No try begins later than Time after the
+// first one: who has hung up shall not be served after everybody has forgotten it.
 func (c *Combiner[Scope, In, Out]) attempt(scope Scope, items []*item[In, Out]) (out []Result[Out], err error) {
 	ins := make([]In, len(items))
 	for i, it := range items {
 		ins[i] = it.in
 	}
+	begin := clock.Mono()
 	for try := range c.opt.Tries {
 		if out, err = c.once(scope, ins); err == nil {
 			return out, nil
 		}
-		if fault.KindOf(err) != fault.Unavailable {
+		if fault.KindOf(err) != fault.Unavailable || clock.Mono().Sub(begin) > c.opt.Time {
 			return nil, err
 		}
 		pause := time.Millisecond << min(3*try, 10)

@@ -238,6 +238,23 @@ func TestLostConnection(t *testing.T) {
 	}
 }
 
+// TestLostForLong: no try begins when the time of one is over, however many are left.
+func TestLostForLong(t *testing.T) {
+	lost := fault.Register(fault.Unavailable, "batchtest.lost_long", "断", "lost")
+	var calls atomic.Int64
+	c := batch.New(batch.Options{Name: "t", Writers: 1, Tries: 1000, Time: 20 * time.Millisecond}, func(context.Context, string, []int) (results, error) {
+		calls.Add(1)
+		return nil, lost.New()
+	})
+	defer c.Close()
+	if _, err := c.Do(t.Context(), "a", 0, 1); fault.Of(err) == nil || fault.Of(err).Code != lost {
+		t.Fatal(err)
+	}
+	if n := calls.Load(); n > 6 { // pauses of 1, 8 and 64 ms
+		t.Fatalf("%d tries", n)
+	}
+}
+
 // TestWaitedTooLong: what waited longer than its time is refused without being begun.
 func TestWaitedTooLong(t *testing.T) {
 	h := newHeld()

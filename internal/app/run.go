@@ -385,6 +385,7 @@ func (p *Process) run(ctx context.Context) error {
 		start("jobs", p.runners[i].Run)
 	}
 	p.ready.Store(true)
+	p.warnOfPlain()
 	p.enliven(start)
 	fmt.Fprintf(p.out, "xinglin %s ready on %s (private %s)\n", Version, publicURL(p.cfg), p.cfg.Private)
 	select {
@@ -408,6 +409,13 @@ func (p *Process) run(ctx context.Context) error {
 	_ = p.bus.Drain(drain)
 	_ = private.Shutdown(drain)
 	return err
+}
+
+// warnOfPlain tells the operator of an address that others reach over plain http.
+func (p *Process) warnOfPlain() {
+	if !strings.HasPrefix(publicURL(p.cfg), "https://") && !loopback(p.cfg.Listen) {
+		p.log.Warn("sessions travel in the clear: give --public-url https://… behind a proxy that ends TLS, or --tls-cert")
+	}
 }
 
 // cutOff ends a process that does not end by itself, and says what it waits for: who

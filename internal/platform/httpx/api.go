@@ -189,6 +189,9 @@ func document() huma.Config {
 		if hasNUL(b) {
 			return errNUL
 		}
+		if tooDeep(b) {
+			return errDeep
+		}
 		return read(b, v)
 	}
 	cfg.Formats = map[string]huma.Format{"application/json": json, "json": json}

@@ -20,6 +20,9 @@ var (
 	sameOrigin   = []string{"same-origin"}
 	noStore      = []string{"no-store"}
 	deny         = []string{"DENY"}
+	// A body in chunks may also have had a length, which net/http drops: a proxy in front that counted by it takes what comes next
+	// for something else (request smuggling), so nothing comes next. Browsers send no chunks.
+	closing = []string{"close"}
 	// Of the name itself, not of the names below it: what else the hospital serves there we do not know.
 	transport = []string{"max-age=31536000"}
 	// What a page may do with the device: passkeys, and nothing that it does not ask for.
@@ -31,7 +34,11 @@ var (
 // or makes them those of a page. secure: people reach it over https.
 func Harden(secure bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		harden(w.Header(), secure || r.TLS != nil)
+		h := w.Header()
+		harden(h, secure || r.TLS != nil)
+		if len(r.TransferEncoding) > 0 {
+			h["Connection"] = closing
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -35,6 +35,7 @@ func (c *docsCmd) Run(ctx context.Context) error {
 		{Name: "lottery simulate", Help: "Play many draws of people against bots.", Flags: &simulateLotteryCmd{}},
 		{Name: "witness", Help: "Sign sealed lists for hospitals, each once.", Flags: &witnessCmd{}},
 		{Name: "paysim", Help: "Simulate the other side of WeChat Pay v3.", Flags: &paysimCmd{}},
+		{Name: "sbom", Help: "Print what this binary is made of.", Flags: &sbomCmd{}},
 		{Name: "docs", Help: "Write the generated references, or check them.", Flags: &docsCmd{}},
 		{Name: "version", Help: "Print the version."},
 	})

@@ -70,6 +70,7 @@ type commands struct {
 		Hold    benchHoldCmd    `cmd:"" hidden:"" help:"The hold path inside one process."`
 	} `cmd:"" help:"Measure this machine with the product's own code."`
 	Simulate simulateCmd `cmd:"" help:"Play an installation's worst minutes and judge them from the outside."`
+	SBOM     sbomCmd     `cmd:"" name:"sbom" help:"Print what this binary is made of: modules, npm packages, versions, checksums, licences."`
 	Docs     docsCmd     `cmd:"" help:"Write the generated references, or check them."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }

@@ -88,16 +88,23 @@ func (in FHIRImport) road(bar *progress) importing[interop.Report] {
 	}
 }
 
+// maxFiles bounds the files of one import; a region has hundreds.
+const maxFiles = 10_000
+
 // importFHIRDoor takes a multipart body, one part a file.
 func (p *Process) importFHIRDoor(ctx context.Context, _ http.ResponseWriter, r *http.Request, dryRun bool) (interop.Report, error) {
 	parts, err := r.MultipartReader()
 	if err != nil {
 		return interop.Report{}, httpx.ErrMedia.Wrap(err)
 	}
+	taken := 0
 	next := func() (string, io.Reader, error) {
 		part, err := parts.NextPart()
 		if err != nil {
 			return "", nil, err
+		}
+		if taken++; taken > maxFiles {
+			return "", nil, httpx.ErrTooLarge.New()
 		}
 		name, err := url.QueryUnescape(part.FormName())
 		return name, part, err

@@ -1,10 +1,14 @@
 package app
 
 import (
+	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"xinglin/internal/platform/httpx"
 )
 
 // public is everything that people, phones and partners reach.
@@ -22,14 +26,17 @@ func (p *Process) public() http.Handler {
 	mux.Handle("GET /openapi.json", p.api)
 	mux.Handle("GET /openapi.yaml", p.api)
 	pages(mux)
-	return mux
+	return httpx.Harden(strings.HasPrefix(publicURL(p.cfg), "https://"), mux)
 }
 
 // private is for the machine's operator: metrics, profiles and the command line's door.
 func (p *Process) private() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/", func(w http.ResponseWriter, r *http.Request) {
+		httpx.AsPage(w, "form-action 'none'")
+		pprof.Index(w, r)
+	})
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
@@ -41,12 +48,30 @@ func (p *Process) private() http.Handler {
 	mux.HandleFunc("POST /cli/import/"+exportAct, importDoor(p, exportActTime, p.exportActDoor))
 	mux.HandleFunc("POST /cli/import/"+auditRotateAct, importDoor(p, turnActTime, p.rotateAuditDoor))
 	mux.HandleFunc("POST /cli/import/"+auditBeginAct, importDoor(p, turnActTime, p.beginAuditDoor))
-	return mux
+	return httpx.Harden(false, named(p.cfg.Private, mux))
+}
+
+// named refuses other names than this machine's at an address of this machine only: a name of somebody else's that leads here
+// (DNS rebinding) would let their page read what the operator's browser reaches.
+func named(listen string, next http.Handler) http.Handler {
+	if !loopback(listen) {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if _, _, err := net.SplitHostPort(host); err != nil { // no port
+			host = net.JoinHostPort(strings.Trim(host, "[]"), "80")
+		}
+		if !loopback(host) {
+			plain(w, http.StatusMisdirectedRequest, "another name than this machine's")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func plain(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(text + "\n"))
 }

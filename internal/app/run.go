@@ -385,6 +385,7 @@ func (p *Process) run(ctx context.Context) error {
 		start("jobs", p.runners[i].Run)
 	}
 	p.ready.Store(true)
+	p.warnOfPlain()
 	p.enliven(start)
 	fmt.Fprintf(p.out, "xinglin %s ready on %s (private %s)\n", Version, publicURL(p.cfg), p.cfg.Private)
 	p.welcome(work)
@@ -409,6 +410,13 @@ func (p *Process) run(ctx context.Context) error {
 	_ = p.bus.Drain(drain)
 	_ = private.Shutdown(drain)
 	return err
+}
+
+// warnOfPlain tells the operator of an address that others reach over plain http.
+func (p *Process) warnOfPlain() {
+	if !strings.HasPrefix(publicURL(p.cfg), "https://") && !loopback(p.cfg.Listen) {
+		p.log.Warn("sessions travel in the clear: give --public-url https://… behind a proxy that ends TLS, or --tls-cert")
+	}
 }
 
 // cutOff ends a process that does not end by itself, and says what it waits for: who
@@ -437,7 +445,7 @@ func (p *Process) listen(ctx context.Context) (public, private *http.Server, err
 	}
 	public.RegisterOnShutdown(p.api.EndStreams)
 	private = &http.Server{
-		Handler: p.private(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		Handler: p.private(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
 		BaseContext: func(net.Listener) context.Context { return base },
 	}
 	if p.cfg.TLSCert != "" {

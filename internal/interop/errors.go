@@ -14,6 +14,7 @@ var (
 	ErrNoImport    = fault.Register(fault.NotFound, "interop.not_found", "没有这次导入", "There is no such import")
 	ErrUploadCut   = fault.Register(fault.Malformed, "interop.upload_cut", "文件没有传完", "The file did not arrive whole")
 	ErrUploadLarge = fault.Register(fault.TooLarge, "interop.upload_too_large", "文件过大：最多 256 MiB，可先压缩", "The file is too large: at most 256 MiB; it may be gzipped")
+	ErrUploadType  = fault.Register(fault.Invalid, "interop.upload_type", "文件类型不对：挂号表和编码请用CSV或.xlsx，FHIR请用JSON，均可gzip压缩", "The file is of another sort: a rota and codes are CSV or .xlsx, FHIR is JSON, each may be gzipped")
 	ErrKeyTime     = fault.Register(fault.Invalid, "interop.key_time", "请求号的时间不正确，请检查设备时钟", "The key's time is more than a day away; check the device's clock")
 	ErrInternal    = fault.Register(fault.Internal, "interop.internal", "导入时发生内部错误，详见服务器日志", "An internal error; the server's log has it")
 )

@@ -6,11 +6,14 @@ import (
 	"net/http"
 	"net/url"
 
+	"xinglin/internal/platform/httpx"
 	"xinglin/internal/platform/wechatpay"
 )
 
 //go:embed cashier.html
 var cashierHTML string
+
+var cashierStyle = httpx.Inline(cashierHTML, "style")
 
 var cashierPage = template.Must(template.New("cashier").Parse(cashierHTML))
 
@@ -105,10 +108,7 @@ func (s *Server) renderCashier(w http.ResponseWriter, status int, back *url.URL,
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action "+form)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Cache-Control", "no-store")
+	httpx.AsPage(w, "style-src "+cashierStyle+"; img-src data:; form-action "+form)
 	w.WriteHeader(status)
 	if err := cashierPage.Execute(w, v); err != nil {
 		s.o.Log.Debug("paysim: cashier", "err", err)

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/platform/httpx"
 )
 
 const (
@@ -138,7 +139,7 @@ func (o *Options) check() error {
 }
 
 // Handler is the simulator without its socket.
-func (s *Server) Handler() http.Handler { return s.mux }
+func (s *Server) Handler() http.Handler { return httpx.Harden(false, s.mux) }
 
 // URL is the address of the socket; empty without one.
 func (s *Server) URL() string {
@@ -155,7 +156,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		return errors.New("paysim: Serve without Options.Listen")
 	}
 	srv := &http.Server{
-		Handler: s.mux, ReadHeaderTimeout: ioTimeout, ReadTimeout: ioTimeout, WriteTimeout: 2 * ioTimeout,
+		Handler: s.Handler(), ReadHeaderTimeout: ioTimeout, ReadTimeout: ioTimeout, WriteTimeout: 2 * ioTimeout,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
 	}

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/platform/httpx"
 )
 
 const (
@@ -122,7 +123,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	mux.HandleFunc("POST /devices", s.postDevice)
 	mux.HandleFunc("POST /push/{token}", s.postMessage)
 	srv := &http.Server{
-		Handler: mux, ReadHeaderTimeout: ioTime, ReadTimeout: ioTime, WriteTimeout: ioTime, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		Handler: httpx.Harden(false, mux), ReadHeaderTimeout: ioTime, ReadTimeout: ioTime, WriteTimeout: ioTime, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
 	}
 	done := make(chan struct{})

@@ -20,6 +20,7 @@ import (
 	"xinglin/internal/platform/module"
 	"xinglin/internal/platform/state"
 	"xinglin/internal/platform/verify"
+	"xinglin/internal/reference/sbom"
 )
 
 // Input is everything that the references tell.
@@ -144,6 +145,13 @@ func Render(in Input) (map[string][]byte, error) {
 		"dialect": r.dialect(), "jobs": r.jobs(), "verify": r.verify(),
 	} {
 		out[folder+name+".md"] = []byte(header + strings.TrimRight(text, "\n") + "\n")
+	}
+	lock, err := fs.ReadFile(in.Root, "web/package-lock.json")
+	if err != nil {
+		return nil, err
+	}
+	if out["internal/reference/sbom/web.json"], err = sbom.Web(lock); err != nil {
+		return nil, err
 	}
 	return out, r.readmes(out)
 }

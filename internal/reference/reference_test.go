@@ -95,6 +95,7 @@ func repository(t *testing.T) fstest.MapFS {
 			"\t\tjob.InTx(kindExpire, s.expire),\n\t\tjob.Every(\"seats.plan\", job.Cron{At: at}, plan),\n\t}\n}\n\n// expire frees a seat. Then more.\nfunc (s *S) expire() {}\n\n// plan plans.\nfunc plan() {}\n"),
 		"internal/seats/seatssvc/metrics.go": text("package seatssvc\n\nvar _ = prometheus.NewGauge(prometheus.GaugeOpts{Name: \"y_seconds\"})\n\nvar _ = job.Call(name+\".sweep\", sweep)\n\n// sweep sweeps.\nfunc sweep() {}\n"),
 		"internal/purse/purse.go":            text("// Package purse pays.\npackage purse\n"),
+		"web/package-lock.json":              text(`{"lockfileVersion":3,"packages":{"node_modules/vue":{"version":"3.5.0","license":"MIT","integrity":"sha512-AA=="}}}`),
 	}
 }
 

@@ -230,7 +230,6 @@ func (f *file) Write(b []byte) (int, error) {
 		f.begun = true
 		f.w.Header().Set("Content-Type", "application/x-ndjson")
 		f.w.Header().Set("Content-Disposition", `attachment; filename="`+f.name+`"`)
-		f.w.Header().Set("Cache-Control", "no-store")
 	}
 	return f.w.Write(b)
 }

@@ -7,8 +7,16 @@ import (
 	"xinglin/internal/identity"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/page"
+	"xinglin/internal/kernel/secret"
 	"xinglin/internal/platform/httpx"
 )
+
+// newCookie is a token with the door's mark, which is part of what is hashed.
+func newCookie() (secret.Text, []byte) {
+	t, _ := newToken()
+	marked := httpx.CookieMark + t.Reveal()
+	return secret.New(marked), tokenHash(marked)
+}
 
 func (s *Service) sessionRoutes(a *httpx.API) {
 	httpx.Register(a, httpx.Op{ID: "identity.end_session", Method: "DELETE", Path: "/auth/sessions/current", Summary: "Log out", Status: 204}, s.httpLogout)

@@ -54,7 +54,7 @@ func (s *Service) begin(a account, in door) (opened, []token) {
 	}}
 	if !in.api {
 		t := token{kind: cookie, expires: o.expires}
-		o.cookie, t.hash = newToken()
+		o.cookie, t.hash = newCookie()
 		return o, []token{t}
 	}
 	var ts []token

@@ -233,6 +233,17 @@ func (d *desk) refusals(known id.ID[interop.Import]) {
 	d.send(d.op, "", key, "x").Refused(t, 422, "http.invalid")
 	d.send(d.op, "kind=rota", key, "").Refused(t, 400, "interop.upload_cut")
 	d.send(d.op, "kind=rota", testkit.KeyAt[interop.Import](d.clk.Now().Add(-25*time.Hour)), "x").Refused(t, 422, "interop.key_time")
+	for name, file := range map[string]string{
+		"a picture": "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "a program": "\x7fELF\x02\x01\x01\x00\x00", "a PDF": "%PDF-1.7\n1 0 obj", "a photo": "\xff\xd8\xff\xe0\x00\x10JFIF",
+		"an archive": "Rar!\x1a\x07\x00", "zeros": "campus,\x00\x00",
+	} {
+		for _, kind := range []string{"rota", "fhir", "icd10"} {
+			if r := d.send(d.op, "kind="+kind+"&name=rota.csv", key, file); r.Status != 422 || r.Code != "interop.upload_type" {
+				t.Errorf("%s as %s: %d %s", name, kind, r.Status, r.Body)
+			}
+		}
+	}
+	d.send(d.op, "kind=fhir", key, "PK\x03\x04").Refused(t, 422, "interop.upload_type")
 	big := d.Request(d.op, "POST", "/imports?kind=rota", "x", apitest.Key(key))
 	big.ContentLength = maxUpload + 1
 	d.refused(big, 413, "http.too_large")

@@ -1,6 +1,8 @@
 package interopsvc
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -23,9 +25,37 @@ type upload struct {
 	read atomic.Int64 // bytes that the import has taken
 }
 
+// sniffed is how much of a file says of what sort it is.
+const sniffed = 512
+
+// fits looks at what a file begins with, whatever it is called: gzip, a workbook for tables, else text. What is in the rest, and
+// in the compressed, its reader finds out under its own bounds.
+func fits(kind string, head []byte) bool {
+	switch {
+	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
+		return true
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("\xd0\xcf\x11\xe0")): // the old workbook: its reader says how to save it
+		return kind != kindFHIR
+	case bytes.HasPrefix(head, []byte("%PDF-")), bytes.HasPrefix(head, []byte("Rar!")):
+		return false
+	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
+		return kind != kindFHIR // UTF-16
+	}
+	for _, b := range head {
+		if b < ' ' && b != '\t' && b != '\n' && b != '\r' && b != '\f' {
+			return false
+		}
+	}
+	return true
+}
+
 // receive writes what is sent to a file of the owner alone. The file loses its name at
 // once where the system allows it: it is gone with the process, however that ends.
 func (r *runs) receive(from io.Reader, v importRun) (*upload, error) {
+	in := bufio.NewReaderSize(from, sniffed)
+	if head, err := in.Peek(sniffed); (err == nil || errors.Is(err, io.EOF)) && !fits(v.Kind, head) {
+		return nil, interop.ErrUploadType.New()
+	}
 	if r.folder != "" {
 		if err := os.MkdirAll(r.folder, 0o700); err != nil {
 			return nil, err
@@ -39,7 +69,7 @@ func (r *runs) receive(from io.Reader, v importRun) (*upload, error) {
 	u := &upload{file: f}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\x00%t\x00%t\x00%s\x00", v.Kind, v.DryRun, v.StopVisits, v.Name)
-	u.size, err = io.Copy(io.MultiWriter(f, sum), io.LimitReader(from, maxUpload+1))
+	u.size, err = io.Copy(io.MultiWriter(f, sum), io.LimitReader(in, maxUpload+1))
 	switch {
 	case u.size > maxUpload:
 		err = interop.ErrUploadLarge.New()

@@ -5,10 +5,11 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	_ "embed" // the page
-	"encoding/base64"
 	"encoding/hex"
 	"net/http"
 	"strings"
+
+	"xinglin/internal/platform/httpx"
 )
 
 //go:embed page/queue.html
@@ -24,16 +25,14 @@ func Page() http.Handler {
 	z, _ := gzip.NewWriterLevel(&zipped, gzip.BestCompression) // the level is a valid one
 	_, _ = z.Write(queuePage)                                  // memory takes everything
 	_ = z.Close()
-	policy := "default-src 'none'; connect-src 'self'; script-src " + hashOf("<script>", "</script>") + "; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+	sources := "connect-src 'self'; script-src " + httpx.Inline(string(queuePage), "script") + "; style-src " + httpx.Inline(string(queuePage), "style") + "; form-action 'self'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Cache-Control", "public, max-age=300, stale-if-error=86400")
 		h.Set("ETag", tag)
 		h.Set("Vary", "Accept-Encoding")
-		h.Set("Content-Security-Policy", policy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "same-origin")
+		httpx.AsPage(w, sources)
 		if strings.Contains(r.Header.Get("If-None-Match"), tag) {
 			w.WriteHeader(http.StatusNotModified)
 			return
@@ -45,12 +44,4 @@ func Page() http.Handler {
 		}
 		_, _ = w.Write(queuePage)
 	})
-}
-
-// hashOf is the CSP source of the one block between two marks of the page.
-func hashOf(from, to string) string {
-	_, rest, _ := strings.Cut(string(queuePage), from)
-	block, _, _ := strings.Cut(rest, to)
-	sum := sha256.Sum256([]byte(block))
-	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }

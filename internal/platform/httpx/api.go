@@ -180,7 +180,7 @@ func document() huma.Config {
 	cfg.DocsPath, cfg.SchemasPath, cfg.OpenAPIPath = "", "", "" // the document: publish
 	cfg.Info.Description = "Internet hospital API. Errors are RFC 9457 problems with stable codes (docs/reference/errors.md)."
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"session": {Type: "apiKey", In: "cookie", Name: CookieName, Description: "Of browsers; unsafe methods need a same-origin Origin header"},
+		"session": {Type: "apiKey", In: "cookie", Name: CookieName, Description: "Of browsers, over https as " + HostCookie + "; unsafe methods need a same-origin Origin header"},
 		"bearer":  {Type: "http", Scheme: "bearer", Description: "Of programs: POST /auth/tokens"},
 	}
 	json := cfg.Formats["application/json"]
@@ -188,6 +188,9 @@ func document() huma.Config {
 	json.Unmarshal = func(b []byte, v any) error {
 		if hasNUL(b) {
 			return errNUL
+		}
+		if tooDeep(b) {
+			return errDeep
 		}
 		return read(b, v)
 	}

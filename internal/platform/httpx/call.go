@@ -31,8 +31,9 @@ type call struct {
 
 	tenant     id.ID[auth.Tenant]
 	credential Credential
-	cookie     bool // the session cookie is there, maybe empty
-	secure     bool
+	cookie     bool   // the session cookie is there, maybe empty
+	old        bool   // under its old name
+	secure     bool   // https
 	host       string // as the caller named it
 	principal  auth.Principal
 
@@ -112,19 +113,11 @@ func (c *call) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (c *call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-// Header values that never change are shared: Set and Add replace a slice, they do not
-// write into it.
-var (
-	nosniff    = []string{"nosniff"}
-	sameOrigin = []string{"same-origin"}
-	noStore    = []string{"no-store"}
-)
-
 // observe is the outermost layer: trace, metrics, access log.
 func (a *API) observe(op *Op, next layer) http.HandlerFunc {
 	seen := a.met.of(op)
 	return func(w http.ResponseWriter, r *http.Request) {
-		c := &call{ResponseWriter: w, inner: r.Context(), begin: clock.Mono(), host: r.Host}
+		c := &call{ResponseWriter: w, inner: r.Context(), begin: clock.Mono(), host: r.Host, secure: a.scheme(r) == "https"}
 		c.scope.Log, c.scope.Door, c.scope.Address = a.opt.Log, "http", a.address(r)
 		c.scope.Trace = traceOf(op, r)
 		end := func(error) {}
@@ -176,14 +169,10 @@ func (a *API) observed(c *call, op *Op, seen *seen, end func(error)) {
 
 func (a *API) headers(c *call, trace string) {
 	h := c.Header()
+	harden(h, c.secure) // where the API is the whole listener
 	c.trace[0] = trace
 	h["X-Trace-Id"] = c.trace[:]
 	h["Date"] = a.date() // clients make their keys by it
-	h["X-Content-Type-Options"] = nosniff
-	h["Referrer-Policy"] = sameOrigin
-	if _, ok := h["Cache-Control"]; !ok {
-		h["Cache-Control"] = noStore
-	}
 }
 
 // dated is the Date header of one second.

@@ -150,10 +150,70 @@ func TestSessionCookie(t *testing.T) {
 		for token, age := range map[string]int{"tok": 90, "": -1} {
 			r := h.Do(apitest.Nobody(apitest.Main), "POST", "/login?t="+token, nil).Want(t, 200)
 			c := (&http.Response{Header: r.Header}).Cookies()[0]
-			if c.Name != "xinglin_session" || c.Value != token || !c.HttpOnly || c.Secure != secure || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.MaxAge != age || c.Domain != "" {
+			if c.Name != map[bool]string{false: "xinglin_session", true: "__Host-xinglin_session"}[secure] || c.Value != token || !c.HttpOnly || c.Secure != secure || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.MaxAge != age || c.Domain != "" {
 				t.Errorf("%q: %s", url, c.String())
 			}
 		}
+	}
+}
+
+// moving knows a session of before there was HostCookie, and one of after.
+type moving struct{}
+
+func (moving) Authenticate(_ context.Context, tenant id.ID[auth.Tenant], c httpx.Credential) (auth.Principal, error) {
+	if c.Cookie == "before" || c.Cookie == httpx.CookieMark+"after" {
+		return auth.Principal{Kind: auth.Staff, Tenant: tenant, Name: c.Cookie}, nil
+	}
+	return auth.Principal{}, auth.ErrNone.New()
+}
+
+// Over https a session opens under the new name; one of before goes on under the old name and gets the new one. A session of
+// after under the old name was planted by somebody who can set cookies for the hospital's name, and opens nothing.
+func TestOldCookie(t *testing.T) {
+	const old, host, after = httpx.CookieName, httpx.HostCookie, httpx.CookieMark + "after"
+	for _, tc := range []struct {
+		name, public string
+		cookies      []string
+		want         int
+		moved        string
+	}{
+		{"http, of before", "", []string{old + "=before"}, 200, ""},
+		{"http, of after", "", []string{old + "=" + after}, 200, ""},
+		{"http takes no cookie of https", "", []string{host + "=" + after}, 401, ""},
+		{"https", "https://x", []string{host + "=" + after}, 200, ""},
+		{"of before goes on", "https://x", []string{old + "=before"}, 200, "before"},
+		{"has moved", "https://x", []string{old + "=before", host + "=before"}, 200, ""},
+		{"planted", "https://x", []string{old + "=" + after}, 401, ""},
+		{"planted beside the own", "https://x", []string{old + "=before", host + "=" + after}, 200, ""},
+		{"ended, of before", "https://x", []string{old + "=gone"}, 401, ""},
+		{"the new one counts, also when it is over", "https://x", []string{old + "=before", host + "=gone"}, 401, ""},
+	} {
+		var c calls
+		h := apitest.With(t, httpx.Options{Auth: moving{}, PublicURL: tc.public}, routes(&c, nil))
+		r := h.Request(apitest.Nobody(apitest.Main), "PUT", wordPath, `{"word":"hi"}`)
+		r.Header.Set("Origin", map[bool]string{false: "http://", true: "https://"}[tc.public != ""]+r.Host)
+		r.Header.Set("Cookie", strings.Join(tc.cookies, "; "))
+		got := send(t, h, r)
+		set := got.Header.Get("Set-Cookie")
+		if got.Status != tc.want || (set != "") != (tc.moved != "") {
+			t.Errorf("%s: %d %q", tc.name, got.Status, set)
+		}
+		if tc.moved == "" {
+			continue
+		}
+		k, err := http.ParseSetCookie(set)
+		if err != nil || k.Name != host || k.Value != tc.moved || !k.Secure || !k.HttpOnly || k.Path != "/" || k.Domain != "" || k.MaxAge <= 0 || len(got.Header["Set-Cookie"]) != 1 {
+			t.Errorf("%s: %s, %v", tc.name, set, err)
+		}
+	}
+	// what is public may be kept by a cache, so no cookie travels with it
+	var c calls
+	h := apitest.With(t, httpx.Options{Auth: moving{}, PublicURL: "https://x"}, routes(&c, nil))
+	r := h.Request(apitest.Nobody(apitest.Main), "POST", strings.Replace(wordPath, "/words", "/open", 1), `{"word":"hi"}`)
+	r.Header.Set("Origin", "https://"+r.Host)
+	r.Header.Set("Cookie", old+"=before")
+	if got := send(t, h, r); got.Status != 200 || got.Header.Get("Set-Cookie") != "" {
+		t.Errorf("%d %v", got.Status, got.Header)
 	}
 }
 

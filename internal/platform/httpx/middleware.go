@@ -17,8 +17,21 @@ import (
 	"xinglin/internal/platform/obs"
 )
 
-// CookieName is the session cookie.
-const CookieName = "xinglin_session"
+// CookieName is the session cookie over plain http, which is for one's own machine; over
+// https it is HostCookie: browsers take that from this very host and over https only, so
+// that no other site below the hospital's name can plant a session.
+const (
+	CookieName = "xinglin_session"
+	HostCookie = "__Host-" + CookieName
+)
+
+// CookieMark begins the value of each session cookie. Cookies of before there was
+// HostCookie have no mark; over https such a one opens still under the old name, and
+// moves to the new one. Whoever has a marked value under the old name planted it.
+const CookieMark = "h."
+
+// carried is how long a moved cookie stays; its session ends when it would have.
+const carried = 30 * 24 * time.Hour
 
 // step is one layer: it calls next or answers itself.
 type step func(op *Op, next layer) layer
@@ -259,12 +272,16 @@ func unsafe(method string) bool {
 // request; programs without a cookie need none.
 func (a *API) checkOrigin(op *Op, next layer) layer {
 	return func(c *call, r *http.Request) {
-		value, has := cookie(r.Header)
-		c.credential.Cookie, c.cookie = value, has
-		c.secure = a.scheme(r) == "https"
+		c.credential.Cookie, c.cookie = cookie(r.Header, CookieName)
+		if c.secure {
+			old, hadOld := c.credential.Cookie, c.cookie
+			if c.credential.Cookie, c.cookie = cookie(r.Header, HostCookie); !c.cookie && hadOld && !strings.HasPrefix(old, CookieMark) {
+				c.credential.Cookie, c.cookie, c.old = old, true, true
+			}
+		}
 		if !op.Machine && unsafe(r.Method) {
 			origin := r.Header.Get("Origin")
-			if (origin != "" || has) && !a.sameOrigin(origin, r) {
+			if (origin != "" || c.cookie) && !a.sameOrigin(origin, r) {
 				writeProblem(c, r, ErrOrigin.New())
 				return
 			}
@@ -273,13 +290,13 @@ func (a *API) checkOrigin(op *Op, next layer) layer {
 	}
 }
 
-// cookie finds the session cookie without reading the others.
-func cookie(h http.Header) (value string, has bool) {
+// cookie finds a cookie without reading the others.
+func cookie(h http.Header, wanted string) (value string, has bool) {
 	for _, line := range h["Cookie"] {
 		for line != "" {
 			var one string
 			one, line, _ = strings.Cut(line, ";")
-			if name, v, ok := strings.Cut(strings.TrimSpace(one), "="); ok && name == CookieName {
+			if name, v, ok := strings.Cut(strings.TrimSpace(one), "="); ok && name == wanted {
 				return strings.Trim(v, `"`), true
 			}
 		}
@@ -320,6 +337,9 @@ func (a *API) authenticate(op *Op, next layer) layer {
 			if err == nil {
 				c.inner = auth.With(c.inner, p)
 				c.principal = p
+				if c.old && !op.Public { // what is public may be kept by caches, and a cookie with it
+					c.move()
+				}
 			} else if !op.Public {
 				writeProblem(c, r, err)
 				return
@@ -388,16 +408,25 @@ func PassOf(ctx context.Context) string {
 
 // SessionCookie is the cookie for a new session; an empty token deletes it.
 func SessionCookie(ctx context.Context, token string, ttl time.Duration) http.Cookie {
-	secure := false
-	if k := callOf(ctx); k != nil {
-		secure = k.secure
+	k := callOf(ctx)
+	c := sessionCookie(CookieName, k != nil && k.secure, token, ttl)
+	if c.Secure {
+		c.Name = HostCookie
 	}
-	c := http.Cookie{
-		Name: CookieName, Value: token, Path: "/", HttpOnly: true, Secure: secure,
-		SameSite: http.SameSiteLaxMode, MaxAge: int(ttl.Seconds()),
-	}
+	return c
+}
+
+func sessionCookie(name string, secure bool, token string, ttl time.Duration) http.Cookie {
+	c := http.Cookie{Name: name, Value: token, Path: "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode, MaxAge: int(ttl.Seconds())}
 	if token == "" {
 		c.MaxAge = -1
 	}
 	return c
+}
+
+// move gives the browser its session under the new name too. The old cookie stays: while
+// processes are replaced one after the other, an older one may be asked next.
+func (c *call) move() {
+	k := sessionCookie(HostCookie, true, c.credential.Cookie, carried)
+	http.SetCookie(c, &k)
 }

@@ -192,7 +192,32 @@ func fromHuma(hctx huma.Context, st int, msg string, errs ...error) huma.StatusE
 var (
 	plainPath = regexp.MustCompile(`^(body|query|path|header|cookie)([.][A-Za-z][A-Za-z0-9_-]{0,39}|\[[0-9]{1,4}\]){0,8}$`)
 	errNUL    = errors.New("a NUL character")
+	errDeep   = errors.New("nested too deeply")
 )
+
+// maxDepth is how deep JSON of a request may be nested; ours has a depth of six.
+const maxDepth = 32
+
+// tooDeep counts brackets outside of texts, before a decoder that calls itself sees them.
+func tooDeep(json []byte) bool {
+	depth, text := 0, false
+	for i := 0; i < len(json); i++ {
+		switch c := json[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case text:
+		case c == '[', c == '{':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == ']', c == '}':
+			depth--
+		}
+	}
+	return false
+}
 
 // hasNUL finds the character that no text of ours can hold (PostgreSQL refuses it). An
 // escaped backslash before u0000 is refused with it.

@@ -77,7 +77,7 @@ func TestEventsArriveAndTheStreamEnds(t *testing.T) {
 		return nil
 	})
 	res := open(t, srv)
-	if ct := res.Header.Get("Content-Type"); !strings.HasPrefix(ct, "text/event-stream") || res.Header.Get("Cache-Control") != "no-store" {
+	if ct := res.Header.Get("Content-Type"); !strings.HasPrefix(ct, "text/event-stream") || res.Header.Get("Cache-Control") != "no-store" || !strings.HasPrefix(res.Header.Get("Content-Security-Policy"), "default-src 'none'; ") {
 		t.Errorf("headers %v", res.Header)
 	}
 	in := bufio.NewReader(res.Body)

@@ -136,7 +136,7 @@ func (s *Server) handler() http.Handler {
 		answer(w, got)
 	})
 	s.headRoutes(mux)
-	return mux
+	return httpx.Harden(false, mux)
 }
 
 func (s *Server) headRoutes(mux *http.ServeMux) {

@@ -14,6 +14,7 @@ import (
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/secret"
+	"xinglin/internal/platform/httpx"
 	"xinglin/internal/platform/sms/signed"
 )
 
@@ -108,7 +109,7 @@ func allowed(listen string, public bool) error {
 }
 
 // Handler is the simulator without its socket.
-func (s *Server) Handler() http.Handler { return s.mux }
+func (s *Server) Handler() http.Handler { return httpx.Harden(false, s.mux) }
 
 // URL is the address of the socket; empty without one.
 func (s *Server) URL() string {
@@ -124,7 +125,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		return errors.New("no address to listen on")
 	}
 	srv := &http.Server{
-		Handler: s.mux, ReadHeaderTimeout: ioTimeout, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout + maxDelay,
+		Handler: s.Handler(), ReadHeaderTimeout: ioTimeout, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout + maxDelay,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	}

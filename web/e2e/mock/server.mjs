@@ -437,7 +437,7 @@ function file(res, path) {
     name = `${app}/index.html`
   }
   if (!existsSync(dist + name)) return void res.writeHead(404).end()
-  res.writeHead(200, { 'Content-Type': types[name.split('.').pop()] ?? 'application/octet-stream', 'Cache-Control': 'no-cache', 'Content-Security-Policy': "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'" })
+  res.writeHead(200, { 'Content-Type': types[name.split('.').pop()] ?? 'application/octet-stream', 'Cache-Control': 'no-cache', 'Content-Security-Policy': "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; form-action 'self'" })
   // Another build, for the page: a worker with other bytes.
   res.end(name === 'm/sw.js' && mode.build ? readFileSync(dist + name, 'utf8').replace("cacheName = 'xinglin-shell-", `cacheName = 'xinglin-shell-${mode.build}-`) : readFileSync(dist + name))
 }

@@ -35,12 +35,8 @@ func show(w http.ResponseWriter, status int, v view, next string) error {
 	if err := pages.Execute(&b, v); err != nil {
 		return err
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", policyOf(next))
-	// The address holds a handle, so nobody else gets it as a referrer; not no-referrer, with which browsers hide the origin of our own forms.
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("X-Frame-Options", "DENY")
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	httpx.AsPage(w, sourcesOf(next))
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // the reader has gone
 	return nil

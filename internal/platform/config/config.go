@@ -20,7 +20,7 @@ type Serve struct {
 
 	DB    string `help:"PostgreSQL DSN of the login role; replaces the SQLite files." env:"XINGLIN_DB"`
 	NATS  string `help:"URL of an external broker (xinglin broker or NATS 2.12+); needed with more than one process." env:"XINGLIN_NATS"`
-	Keys  string `help:"Root key reference: file:PATH or env:NAME. With --data it is made in DIR/keys." env:"XINGLIN_KEYS"`
+	Keys  string `help:"Root key reference: file:PATH, env:NAME or wrapped:PATH (xinglin keys wrap). With --data it is made in DIR/keys." env:"XINGLIN_KEYS"`
 	Blobs string `help:"Object store reference for files, shared by all processes. Accepted and not yet used: no context keeps files." env:"XINGLIN_BLOBS"`
 
 	Algorithm string `help:"Cipher of sealed fields: aes-256-gcm or sm4-gcm." enum:"aes-256-gcm,sm4-gcm" default:"aes-256-gcm" env:"XINGLIN_ALGORITHM"`

@@ -61,6 +61,9 @@ type commands struct {
 		Copy maskCopyCmd `cmd:"" default:"withargs" help:"Make a copy of a data folder without the people in it, for development."`
 		Scan maskScanCmd `cmd:"" help:"Look through a folder for raw identifiers; exit 1 when one is found."`
 	} `cmd:"" help:"Copies for development: every person in them is made up."`
+	TLS struct {
+		Init initTLSCmd `cmd:"" help:"Make a small authority, when the folder has none, and a certificate for a process; again to renew it."`
+	} `cmd:"" name:"tls" help:"Certificates of the processes towards each other."`
 	Witness witnessCmd `cmd:"" help:"Sign sealed lists for hospitals, each once, and cosign the heads of their logs. Run it where the hospital has no hand."`
 	Paysim  paysimCmd  `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
 	Kmssim  kmssimCmd  `cmd:"" help:"Simulate a cloud's key management service: Encrypt and Decrypt of Alibaba Cloud KMS. It guards nothing."`

@@ -28,6 +28,8 @@ func check(c config.Serve) error {
 		return ErrNeedsBroker.New()
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return ErrFlags.At("tls-cert", "give --tls-cert and --tls-key together")
+	case !c.Peer.Zero() && (c.Peer.Cert == "" || c.Peer.KeyFile == "" || c.Peer.CA == ""):
+		return ErrFlags.At("peer-cert", "give --peer-cert, --peer-key and --peer-ca together")
 	case c.Clock != "" && !c.Demo && !c.Simulation:
 		return ErrFlags.At("clock", "--clock works with --demo only")
 	case c.Simulation && !loopback(c.Listen):

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"xinglin/internal/platform/tls"
 )
 
 // Serve is what `xinglin serve` takes.
@@ -50,13 +52,14 @@ type Serve struct {
 	LogLevel       string  `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"XINGLIN_LOG_LEVEL"`
 	OTLP           string  `help:"OTLP/HTTP endpoint for traces." env:"XINGLIN_OTLP"`
 
-	Lottery   Lottery   `embed:"" prefix:"lottery-"`
-	Audit     Audit     `embed:"" prefix:"audit-"`
-	WeChatPay WeChatPay `embed:"" prefix:"wechat-"`
-	SMS       SMS       `embed:"" prefix:"sms-"`
-	Mail      Mail      `embed:"" prefix:"mail-"`
-	NoPush    bool      `help:"Offer no push messages: this server reaches no push services of browsers." env:"XINGLIN_NO_PUSH"`
-	RealName  RealName  `embed:"" prefix:"realname-"`
+	Peer      tls.PeerFiles `embed:"" prefix:"peer-"`
+	Lottery   Lottery       `embed:"" prefix:"lottery-"`
+	Audit     Audit         `embed:"" prefix:"audit-"`
+	WeChatPay WeChatPay     `embed:"" prefix:"wechat-"`
+	SMS       SMS           `embed:"" prefix:"sms-"`
+	Mail      Mail          `embed:"" prefix:"mail-"`
+	NoPush    bool          `help:"Offer no push messages: this server reaches no push services of browsers." env:"XINGLIN_NO_PUSH"`
+	RealName  RealName      `embed:"" prefix:"realname-"`
 }
 
 // Lottery names who signs sealed lotteries (see docs/guide/lottery.md).

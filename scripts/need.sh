@@ -1,5 +1,5 @@
 #!/bin/sh
-# need.sh NAME... makes sure that programs are here: go node postgresql chromium fonts gcc;
+# need.sh NAME... makes sure that programs are here: go node postgresql chromium fonts gcc softhsm;
 # redis is for the comparison of `xinglin bench booking` only.
 # As root it installs the missing Debian packages; otherwise it fails with the command to type.
 set -eu
@@ -13,6 +13,7 @@ have() {
 	chromium) command -v chromium >/dev/null ;;
 	fonts) ls /usr/share/fonts/*/noto/NotoSansCJK* >/dev/null 2>&1 ;;
 	redis) command -v redis-server >/dev/null ;;
+	softhsm) command -v softhsm2-util >/dev/null ;;
 	gcc) command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] ;;
 	*) echo "need.sh: unknown name $1" >&2; exit 2 ;;
 	esac
@@ -25,6 +26,7 @@ package() {
 	fonts) echo fonts-noto-cjk ;;
 	gcc) echo gcc libc6-dev ;;
 	redis) echo redis-server ;;
+	softhsm) echo softhsm2 ;;
 	esac
 }
 

@@ -442,7 +442,7 @@ func (p *Process) listen(ctx context.Context) (public, private *http.Server, err
 	}
 	public.RegisterOnShutdown(p.api.EndStreams)
 	private = &http.Server{
-		Handler: p.private(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		Handler: p.private(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, ErrorLog: public.ErrorLog,
 		BaseContext: func(net.Listener) context.Context { return base },
 	}
 	if p.cfg.TLSCert != "" {

@@ -138,7 +138,8 @@ func (h *hsm) ask(ctx context.Context, op string, data []byte, about About) ([]b
 		return nil, ErrUnavailable.Because("the module did not answer: %w", ctx.Err())
 	}
 	var a Answer
-	if bad := json.Unmarshal(out.b, &a); bad != nil {
+	lines := bytes.Split(bytes.TrimSpace(out.b), []byte("\n")) // the library may have printed before
+	if bad := json.Unmarshal(lines[len(lines)-1], &a); bad != nil {
 		return nil, ErrUnavailable.Because("%s ended without an answer (%v): %.300q", HelperName, err, said.b)
 	}
 	switch a.Error {

@@ -15,6 +15,7 @@ import (
 	"github.com/emmansun/gmsm/sm4"
 
 	"xinglin/internal/platform/keysource"
+	_ "xinglin/internal/platform/keysource/cmodule" // its changes run this test again
 )
 
 // The tests ask the real program, as xinglin does.

@@ -2,6 +2,7 @@
 # Every target works from a fresh clone and does only what is out of date.
 
 BIN       := bin/xinglin
+HSM       := bin/xinglin-hsm
 TOOL      := go tool -modfile=tools/go.mod
 GO_DIRS   := $(wildcard cmd internal test)
 INSIDE    := $(patsubst %,./%/...,$(filter-out test,$(GO_DIRS))) ./web
@@ -21,7 +22,7 @@ export XINGLIN_BIN := $(CURDIR)/$(BIN)
 
 help:
 	@echo "make run    build and serve the demo on http://127.0.0.1:8080"
-	@echo "make build  bin/xinglin with the web inside"
+	@echo "make build  bin/xinglin with the web inside, and bin/xinglin-hsm that loads modules for it"
 	@echo "make web    only web/dist"
 	@echo "make check  generated files, format, vet, staticcheck, architecture, eslint, vue-tsc"
 	@echo "make test   check and every test on both engines, in the browser too"
@@ -39,6 +40,7 @@ build: web
 # Without the web the program still compiles; its app pages then answer 503.
 go:
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $(BIN) ./cmd/xinglin
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $(HSM) ./cmd/xinglin-hsm
 
 web: $(WEB_INDEX)
 
@@ -105,7 +107,7 @@ bench-booking: build
 	$(BIN) bench booking
 
 packages:
-	@sh scripts/need.sh go node postgresql chromium fonts gcc apache
+	@sh scripts/need.sh go node postgresql chromium fonts gcc apache softhsm
 
 runners:
 	@CGO_ENABLED=0 go build -o .tools/bin/pgcluster ./internal/testkit/pgcluster/cmd

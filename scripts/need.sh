@@ -1,5 +1,5 @@
 #!/bin/sh
-# need.sh NAME... makes sure that programs are here: go node postgresql chromium fonts gcc apache;
+# need.sh NAME... makes sure that programs are here: go node postgresql chromium fonts gcc apache softhsm;
 # redis is for the comparison of `xinglin bench booking` only.
 # As root it installs the missing Debian packages; otherwise it fails with the command to type.
 set -eu
@@ -14,6 +14,7 @@ have() {
 	fonts) ls /usr/share/fonts/*/noto/NotoSansCJK* >/dev/null 2>&1 ;;
 	apache) [ -x /usr/sbin/apache2 ] && [ -e /usr/lib/apache2/modules/mod_auth_openidc.so ] ;;
 	redis) command -v redis-server >/dev/null ;;
+	softhsm) command -v softhsm2-util >/dev/null ;;
 	gcc) command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] ;;
 	*) echo "need.sh: unknown name $1" >&2; exit 2 ;;
 	esac
@@ -27,6 +28,7 @@ package() {
 	gcc) echo gcc libc6-dev ;;
 	apache) echo apache2-bin libapache2-mod-auth-openidc ;;
 	redis) echo redis-server ;;
+	softhsm) echo softhsm2 ;;
 	esac
 }
 

@@ -7,10 +7,12 @@ import (
 	"os"
 	"strings"
 
+	"xinglin/internal/app"
 	"xinglin/internal/paysim"
 	"xinglin/internal/platform/bus"
 	"xinglin/internal/platform/config"
 	"xinglin/internal/platform/obs"
+	"xinglin/internal/platform/tls"
 )
 
 type brokerCmd struct {
@@ -18,6 +20,8 @@ type brokerCmd struct {
 	Data     string `required:"" help:"Folder of the stream." env:"XINGLIN_BROKER_DATA" type:"path"`
 	User     string `help:"User that clients must name; needed beyond the loopback." env:"XINGLIN_BROKER_USER"`
 	Password string `help:"Reference of the password: file:PATH or env:NAME." env:"XINGLIN_BROKER_PASSWORD"`
+
+	Peer tls.PeerFiles `embed:"" prefix:"peer-"`
 }
 
 // Run implements the command.
@@ -29,6 +33,12 @@ func (c *brokerCmd) Run(ctx context.Context) error {
 			return err
 		}
 		o.Password = strings.TrimSpace(string(b)) // a file ends with a line break
+	}
+	if !c.Peer.Zero() {
+		var err error
+		if o.Peers, err = tls.NewPeers(c.Peer); err != nil {
+			return app.ErrFlags.Wrap(err)
+		}
 	}
 	b, err := bus.Serve(ctx, o)
 	if err != nil {

@@ -29,6 +29,8 @@ type commands struct {
 	Keys   struct {
 		Rotate rotateKeysCmd `cmd:"" help:"Make a new generation of a tenant's keys and bring all rows to it, or replace the root key, while the product is in use. Audited."`
 		List   listKeysCmd   `cmd:"" help:"Show the generations of a tenant's keys, how far a rotation has come and how many values lie under each."`
+		Wrap   wrapKeysCmd   `cmd:"" help:"Have a key source (a cloud's KMS, a module behind PKCS#11 or SDF) wrap the root key, new or present, into a file for --keys wrapped:FILE."`
+		Unwrap unwrapKeysCmd `cmd:"" help:"Test that the root key opens, or write it in the clear."`
 		Export exportKeysCmd `cmd:"" help:"Print a person's keys, for a foreign program that must open sealed fields. Audited."`
 	} `cmd:"" help:"Keys of sealed fields."`
 	Tenant struct {
@@ -59,8 +61,12 @@ type commands struct {
 		Copy maskCopyCmd `cmd:"" default:"withargs" help:"Make a copy of a data folder without the people in it, for development."`
 		Scan maskScanCmd `cmd:"" help:"Look through a folder for raw identifiers; exit 1 when one is found."`
 	} `cmd:"" help:"Copies for development: every person in them is made up."`
+	TLS struct {
+		Init initTLSCmd `cmd:"" help:"Make a small authority, when the folder has none, and a certificate for a process; again to renew it."`
+	} `cmd:"" name:"tls" help:"Certificates of the processes towards each other."`
 	Witness witnessCmd `cmd:"" help:"Sign sealed lists for hospitals, each once, and cosign the heads of their logs. Run it where the hospital has no hand."`
 	Paysim  paysimCmd  `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
+	Kmssim  kmssimCmd  `cmd:"" help:"Simulate a cloud's key management service: Encrypt and Decrypt of Alibaba Cloud KMS. It guards nothing."`
 	Bench   struct {
 		Booking benchBookingCmd `cmd:"" help:"Measure how fast seats are sold, against the other ways, and check what was sold; exit 1 when a gate is missed."`
 		Relay   benchRelayCmd   `cmd:"" help:"How fast facts leave: outbox to broker, synced, on both engines."`

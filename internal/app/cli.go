@@ -20,6 +20,7 @@ import (
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/obs"
 	"xinglin/internal/platform/process"
+	"xinglin/internal/platform/tls"
 	"xinglin/internal/tenant"
 )
 
@@ -29,6 +30,8 @@ import (
 type door struct {
 	Address string `json:"address"`
 	Token   string `json:"token"`
+	// Peer are the files of the process that serves, where its door takes processes of the installation only: the command is one of them.
+	Peer tls.PeerFiles `json:"peer,omitzero"`
 }
 
 const (
@@ -46,7 +49,7 @@ func (p *Process) openDoor() error {
 		return err
 	}
 	p.token = hex.EncodeToString(raw)
-	b, err := json.Marshal(door{Address: p.cfg.Private, Token: p.token})
+	b, err := json.Marshal(door{Address: p.cfg.Private, Token: p.token, Peer: p.cfg.Peer})
 	if err != nil {
 		return err
 	}
@@ -189,7 +192,11 @@ func askDoor(ctx context.Context, dir, path, contentType string, body io.Reader,
 	if err := json.Unmarshal(b, &d); err != nil {
 		return process.ErrDirTaken.Wrap(err)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+d.Address+path, body)
+	scheme, caller, err := d.caller()
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+d.Address+path, body)
 	if err != nil {
 		return err
 	}
@@ -197,7 +204,7 @@ func askDoor(ctx context.Context, dir, path, contentType string, body io.Reader,
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
-	res, err := http.DefaultClient.Do(r)
+	res, err := caller.Do(r)
 	if err != nil {
 		return process.ErrDirTaken.Wrap(err)
 	}
@@ -206,6 +213,18 @@ func askDoor(ctx context.Context, dir, path, contentType string, body io.Reader,
 		return process.ErrDirTaken.Because("the serving process answered %s", res.Status)
 	}
 	return nil
+}
+
+// caller is a client of the door.
+func (d door) caller() (scheme string, c *http.Client, err error) {
+	if d.Peer.Zero() {
+		return "http://", http.DefaultClient, nil
+	}
+	peers, err := tls.NewPeers(d.Peer)
+	if err != nil {
+		return "", nil, ErrFlags.Wrap(err)
+	}
+	return "https://", &http.Client{Transport: &http.Transport{DialTLSContext: peers.Dial, DisableKeepAlives: true}}, nil
 }
 
 // MigratePostgres is `xinglin migrate`.

@@ -14,7 +14,7 @@ var (
 	ErrFlags       = fault.Register(fault.Invalid, "app.flags", "启动参数不正确", "The flags do not fit together")
 	ErrDemoPublic  = fault.Register(fault.Invalid, "app.demo_public", "演示模式只能在本机地址运行", "--demo serves loopback addresses only; --demo-public lifts that")
 	ErrNeedsBroker = fault.Register(fault.Invalid, "app.needs_broker", "需要 --nats，或用 --data 指定内置消息服务的目录", "With --db give --nats, or --data for the folder of the embedded broker")
-	ErrNeedsKeys   = fault.Register(fault.Invalid, "app.needs_keys", "使用 --db 时必须给出 --keys", "With --db the root key must be named: --keys file:PATH or env:NAME")
+	ErrNeedsKeys   = fault.Register(fault.Invalid, "app.needs_keys", "使用 --db 时必须给出 --keys", "With --db the root key must be named: --keys file:PATH, env:NAME or wrapped:PATH")
 )
 
 // check refuses flags that contradict each other, before anything is opened.
@@ -28,6 +28,8 @@ func check(c config.Serve) error {
 		return ErrNeedsBroker.New()
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return ErrFlags.At("tls-cert", "give --tls-cert and --tls-key together")
+	case !c.Peer.Zero() && (c.Peer.Cert == "" || c.Peer.KeyFile == "" || c.Peer.CA == ""):
+		return ErrFlags.At("peer-cert", "give --peer-cert, --peer-key and --peer-ca together")
 	case c.Clock != "" && !c.Demo && !c.Simulation:
 		return ErrFlags.At("clock", "--clock works with --demo only")
 	case c.Simulation && !loopback(c.Listen):

@@ -30,6 +30,8 @@ func TestFlagsThatDoNotFit(t *testing.T) {
 		"certificate alone":       {with(func(c *config.Serve) { c.TLSCert = "c" }), ErrFlags, "tls-cert"},
 		"key alone":               {with(func(c *config.Serve) { c.TLSKey = "k" }), ErrFlags, "tls-cert"},
 		"both":                    {with(func(c *config.Serve) { c.TLSCert, c.TLSKey = "c", "k" }), nil, ""},
+		"peer files, one missing": {with(func(c *config.Serve) { c.Peer.Cert, c.Peer.KeyFile = "c", "k" }), ErrFlags, "peer-cert"},
+		"peer files":              {with(func(c *config.Serve) { c.Peer.Cert, c.Peer.KeyFile, c.Peer.CA = "c", "k", "a" }), nil, ""},
 		"clock":                   {with(func(c *config.Serve) { c.Clock = "+1h" }), ErrFlags, "clock"},
 		"clock in the demo":       {with(func(c *config.Serve) { c.Clock, c.Demo = "+1h", true }), nil, ""},
 		"clock in a simulation":   {with(func(c *config.Serve) { c.Clock, c.Simulation = "+1h", true }), nil, ""},

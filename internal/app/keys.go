@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"io"
 
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/id"
@@ -31,4 +33,27 @@ func (h *House) exportKeys(ctx context.Context, tenantCode string, person id.ID[
 		return h.ring.Export(ctx, t.ID, person)
 	}
 	return nil, ErrFlags.At("tenant", "there is no tenant "+tenantCode)
+}
+
+// WrapKeys is `xinglin keys wrap`.
+func WrapKeys(ctx context.Context, source, out, from, installation string, say io.Writer) error {
+	print, err := crypt.WrapRoot(ctx, crypt.Wrapping{Source: source, Out: out, From: from, Installation: installation})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(say, "root key %s is wrapped; start with --keys wrapped:%s and back the file up apart from the data\n", print, out)
+	return nil
+}
+
+// UnwrapKeys is `xinglin keys unwrap`.
+func UnwrapKeys(ctx context.Context, ref, out string, say io.Writer) error {
+	print, err := crypt.CheckRoot(ctx, ref, out)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(say, "root key %s opens\n", print)
+	if out != "" {
+		fmt.Fprintf(say, "%s holds it in the clear: whoever reads it reads everything\n", out)
+	}
+	return nil
 }

@@ -57,6 +57,7 @@ type Process struct {
 	db      *db.Server
 	ring    *crypt.Ring
 	bus     bus.Bus
+	peers   *tlsfiles.Peers // nil: inner doors are plain
 	sims    *simulators
 	demo    demo.Hospital // with --demo
 	house   *House
@@ -99,6 +100,11 @@ func serve(ctx context.Context, cfg config.Serve, bench *Bench, out, logs io.Wri
 		}
 	}()
 	defer p.end()
+	if !cfg.Peer.Zero() {
+		if p.peers, err = tlsfiles.NewPeers(cfg.Peer); err != nil {
+			return ErrFlags.Wrap(err)
+		}
+	}
 	if err := p.open(ctx); err != nil {
 		return err
 	}
@@ -204,7 +210,7 @@ func (p *Process) register(ctx context.Context) error {
 	}
 	broker := process.Embedded
 	if p.cfg.NATS != "" {
-		if p.bus, err = bus.Dial(ctx, bus.DialOptions{URL: p.cfg.NATS, Name: "xinglin", Log: p.log}); err != nil {
+		if p.bus, err = bus.Dial(ctx, bus.DialOptions{URL: p.cfg.NATS, Name: "xinglin", Log: p.log, Peers: p.peers}); err != nil {
 			return err
 		}
 		p.later(func() { _ = p.bus.Close() })
@@ -445,13 +451,16 @@ func (p *Process) listen(ctx context.Context) (public, private *http.Server, err
 	}
 	public.RegisterOnShutdown(p.api.EndStreams)
 	private = &http.Server{
-		Handler: p.private(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
+		Handler: p.private(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: public.ErrorLog,
 		BaseContext: func(net.Listener) context.Context { return base },
 	}
 	if p.cfg.TLSCert != "" {
 		if public.TLSConfig, err = tlsfiles.Server(p.cfg.TLSCert, p.cfg.TLSKey); err != nil {
 			return nil, nil, ErrFlags.Wrap(err)
 		}
+	}
+	if p.peers != nil {
+		private.TLSConfig = p.peers.Server()
 	}
 	for _, s := range []struct {
 		srv     *http.Server

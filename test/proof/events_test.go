@@ -41,7 +41,12 @@ type facts struct {
 
 func newFacts(t *testing.T, e rig.Engine) (*facts, *rig.Process) {
 	t.Helper()
-	f := &facts{w: rig.NewWorld(t, e)}
+	return factsIn(t, rig.NewWorld(t, e))
+}
+
+func factsIn(t *testing.T, w *rig.World) (*facts, *rig.Process) {
+	t.Helper()
+	f := &facts{w: w}
 	var rota []rig.Clinic
 	for d := range workers {
 		rota = append(rota, rig.Clinic{Doctor: 1 + d, Day: rig.InDays(3), Seats: 20, Fee: "0"})

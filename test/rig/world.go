@@ -47,6 +47,7 @@ type World struct {
 	Broker *Process
 	Pay    client.Channel
 
+	peers   string // folder of the processes' certificates; empty: inner doors are plain
 	account string // of WeChat Pay
 	keys    string
 	sms     *smssim.Server
@@ -58,8 +59,39 @@ type World struct {
 // NewWorld makes an empty installation; everything ends with the test.
 func NewWorld(t testing.TB, e Engine) *World {
 	t.Helper()
-	w := &World{Engine: e, Dir: t.TempDir()}
-	if e == Postgres {
+	return newWorld(t, &World{Engine: e, Dir: t.TempDir()})
+}
+
+// NewPeerWorld is a world on PostgreSQL whose processes show each other certificates.
+func NewPeerWorld(t testing.TB) *World {
+	t.Helper()
+	w := &World{Engine: Postgres, Dir: t.TempDir()}
+	w.peers = filepath.Join(w.Dir, "tls")
+	w.Renew(t)
+	return newWorld(t, w)
+}
+
+// Renew makes new certificates of the processes, under the authority that is there.
+func (w *World) Renew(t testing.TB) {
+	t.Helper()
+	for _, name := range []string{"broker", "serve"} {
+		Must(t, "tls", "init", w.peers, "--name", name)
+	}
+}
+
+// PeerFlags name the certificates of a process; nothing where inner doors are plain.
+func (w *World) PeerFlags(name string) []string {
+	if w.peers == "" {
+		return nil
+	}
+	return []string{
+		"--peer-cert", filepath.Join(w.peers, name+".pem"), "--peer-key", filepath.Join(w.peers, name+".key"), "--peer-ca", filepath.Join(w.peers, "ca.pem"),
+	}
+}
+
+func newWorld(t testing.TB, w *World) *World {
+	t.Helper()
+	if e := w.Engine; e == Postgres {
 		w.postgres(t)
 		w.StartBroker(t)
 	}
@@ -131,7 +163,7 @@ func (w *World) StartBroker(t testing.TB) {
 	if address == "" {
 		address = Port(t)
 	}
-	w.Broker = Start(t, "broker", "broker", "--listen", address, "--data", w.BrokerDir())
+	w.Broker = Start(t, "broker", append([]string{"broker", "--listen", address, "--data", w.BrokerDir()}, w.PeerFlags("broker")...)...)
 	if err := w.Broker.Said(context.Background(), "broker ready"); err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +302,7 @@ func (w *World) Flags() []string {
 		"--trust-proxy", "--rate-per-address", "100000", "--rate-per-account", "30", "--log-level", "warn",
 	})
 	if w.Engine == Postgres {
-		flags = append(flags, "--nats", w.NATS)
+		flags = append(append(flags, "--nats", w.NATS), w.PeerFlags("serve")...)
 	}
 	return flags
 }

@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"xinglin": xinglin, "serve": serve, "broker": broker, "witness": witness, "drain": drain, "kill9": kill9, "pg": postgres,
+			"xinglin": xinglin, "serve": serve, "broker": broker, "witness": witness, "kmssim": kmssim, "drain": drain, "kill9": kill9, "pg": postgres,
 			"patient": person, "doctor": person, "attacker": person, "expect": expect, "body": body, "let": let, "location": location, "said": said, "until": until,
 			"channel": channel, "sql": sql, "stored": stored, "region": region, "tables": tables, "rota": rota, "clinic": clinic, "snapshot": snapshot, "fresh": fresh,
 		},
@@ -273,4 +273,17 @@ func snapshot(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.CopyFS(to, os.DirFS(ts.MkAbs(args[0]))))
 	keys := filepath.Join(to, "keys") // modes matter for secrets
 	_ = os.Chmod(keys, 0o700)
+}
+
+// kmssim [NAME] starts `xinglin kmssim` with the folder of its name.
+func kmssim(ts *testscript.TestScript, _ bool, args []string) {
+	s := on(ts)
+	name, _ := named(args)
+	if name == "main" {
+		name = "kmssim"
+	}
+	p, err := rig.SpawnIn(ts.MkAbs("."), s.binary, name, "kmssim", "--listen", "127.0.0.1:0", "--data", ts.MkAbs(name))
+	ts.Check(err)
+	s.servers[name] = &server{Process: p}
+	ts.Check(p.Said(context.Background(), "kmssim ready"))
 }

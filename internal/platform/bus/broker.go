@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"xinglin/internal/platform/tls"
 )
 
 // ServeOptions say how a broker of its own is reached and where it keeps its store.
@@ -19,7 +20,7 @@ type ServeOptions struct {
 	User     string // with Password, or Token alone; one of them is required unless Listen is a loopback address
 	Password string
 	Token    string
-	TLS      *tls.Config // optional
+	Peers    *tls.Peers // both sides show certificates, before a word of NATS is said; nil: plain text
 	Log      *slog.Logger
 }
 
@@ -51,14 +52,14 @@ func Serve(ctx context.Context, o ServeOptions) (*Broker, error) {
 	if port == 0 {
 		so.Port = server.RANDOM_PORT
 	}
-	if o.TLS != nil {
-		so.TLS, so.TLSConfig, so.TLSTimeout = true, o.TLS, 5
+	if o.Peers != nil {
+		so.TLS, so.TLSVerify, so.TLSConfig, so.TLSTimeout, so.TLSHandshakeFirst = true, true, o.Peers.Server(), 5, true
 	}
 	srv, stop, err := start(ctx, o.Dir, so, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	return &Broker{srv: srv, stop: stop, tls: o.TLS != nil}, nil
+	return &Broker{srv: srv, stop: stop, tls: o.Peers != nil}, nil
 }
 
 func loopback(host string) bool {

@@ -2,19 +2,17 @@ package bus
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"math/big"
+	"io"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"xinglin/internal/kernel/clock"
+	"xinglin/internal/platform/tls"
 )
 
 func TestDialUnreachable(t *testing.T) {
@@ -101,34 +99,60 @@ func TestOneBrokerPerDirectory(t *testing.T) {
 	must(t, b.Close())
 }
 
-func TestTLS(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// peers is one process of an authority's.
+func peers(t *testing.T, dir, name string, life time.Duration, now time.Time) *tls.Peers {
+	t.Helper()
+	must(t, tls.Issue{Dir: dir, Name: name, Hosts: []string{"127.0.0.1"}, Life: life, Now: now}.Make())
+	p, err := tls.NewPeers(tls.PeerFiles{Cert: filepath.Join(dir, name+".pem"), KeyFile: filepath.Join(dir, name+".key"), CA: filepath.Join(dir, "ca.pem")})
 	must(t, err)
-	now := clock.System{}.Now()
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	must(t, err)
-	cert, err := x509.ParseCertificate(der)
-	must(t, err)
-	br, err := Serve(t.Context(), ServeOptions{Listen: "127.0.0.1:0", Dir: t.TempDir(), TLS: &tls.Config{
-		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
-	}})
+	return p
+}
+
+// A broker with peers takes those of its authority only, and says nothing to anybody else.
+func TestPeers(t *testing.T) {
+	dir, foreign, now := t.TempDir(), t.TempDir(), clock.System{}.Now()
+	br, err := Serve(t.Context(), ServeOptions{Listen: "127.0.0.1:0", Dir: t.TempDir(), Peers: peers(t, dir, "broker", time.Hour, now)})
 	must(t, err)
 	defer br.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
-	if _, err := Dial(ctx, DialOptions{URL: br.URL()}); !errors.Is(err, ErrUnreachable) {
-		t.Fatalf("an unknown certificate: %v", err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(cert)
-	b, err := Dial(t.Context(), DialOptions{URL: br.URL(), TLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}})
+	b, err := Dial(t.Context(), DialOptions{URL: br.URL(), Peers: peers(t, dir, "serve", time.Hour, now)})
 	must(t, err)
 	publish(t, b, facts("m", 1))
 	must(t, b.Close())
+	for name, o := range map[string]DialOptions{
+		"plain":       {URL: "nats://" + br.Addr()},
+		"no cert":     {URL: br.URL()},
+		"a stranger":  {URL: br.URL(), Peers: peers(t, foreign, "serve", time.Hour, now)},
+		"expired":     {URL: br.URL(), Peers: peers(t, dir, "late", time.Minute, now.Add(-time.Hour))},
+		"plain, peer": {URL: "nats://" + br.Addr() + ",nats://127.0.0.1:1"},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+		if b, err := Dial(ctx, o); !errors.Is(err, ErrUnreachable) {
+			if err == nil {
+				_ = b.Close()
+			}
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
+	}
+	c, err := net.Dial("tcp", br.Addr())
+	must(t, err)
+	defer c.Close()
+	must(t, c.SetDeadline(clock.Mono().Add(patience)))
+	_, err = c.Write([]byte("CONNECT {}\r\nPING\r\n"))
+	must(t, err)
+	said, _ := io.ReadAll(c)
+	if strings.Contains(string(said), "INFO") || strings.Contains(string(said), "PONG") {
+		t.Errorf("plain text was answered: %q", said)
+	}
+	// A broker without peers is nobody that a process with peers talks to.
+	open, err := Serve(t.Context(), ServeOptions{Listen: "127.0.0.1:0", Dir: t.TempDir()})
+	must(t, err)
+	defer open.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	defer cancel()
+	if _, err := Dial(ctx, DialOptions{URL: open.URL(), Peers: peers(t, dir, "serve", time.Hour, now)}); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("a plain broker: %v", err)
+	}
 }
 
 func TestOverlap(t *testing.T) {

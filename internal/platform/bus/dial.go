@@ -2,7 +2,7 @@ package bus
 
 import (
 	"context"
-	"crypto/tls"
+	ctls "crypto/tls"
 	"errors"
 	"log/slog"
 	"net/url"
@@ -13,6 +13,7 @@ import (
 
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/fault"
+	"xinglin/internal/platform/tls"
 )
 
 // dialTimeout bounds how long Dial tries: a broker that starts at the same time may need some seconds.
@@ -23,7 +24,8 @@ type DialOptions struct {
 	URL  string // nats://[user:password@|token@]host:port, or several with commas; tls:// for TLS
 	Name string // of this process, shown by the broker
 	Log  *slog.Logger
-	TLS  *tls.Config // nil: as the URL says
+	// Peers: both sides show certificates, before a word of NATS is said (a foreign server: handshake_first). Nil: as the URL says.
+	Peers *tls.Peers
 }
 
 // Dial connects to a broker elsewhere. It fails with bus.unreachable when that does not work within 10 s, at once when
@@ -37,8 +39,9 @@ func Dial(ctx context.Context, o DialOptions) (Bus, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	opts := []nats.Option{nats.Name(o.Name)}
-	if o.TLS != nil {
-		opts = append(opts, nats.Secure(o.TLS))
+	if o.Peers != nil {
+		opts = append(opts, nats.Secure(&ctls.Config{MinVersion: ctls.VersionTLS13}), nats.TLSHandshakeFirst(),
+			nats.ClientTLSConfig(o.Peers.Certificate, o.Peers.Authorities)) // asked at each connection
 	}
 	end, _ := ctx.Deadline()
 	for n := 0; ; n++ {
@@ -63,7 +66,8 @@ func Dial(ctx context.Context, o DialOptions) (Bus, error) {
 
 // permanent tells whether trying again is of no use.
 func permanent(err error) bool {
-	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrSecureConnRequired) ||
+	var stranger *ctls.CertificateVerificationError
+	return errors.As(err, &stranger) || errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrSecureConnRequired) ||
 		errors.Is(err, nats.ErrSecureConnWanted)
 }
 

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"xinglin/internal/platform/tls"
 )
 
 // Serve is what `xinglin serve` takes.
@@ -20,7 +22,7 @@ type Serve struct {
 
 	DB    string `help:"PostgreSQL DSN of the login role; replaces the SQLite files." env:"XINGLIN_DB"`
 	NATS  string `help:"URL of an external broker (xinglin broker or NATS 2.12+); needed with more than one process." env:"XINGLIN_NATS"`
-	Keys  string `help:"Root key reference: file:PATH or env:NAME. With --data it is made in DIR/keys." env:"XINGLIN_KEYS"`
+	Keys  string `help:"Root key reference: file:PATH, env:NAME or wrapped:PATH (xinglin keys wrap). With --data it is made in DIR/keys." env:"XINGLIN_KEYS"`
 	Blobs string `help:"Object store reference for files, shared by all processes. Accepted and not yet used: no context keeps files." env:"XINGLIN_BLOBS"`
 
 	Algorithm string `help:"Cipher of sealed fields: aes-256-gcm or sm4-gcm." enum:"aes-256-gcm,sm4-gcm" default:"aes-256-gcm" env:"XINGLIN_ALGORITHM"`
@@ -50,13 +52,14 @@ type Serve struct {
 	LogLevel       string  `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"XINGLIN_LOG_LEVEL"`
 	OTLP           string  `help:"OTLP/HTTP endpoint for traces." env:"XINGLIN_OTLP"`
 
-	Lottery   Lottery   `embed:"" prefix:"lottery-"`
-	Audit     Audit     `embed:"" prefix:"audit-"`
-	WeChatPay WeChatPay `embed:"" prefix:"wechat-"`
-	SMS       SMS       `embed:"" prefix:"sms-"`
-	Mail      Mail      `embed:"" prefix:"mail-"`
-	NoPush    bool      `help:"Offer no push messages: this server reaches no push services of browsers." env:"XINGLIN_NO_PUSH"`
-	RealName  RealName  `embed:"" prefix:"realname-"`
+	Peer      tls.PeerFiles `embed:"" prefix:"peer-"`
+	Lottery   Lottery       `embed:"" prefix:"lottery-"`
+	Audit     Audit         `embed:"" prefix:"audit-"`
+	WeChatPay WeChatPay     `embed:"" prefix:"wechat-"`
+	SMS       SMS           `embed:"" prefix:"sms-"`
+	Mail      Mail          `embed:"" prefix:"mail-"`
+	NoPush    bool          `help:"Offer no push messages: this server reaches no push services of browsers." env:"XINGLIN_NO_PUSH"`
+	RealName  RealName      `embed:"" prefix:"realname-"`
 }
 
 // Lottery names who signs sealed lotteries (see docs/guide/lottery.md).

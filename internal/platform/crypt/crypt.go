@@ -1,6 +1,6 @@
 // Package crypt keeps the keys of the product and seals fields under them: root key
-// -> tenant key -> person key. The root key lives outside the database (a file or an
-// environment variable), tenant and person keys lie wrapped in a store of their own,
+// -> tenant key -> person key. The root key lives outside the database (a file, an
+// environment variable, or wrapped by a KMS or a module: wrapped.go), tenant and person keys lie wrapped in a store of their own,
 // the context "keys", whose backups must expire within 30 days: destroying a person's
 // key (Shred) makes every field sealed under it unreadable, in backups of the other
 // contexts too.
@@ -47,7 +47,7 @@ var (
 	ErrWrongKeys = fault.Register(fault.Unavailable, "crypt.wrong_keys",
 		"密钥与数据库不匹配", "The database was made with other keys; start with the --keys it was made with")
 	ErrKeysMissing = fault.Register(fault.Unavailable, "crypt.keys_missing",
-		"缺少根密钥", "The root key is missing; name it with --keys file:PATH or env:NAME")
+		"缺少根密钥", "The root key is missing; name it with --keys file:PATH, env:NAME or wrapped:PATH")
 	ErrKeysUnreadable = fault.Register(fault.Unavailable, "crypt.keys_unreadable",
 		"根密钥无法使用", "The root key cannot be used")
 	ErrRotating = fault.Register(fault.Conflict, "crypt.rotating",
@@ -57,7 +57,7 @@ var (
 // Options opens a Ring.
 type Options struct {
 	DB        *db.DB      // the store of the context "keys"
-	Keys      string      // the root key: file:PATH or env:NAME
+	Keys      string      // the root key: file:PATH, env:NAME or wrapped:PATH
 	Create    bool        // make a missing file, when the store is new
 	Algorithm string      // aes-256-gcm (also when empty) or sm4-gcm: for what is sealed from now on
 	Clock     clock.Clock // nil is the system's
@@ -135,13 +135,21 @@ func Open(ctx context.Context, o Options) (*Ring, error) {
 		return nil, err
 	}
 	if made.print == "" {
-		if made, err = r.putRootCheck(ctx, roots[0]); err != nil {
+		first, err := roots[0].open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if made, err = r.putRootCheck(ctx, first); err != nil {
 			return nil, err
 		}
 	}
-	at := choose(roots, made.print)
-	if at == nil {
-		return nil, ErrWrongKeys.Because("store %s, given %s", made.print, roots[0].print())
+	named := choose(roots, made.print)
+	if named == nil {
+		return nil, ErrWrongKeys.Because("store %s, given %s", made.print, roots[0].print)
+	}
+	at, err := named.open(ctx)
+	if err != nil {
+		return nil, err
 	}
 	if r.seed, err = at.openSeed(made.seed); err != nil {
 		return nil, err

@@ -278,7 +278,7 @@ func TestRootReferences(t *testing.T) {
 	path := filepath.Join(dir, "made", "keys")
 	a := must(loadRoots("file:"+path, true))(t)[0]
 	b := must(loadRoots("file:"+path, true))(t)[0]
-	if a.id != b.id {
+	if a.root.id != b.root.id {
 		t.Error("two keys from one file")
 	}
 	if mode := must(os.Stat(path))(t).Mode().Perm(); mode != 0o600 {

@@ -1,6 +1,7 @@
 package crypt
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"io/fs"
@@ -58,12 +59,34 @@ func (r *root) openSeed(sealed []byte) ([]byte, error) {
 // maxRoots is how many keys a reference may hold: while the root key rotates, the present one and the next.
 const maxRoots = 2
 
-// loadRoots reads the root key from its reference: file:PATH or env:NAME, 64 hex digits; while it rotates two of them, each on a line of
-// its own or with a space between. With create a missing file is made, readable by its owner only.
-func loadRoots(ref string, create bool) ([]*root, error) {
+// candidate is a root key as a reference names it. One of a wrapped file stays wrapped until it is known to be the one that the store
+// lies under: another installation's file never reaches its source.
+type candidate struct {
+	print   string
+	root    *root       // nil while it is wrapped
+	wrapped *wrappedKey // nil but in a wrapped file
+	file    *wrappedFile
+}
+
+func (c *candidate) open(ctx context.Context) (*root, error) {
+	if c.root != nil {
+		return c.root, nil
+	}
+	r, err := c.file.open(ctx, c.wrapped)
+	if err == nil {
+		c.root = r
+	}
+	return r, err
+}
+
+const wantReference = "keys reference: want file:PATH, env:NAME or wrapped:PATH"
+
+// loadRoots reads the reference of the root key: file:PATH or env:NAME, 64 hex digits; while it rotates two of them, each on a line of
+// its own or with a space between; or wrapped:PATH (wrapped.go). With create a missing file: is made, readable by its owner only.
+func loadRoots(ref string, create bool) ([]*candidate, error) {
 	kind, name, _ := strings.Cut(ref, ":")
 	if name == "" {
-		return nil, ErrKeysMissing.Because("keys reference: want file:PATH or env:NAME")
+		return nil, ErrKeysMissing.Because(wantReference)
 	}
 	var text string
 	var err error
@@ -74,8 +97,14 @@ func loadRoots(ref string, create bool) ([]*root, error) {
 		if text = os.Getenv(name); text == "" {
 			err = ErrKeysMissing.Because("environment variable %s is empty", name)
 		}
+	case "wrapped":
+		f, err := readWrapped(name)
+		if err != nil {
+			return nil, err
+		}
+		return f.candidates(), nil
 	default:
-		err = ErrKeysMissing.Because("keys reference: want file:PATH or env:NAME")
+		err = ErrKeysMissing.Because(wantReference)
 	}
 	if err != nil {
 		return nil, err
@@ -83,7 +112,7 @@ func loadRoots(ref string, create bool) ([]*root, error) {
 	return parseRoots(text)
 }
 
-func parseRoots(text string) (out []*root, err error) {
+func parseRoots(text string) (out []*candidate, err error) {
 	words := strings.Fields(text)
 	if len(words) == 0 || len(words) > maxRoots {
 		return nil, ErrKeysUnreadable.Because("want %d hex digits", 2*rootSize)
@@ -97,15 +126,15 @@ func parseRoots(text string) (out []*root, err error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, r)
+		out = append(out, &candidate{print: r.print(), root: r})
 	}
 	return out, nil
 }
 
 // choose gives the root key with this fingerprint; nil when it is none of them.
-func choose(roots []*root, print string) *root {
+func choose(roots []*candidate, print string) *candidate {
 	for _, r := range roots {
-		if r.print() == print {
+		if r.print == print {
 			return r
 		}
 	}

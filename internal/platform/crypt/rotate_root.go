@@ -40,7 +40,7 @@ func (r *Ring) RotateRoot(ctx context.Context, o RootRotation) error {
 		}
 		return o.After(s)
 	}
-	path, isFile := strings.CutPrefix(r.ref, "file:")
+	isFile := !strings.HasPrefix(r.ref, "env:")
 	roots, err := loadRoots(r.ref, false)
 	if err != nil {
 		return err
@@ -52,11 +52,11 @@ func (r *Ring) RotateRoot(ctx context.Context, o RootRotation) error {
 	at := choose(roots, made.print)
 	switch {
 	case at == nil:
-		return ErrWrongKeys.Because("store %s, given %s", made.print, roots[0].print())
+		return ErrWrongKeys.Because("store %s, given %s", made.print, roots[0].print)
 	case len(roots) == maxRoots && at == roots[1] && !isFile:
 		return ErrKeysUnreadable.Because("the store lies under the second key: take the first one out of the variable, then put a new one behind")
 	case len(roots) == maxRoots && at == roots[1]:
-		return r.finishRoot(path, at) // it was stopped before its last step
+		return r.finishRoot(ctx, at) // it was stopped before its last step
 	case len(roots) < maxRoots && !isFile:
 		return ErrKeysMissing.Because("the variable has one key: put the next one behind it with a space between, in every process, and repeat")
 	case len(roots) < maxRoots:
@@ -64,30 +64,42 @@ func (r *Ring) RotateRoot(ctx context.Context, o RootRotation) error {
 		if err != nil {
 			return err
 		}
-		if err := putRoots(path, at, next); err != nil {
+		if roots, err = putRoots(ctx, r.ref, at, &candidate{print: next.print(), root: next}); err != nil {
 			return err
 		}
-		roots = []*root{at, next}
 	}
 	if err := after(Prepared); err != nil || o.Prepare {
 		return err
 	}
-	if err := r.wrapAll(ctx, at, roots[1]); err != nil {
+	from, err := at.open(ctx)
+	if err != nil {
 		return err
 	}
-	r.held.Store(roots[1])
+	to, err := roots[1].open(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.wrapAll(ctx, from, to); err != nil {
+		return err
+	}
+	r.held.Store(to)
 	if err := after(Wrapped); err != nil || !isFile {
 		return err
 	}
-	if err := r.finishRoot(path, roots[1]); err != nil {
+	if err := r.finishRoot(ctx, roots[1]); err != nil {
 		return err
 	}
 	return after(Finished)
 }
 
-func (r *Ring) finishRoot(path string, at *root) error {
-	r.held.Store(at)
-	return putRoots(path, at)
+func (r *Ring) finishRoot(ctx context.Context, at *candidate) error {
+	k, err := at.open(ctx)
+	if err != nil {
+		return err
+	}
+	r.held.Store(k)
+	_, err = putRoots(ctx, r.ref, at)
+	return err
 }
 
 // RootKeys tells how many keys the reference has: two while the root key rotates.
@@ -96,17 +108,21 @@ func (r *Ring) RootKeys() (int, error) {
 	return len(roots), err
 }
 
-// putRoots replaces the file as a whole.
-func putRoots(path string, roots ...*root) error {
+// putRoots replaces the file as a whole. What is wrapped already stays as it is.
+func putRoots(ctx context.Context, ref string, roots ...*candidate) ([]*candidate, error) {
+	kind, path, _ := strings.Cut(ref, ":")
+	if kind == "wrapped" {
+		return putWrapped(ctx, path, roots)
+	}
 	text := ""
 	for _, k := range roots {
-		text += hex.EncodeToString(k.raw) + "\n"
+		text += hex.EncodeToString(k.root.raw) + "\n"
 	}
 	err := writeRootFile(path, text, func(made string) error { return os.Rename(made, path) })
 	if err != nil {
-		return ErrKeysUnreadable.Wrap(err)
+		return nil, ErrKeysUnreadable.Wrap(err)
 	}
-	return nil
+	return roots, nil
 }
 
 // follow reads the reference once more and takes the root key that the store lies under now.
@@ -124,8 +140,12 @@ func (r *Ring) follow(ctx context.Context) (*root, error) {
 	}
 	at := choose(roots, made.print)
 	if at == nil {
-		return nil, ErrWrongKeys.Because("the root key was rotated: store %s, given %s", made.print, roots[0].print())
+		return nil, ErrWrongKeys.Because("the root key was rotated: store %s, given %s", made.print, roots[0].print)
 	}
-	r.held.Store(at)
-	return at, nil
+	k, err := at.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.held.Store(k)
+	return k, nil
 }

@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strconv"
@@ -49,6 +50,7 @@ func openPG(ctx context.Context, opt Options) (*pgEngine, error) {
 		rp["application_name"] = "xinglin"
 	}
 	rp["timezone"] = "UTC"
+	renewing(cfg, opt.DSN)
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, ErrUnavailable.Wrap(err)
@@ -62,6 +64,35 @@ func openPG(ctx context.Context, opt Options) (*pgEngine, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// renewing has each new connection read the certificates that the DSN names: they may have been renewed. Half-written ones leave those from
+// before.
+func renewing(cfg *pgxpool.Config, dsn string) {
+	encrypted(cfg.ConnConfig)
+	cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		if fresh, err := pgx.ParseConfig(dsn); err == nil {
+			encrypted(fresh)
+			c.TLSConfig, c.Fallbacks = fresh.TLSConfig, fresh.Fallbacks
+		}
+		return nil
+	}
+}
+
+// encrypted wants TLS 1.3 where the DSN wants TLS (K12). Where plain text is good enough for it, an old server must not come to that.
+func encrypted(c *pgx.ConnConfig) {
+	if c.TLSConfig == nil {
+		return
+	}
+	for _, f := range c.Fallbacks {
+		if f.TLSConfig == nil {
+			return
+		}
+	}
+	c.TLSConfig.MinVersion = tls.VersionTLS13
+	for _, f := range c.Fallbacks {
+		f.TLSConfig.MinVersion = tls.VersionTLS13
+	}
 }
 
 func (e *pgEngine) checkLogin(ctx context.Context) error {

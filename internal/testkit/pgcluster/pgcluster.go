@@ -60,7 +60,16 @@ type Cluster struct {
 // Option changes how a cluster starts.
 type Option func(*options)
 
-type options struct{ fsync bool }
+type options struct {
+	fsync bool
+	tls   *TLS
+}
+
+// TLS are the files of a cluster that takes TLS 1.3 with certificates of an authority only, as PEM.
+type TLS struct{ Cert, Key, CA []byte }
+
+// WithTLS makes a cluster refuse plain connections over TCP, and those without a certificate.
+func WithTLS(t TLS) Option { return func(o *options) { o.tls = &t } }
 
 // WithFsync makes commits durable against power loss, for tests that kill the server.
 // Without it a cluster trades that for speed.

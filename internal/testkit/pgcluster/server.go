@@ -45,7 +45,10 @@ func boot(ctx context.Context, bin, dir string, cred *syscall.Credential, o opti
 	}
 	// The file exists and keeps its owner: the server must be able to read it.
 	hba := fmt.Sprintf("local all all trust\nhost all %s,%s 127.0.0.1/32 trust\n", Migrate, App)
-	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(hba), 0o600); err != nil {
+	if o.tls != nil {
+		hba = fmt.Sprintf("local all all trust\nhostssl all %s,%s 127.0.0.1/32 trust clientcert=verify-ca\n", Migrate, App)
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(hba), 0o600), certificates(data, cred, o.tls)); err != nil {
 		return nil, fmt.Errorf("pgcluster: %w", err)
 	}
 	var last error
@@ -59,6 +62,25 @@ func boot(ctx context.Context, bin, dir string, cred *syscall.Credential, o opti
 		}
 	}
 	return nil, last
+}
+
+// certificates writes the files that settings names.
+func certificates(data string, cred *syscall.Credential, t *TLS) error {
+	if t == nil {
+		return nil
+	}
+	for name, b := range map[string][]byte{"server.pem": t.Cert, "server.key": t.Key, "ca.pem": t.CA} {
+		path := filepath.Join(data, name)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			return err
+		}
+		if cred != nil {
+			if err := os.Chown(path, int(cred.Uid), int(cred.Gid)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // launch starts the server under its watchdog and waits until it answers.
@@ -114,6 +136,10 @@ func settings(dir string, port int, o options) []string {
 		durable = "on"
 	}
 	out := []string{"-D", filepath.Join(dir, "data"), "-p", strconv.Itoa(port), "-h", "127.0.0.1", "-k", dir}
+	if o.tls != nil {
+		out = append(out, "-c", "ssl=on", "-c", "ssl_cert_file=server.pem", "-c", "ssl_key_file=server.key", "-c", "ssl_ca_file=ca.pem",
+			"-c", "ssl_min_protocol_version=TLSv1.3")
+	}
 	for _, s := range []string{
 		"max_connections=300", "shared_buffers=128MB", "max_locks_per_transaction=256",
 		"fsync=" + durable, "full_page_writes=" + durable,

@@ -1,0 +1,4 @@
+package db
+
+// Renewing is for the test of renewed certificates.
+var Renewing = renewing

@@ -61,6 +61,7 @@ type commands struct {
 	} `cmd:"" help:"Copies for development: every person in them is made up."`
 	Witness witnessCmd `cmd:"" help:"Sign sealed lists for hospitals, each once, and cosign the heads of their logs. Run it where the hospital has no hand."`
 	Paysim  paysimCmd  `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
+	Idpsim  idpsimCmd  `cmd:"" help:"Simulate a group's OpenID Connect provider and WeChat's login."`
 	Bench   struct {
 		Booking benchBookingCmd `cmd:"" help:"Measure how fast seats are sold, against the other ways, and check what was sold; exit 1 when a gate is missed."`
 		Relay   benchRelayCmd   `cmd:"" help:"How fast facts leave: outbox to broker, synced, on both engines."`

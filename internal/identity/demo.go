@@ -20,4 +20,8 @@ type DemoLogin struct {
 type Demo interface {
 	// ShowDemo puts the account on the demo's login page, or changes its row there. Command line and demo only.
 	ShowDemo(ctx context.Context, l DemoLogin) error
+	// EnsureIDP makes the identity provider of the key, or gives it the issuer and secret that its simulator has now. Demo only.
+	EnsureIDP(ctx context.Context, s IDPSpec) (IDPID, error)
+	// EnsureLink links the account to a subject of the provider. Demo only.
+	EnsureLink(ctx context.Context, p IDPID, a AccountID, subject string) error
 }

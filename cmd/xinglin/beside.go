@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"xinglin/internal/app"
+	"xinglin/internal/idpsim"
+	"xinglin/internal/kernel/clock"
+	"xinglin/internal/kernel/secret"
 	"xinglin/internal/paysim"
 	"xinglin/internal/platform/bus"
 	"xinglin/internal/platform/config"
@@ -68,5 +71,29 @@ func (c *paysimCmd) Run(ctx context.Context) error {
 		return err
 	}
 	fmt.Println("paysim ready on " + s.URL())
+	return s.Serve(ctx)
+}
+
+type idpsimCmd struct {
+	Listen string `help:"Address of the simulator." default:"127.0.0.1:8084"`
+	Secret string `required:"" help:"Reference of the secret of both apps: file:PATH or env:NAME."`
+	Clock  string `help:"RFC 3339 instant or signed duration to run the clock from."`
+}
+
+// Run implements the command.
+func (c *idpsimCmd) Run(ctx context.Context) error {
+	clk, err := clock.Parse(c.Clock)
+	if err != nil {
+		return err
+	}
+	key, err := config.Secret(c.Secret)
+	if err != nil {
+		return err
+	}
+	s, err := idpsim.New(idpsim.Demo(c.Listen, false, secret.New(strings.TrimSpace(string(key))), clk, obs.Logger(os.Stderr, slog.LevelInfo)))
+	if err != nil {
+		return err
+	}
+	fmt.Println("idpsim ready on " + s.URL())
 	return s.Serve(ctx)
 }

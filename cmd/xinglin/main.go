@@ -67,6 +67,7 @@ type commands struct {
 	Witness witnessCmd `cmd:"" help:"Sign sealed lists for hospitals, each once, and cosign the heads of their logs. Run it where the hospital has no hand."`
 	Paysim  paysimCmd  `cmd:"" help:"Simulate the other side of WeChat Pay v3."`
 	Kmssim  kmssimCmd  `cmd:"" help:"Simulate a cloud's key management service: Encrypt and Decrypt of Alibaba Cloud KMS. It guards nothing."`
+	Idpsim  idpsimCmd  `cmd:"" help:"Simulate a group's OpenID Connect provider and WeChat's login."`
 	Bench   struct {
 		Booking benchBookingCmd `cmd:"" help:"Measure how fast seats are sold, against the other ways, and check what was sold; exit 1 when a gate is missed."`
 		Relay   benchRelayCmd   `cmd:"" help:"How fast facts leave: outbox to broker, synced, on both engines."`

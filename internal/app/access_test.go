@@ -81,7 +81,7 @@ func TestEveryFactHasASource(t *testing.T) {
 }
 
 // ownAffairs are the policies by which everybody keeps their own account: sessions, proofs, consents, notices.
-var ownAffairs = []string{"identity.own_sessions", "identity.own_factors", "identity.own_proofs", "identity.own_totp", "identity.own_consents", "notify.own"}
+var ownAffairs = []string{"identity.own_links", "identity.own_sessions", "identity.own_factors", "identity.own_proofs", "identity.own_totp", "identity.own_consents", "notify.own"}
 
 // breaches says where the three administrators are not what they must be (R58): the audit administrator changes something,
 // or one of them reaches what belongs to patients.

@@ -31,7 +31,8 @@ func (p *Process) begin(ctx context.Context) error {
 			_, err := rotagen.Write(w, rotagen.Options{Seed: seed, Rows: rows, From: from})
 			return err
 		},
-		As: func(ctx context.Context, who auth.Principal) context.Context { return auth.With(ctx, who) },
+		As:   func(ctx context.Context, who auth.Principal) context.Context { return auth.With(ctx, who) },
+		IDPs: p.sims.providers(),
 	}
 	p.demo = h
 	if err := h.Seed(ctx); err != nil {

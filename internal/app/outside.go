@@ -15,6 +15,8 @@ import (
 
 	"xinglin/internal/audit/auditsvc"
 	"xinglin/internal/demo/traffic"
+	"xinglin/internal/identity"
+	"xinglin/internal/idpsim"
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/mailsim"
@@ -186,6 +188,7 @@ type simulators struct {
 	mail *mailsim.Server
 	push *pushsim.Server
 	name *realnamesim.Server
+	idp  *idpsim.Server
 }
 
 // simulate starts the simulators and gives their clients. Only --demo calls it.
@@ -231,6 +234,10 @@ func simulate(c config.Serve, clk clock.Clock, log *slog.Logger, metrics prometh
 		return o, s, err
 	}
 	log.Info("push simulator", "url", s.push.URL())
+	if s.idp, err = idpsim.New(idpsim.Demo(c.DemoIDP, c.DemoPublic, secret.New(hex.EncodeToString(raw)), clk, log)); err != nil {
+		return o, s, err
+	}
+	log.Info("identity provider simulator", "url", s.idp.URL())
 	o.Notices.Push = webpush.New(webpush.Options{Subject: pushSubject(c), Private: true})
 	o.Pay, err = s.payments(c, filepath.Join(dir, "paysim"), clk, log, metrics)
 	return o, s, err
@@ -281,7 +288,7 @@ func (s *simulators) inbox(limit int) []notifysvc.Shown {
 }
 
 func (s *simulators) serve(ctx context.Context, fail func(error)) {
-	for name, f := range map[string]func(context.Context) error{"payment simulator": s.pay.Serve, "SMS simulator": s.sms.Serve, "mail simulator": s.mail.Serve, "push simulator": s.push.Serve, "real-name simulator": s.name.Serve} {
+	for name, f := range map[string]func(context.Context) error{"payment simulator": s.pay.Serve, "SMS simulator": s.sms.Serve, "mail simulator": s.mail.Serve, "push simulator": s.push.Serve, "real-name simulator": s.name.Serve, "identity provider simulator": s.idp.Serve} {
 		go func() {
 			if err := f(ctx); err != nil && ctx.Err() == nil {
 				fail(fmt.Errorf("%s: %w", name, err))
@@ -303,7 +310,25 @@ func (s *simulators) close() {
 	if s.name != nil {
 		s.name.Close()
 	}
+	if s.idp != nil {
+		s.idp.Close()
+	}
 	if s.pay != nil {
 		_ = s.pay.Close()
+	}
+}
+
+// providers are the simulated identity providers as the demo's hospital knows them. Nobody is linked but the demo's own people.
+func (s *simulators) providers() []identity.IDPSpec {
+	o := s.idp.Options
+	return []identity.IDPSpec{
+		{
+			Key: "group", Kind: identity.OIDC, Accounts: identity.StaffAccounts, Name: "集团统一登录", NameEN: "Group sign-in", Issuer: s.idp.Issuer(),
+			ClientID: o.OIDC.ID, Secret: o.OIDC.Secret, Scopes: "profile", Strong: []string{"mfa"}, Enabled: true,
+		},
+		{
+			Key: "wechat", Kind: identity.WeChat, Accounts: identity.PatientAccounts, Name: "微信登录", NameEN: "WeChat", Issuer: s.idp.WeChatURL(), Pages: s.idp.WeChatURL(),
+			ClientID: o.WeChat.ID, Secret: o.WeChat.Secret, Enabled: true,
+		},
 	}
 }

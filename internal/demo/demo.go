@@ -36,6 +36,8 @@ type Hospital struct {
 	// Rota writes the file of an invented hospital (scheduling/rotagen) that begins on a Monday.
 	Rota func(w io.Writer, seed uint64, rows int, from clock.Date) error
 	As   func(context.Context, auth.Principal) context.Context // the door that puts a principal in
+	// IDPs are the simulated identity providers.
+	IDPs []identity.IDPSpec
 }
 
 const (
@@ -52,7 +54,7 @@ func (h Hospital) Seed(ctx context.Context) error {
 		name string
 		do   func(context.Context) error
 	}{
-		{"organization", h.organization}, {"rules", h.rules}, {"rota", h.rota}, {"session now", h.SessionNow}, {"places", h.places}, {"staff", h.staff}, {"patients", h.patients}, {"texts", h.texts},
+		{"organization", h.organization}, {"rules", h.rules}, {"rota", h.rota}, {"session now", h.SessionNow}, {"places", h.places}, {"staff", h.staff}, {"patients", h.patients}, {"identity providers", h.providers}, {"texts", h.texts},
 	} {
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)

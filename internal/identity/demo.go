@@ -33,4 +33,8 @@ type Demo interface {
 	ShowDemo(ctx context.Context, l DemoLogin) error
 	// DemoAccounts are those on the tenant's login page, at most 50.
 	DemoAccounts(ctx context.Context, t TenantID) ([]DemoAccount, error)
+	// EnsureIDP makes the identity provider of the key, or gives it the issuer and secret that its simulator has now. Demo only.
+	EnsureIDP(ctx context.Context, s IDPSpec) (IDPID, error)
+	// EnsureLink links the account to a subject of the provider. Demo only.
+	EnsureLink(ctx context.Context, p IDPID, a AccountID, subject string) error
 }

@@ -19,6 +19,7 @@ import (
 func data() dataclass.Schema {
 	out := accountData()
 	maps.Copy(out, clientData())
+	maps.Copy(out, idpData())
 	return out
 }
 
@@ -45,7 +46,7 @@ func accountData() dataclass.Schema {
 		},
 		"role_grant": {dataclass.ID: "tenant_id account_id organization_id", dataclass.Fact: "role created_at"},
 		"session": {
-			dataclass.ID:     "tenant_id id account_id",
+			dataclass.ID:     "tenant_id id account_id idp_id",
 			dataclass.Fact:   "factors created_at last_seen_at idle_at expires_at ended_at end_reason method proved_at",
 			dataclass.Origin: "device",
 		},
@@ -123,6 +124,30 @@ func clientData() dataclass.Schema {
 	}
 }
 
+// idpData are those of identity providers.
+func idpData() dataclass.Schema {
+	return dataclass.Schema{
+		"idp": {
+			dataclass.ID:              "tenant_id id",
+			dataclass.Public:          "key name name_en issuer pages client_id",
+			dataclass.Secret.Sealed(): "secret_sealed",
+			dataclass.Fact:            "kind accounts secret_post scopes strong version created_at disabled_at",
+		},
+		"idp_link": {
+			dataclass.ID:              "tenant_id id idp_id account_id",
+			dataclass.Index:           "subject_index subject_index_even",
+			dataclass.Number.Sealed(): "subject_sealed",
+			dataclass.Fact:            "created_at used_at",
+		},
+		"idp_login": {
+			dataclass.ID:     "tenant_id idp_id account_id session_id",
+			dataclass.Secret: "hash browser sealed",
+			dataclass.Public: "next",
+			dataclass.Fact:   "stage created_at expires_at",
+		},
+	}
+}
+
 // masks: nobody is logged in to a copy, no other system knows it, and all of its staff have one password and one-time secret,
 // which are of the copy's key and not of the source.
 func masks() []mask.Rule {
@@ -140,7 +165,7 @@ func masks() []mask.Rule {
 	}
 	for _, table := range []string{
 		"challenge", "budget", "session", "token", "client", "client_subject", "client_consent", "login_request", "client_grant", "client_token", "device_login",
-		"signing_key", "refused_login", "passkey_owner", "passkey", "ceremony",
+		"signing_key", "refused_login", "passkey_owner", "passkey", "ceremony", "idp", "idp_link", "idp_login",
 	} {
 		out = append(out, mask.Rule{Table: table, Drop: true})
 	}

@@ -17,7 +17,7 @@ func (s *Service) sources() []authz.Source {
 			"identity.read_me", "identity.list_sessions", "identity.revoke_session", "identity.end_session", "identity.list_consents",
 			"identity.withdraw_consent", "identity.list_passkeys", "identity.rename_passkey", "identity.list_logins", "identity.begin_step_up",
 			"identity.send_step_up_code", "identity.step_up", "identity.offer_passkey", "identity.offer_totp",
-			"identity.add_passkey", "identity.remove_passkey", "identity.replace_totp",
+			"identity.add_passkey", "identity.remove_passkey", "identity.replace_totp", "identity.begin_link", "identity.link_idp", "identity.list_links", "identity.unlink_idp",
 		}},
 	}
 }

@@ -23,6 +23,8 @@ func held() []holdings.Table {
 	hidden := func(t holdings.Table) holdings.Table { t.Hidden = true; return t }
 	keys := gone("passkey", "通行密钥", "Passkeys")
 	keys.Open = map[string]holdings.Open{"name_sealed": inTenant("passkey", "name", "id", "name_sealed")}
+	links := gone("idp_link", "绑定的其他登录方式", "Linked identities")
+	links.Open = map[string]holdings.Open{"subject_sealed": inTenant("idp_link", "subject", "id", "subject_sealed")}
 	return []holdings.Table{
 		{
 			Name: "account", Column: "id", Owner: holdings.Account, Fate: holdings.ByOwner, Title: holdings.Words{ZH: "账号", EN: "The account"},
@@ -40,6 +42,8 @@ func held() []holdings.Table {
 		gone("session", "登录记录", "Sessions"),
 		gone("refused_login", "被拒绝的登录", "Refused logins"),
 		keys,
+		links,
+		hidden(gone("idp_login", "", "")),
 		hidden(gone("ceremony", "", "")),
 		hidden(gone("passkey_owner", "", "")),
 		hidden(gone("demo_account", "", "")),

@@ -37,6 +37,8 @@ func (s *Service) routes(a *httpx.API) {
 	s.staffRoutes(a)
 	s.openid.Routes(a)
 	s.keys.Routes(a)
+	s.idps.Routes(a)
+	s.idpRoutes(a)
 	if s.demo {
 		httpx.Register(a, httpx.Op{ID: "identity.list_demo_accounts", Method: "GET", Path: "/demo/accounts", Summary: "Accounts of the demo (only with --demo)", Public: true}, s.httpDemo)
 	}

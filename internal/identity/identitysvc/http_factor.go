@@ -113,7 +113,7 @@ func (s *Service) httpStepUp(ctx context.Context, in *stepUpIn) (*stepUpOut, err
 
 type loginBody struct {
 	At      string `json:"at" format:"date-time"`
-	Method  string `json:"method" enum:"code,password,passkey"`
+	Method  string `json:"method" enum:"code,password,passkey,idp"`
 	Device  string `json:"device" example:"Chrome, Windows"`
 	Result  string `json:"result" enum:"in,refused"`
 	EndedAt string `json:"ended_at,omitempty" format:"date-time" doc:"When its session was ended; absent when it lives or ran out"`

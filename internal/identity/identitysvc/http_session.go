@@ -41,7 +41,7 @@ type sessionBody struct {
 	CreatedAt  string             `json:"created_at" format:"date-time"`
 	LastSeenAt string             `json:"last_seen_at" format:"date-time" doc:"To within five minutes"`
 	Device     string             `json:"device" example:"WeChat, Android"`
-	Method     string             `json:"method" enum:"code,password,passkey" doc:"What opened it"`
+	Method     string             `json:"method" enum:"code,password,passkey,idp" doc:"What opened it"`
 	Current    bool               `json:"current"`
 }
 

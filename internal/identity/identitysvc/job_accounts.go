@@ -16,7 +16,7 @@ const (
 )
 
 func (s *Service) jobs() []job.Handler {
-	return append(s.openid.Jobs(),
+	return append(append(s.openid.Jobs(), s.idps.Jobs()...),
 		job.Call(contactKind, s.setContact),
 		job.Every(sweepKind, job.Cron{Every: sweepEvery}, s.sweep),
 	)

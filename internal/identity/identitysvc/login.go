@@ -23,6 +23,7 @@ const (
 	byCode     method = "code"
 	byPassword method = "password" // with the one-time code
 	byPasskey  method = "passkey"  // whose device has recognised its person
+	byProvider method = "idp"      // by what an identity provider says; the door knows how many factors
 )
 
 // factors is how many factors it proves.
@@ -33,12 +34,24 @@ func (m method) factors() int {
 	return 2
 }
 
+// proves is how many factors somebody proves who comes in by the door.
+func (d door) proves() int {
+	if d.method == byProvider {
+		return d.factors
+	}
+	return d.method.factors()
+}
+
 // door is how somebody comes in.
 type door struct {
 	action string // what the trail calls it: the operation's id
 	method method
 	device string
 	api    bool // tokens instead of a cookie
+
+	idp     identity.IDPID // of byProvider
+	factors int            // of byProvider
+	stale   bool           // nothing was proved here, so that a step-up is asked for
 }
 
 // loginPatient consumes the code and opens a session of the phone's account, which is

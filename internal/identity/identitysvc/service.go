@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"xinglin/internal/identity"
+	"xinglin/internal/identity/identitysvc/external"
 	"xinglin/internal/identity/identitysvc/passkey"
 	"xinglin/internal/identity/identitysvc/provider"
 	"xinglin/internal/kernel/auth"
@@ -50,6 +51,7 @@ type Service struct {
 	hashes  *hasher
 	openid  *provider.Service
 	keys    *passkey.Service
+	idps    *external.Service
 }
 
 var (
@@ -69,6 +71,9 @@ func newService(base module.Base, tenants tenant.Service, notices notify.Service
 	})
 	s.keys = passkey.New(passkey.Options{
 		Store: s.store.passkeys(), Clock: base.Clock, Authz: base.Authz, Crypt: base.Crypt, Label: s.label, Network: s.network,
+	})
+	s.idps = external.New(external.Options{
+		Store: s.store.idps(), Clock: base.Clock, Authz: base.Authz, Crypt: base.Crypt, Private: base.Demo, Network: s.network, Ended: s.endedWithIDP,
 	})
 	s.asked = batch.New(batch.Options{Name: "identity.authenticate", Writers: 1, Max: maxAsked, Log: base.Log, Metrics: base.Batches}, s.store.sessionsOf(s.now))
 	return s

@@ -22,7 +22,8 @@ type session struct {
 	practitioner id.ID[id.Any]
 	factors      int
 	method       method
-	proved       time.Time // when its person last proved to be there
+	idp          identity.IDPID // of byProvider
+	proved       time.Time      // when its person last proved to be there
 	device       string
 	created      time.Time
 	lastSeen     time.Time
@@ -49,9 +50,12 @@ func (s *Service) begin(a account, in door) (opened, []token) {
 	now := s.now()
 	absolute, idle := lasts(a.kind)
 	o := opened{session: session{
-		id: id.New[auth.Session](now), account: a.id, kind: a.kind, factors: in.method.factors(), method: in.method, device: in.device,
+		id: id.New[auth.Session](now), account: a.id, kind: a.kind, factors: in.proves(), method: in.method, device: in.device, idp: in.idp,
 		created: now, proved: now, lastSeen: now, idleAt: now.Add(idle), expires: now.Add(absolute),
 	}}
+	if in.stale {
+		o.proved = unproved
+	}
 	if !in.api {
 		t := token{kind: cookie, expires: o.expires}
 		o.cookie, t.hash = newCookie()

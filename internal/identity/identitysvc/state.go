@@ -29,6 +29,8 @@ var sessions = state.Machine[sessionState]{
 		{From: "live", To: "ended", By: "identity.revoke_session"},
 		{From: "live", To: "ended", By: "identity.disable_staff"},
 		{From: "live", To: "ended", By: "identity.close_account"},
+		{From: "live", To: "ended", By: "identity.disable_idp", Guard: "it came by that identity provider"},
+		{From: "live", To: "ended", By: "identity.unlink_idp", Guard: "it came by that link"},
 		{From: "live", To: "ended", By: "identity.refresh_reused", Guard: "a refresh token came a second time"},
 		{From: "live", To: "ended", By: "identity.crowded_out", Guard: "the account has 50 live sessions"},
 		{From: "live", To: "expired", By: "timer", Guard: "idle or absolute end"},

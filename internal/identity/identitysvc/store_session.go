@@ -6,6 +6,7 @@ import (
 
 	"xinglin/internal/identity"
 	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/batch"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/trail"
@@ -14,9 +15,9 @@ import (
 // addSession saves a session that has just begun, with its login in the trail, and
 // ends the account's sessions beyond maxSessions.
 func addSession(ctx context.Context, tx db.Tx, s session, ts []token, action string) error {
-	_, err := tx.Exec(ctx, `INSERT INTO session (tenant_id, id, account_id, factors, device, created_at, last_seen_at, idle_at, expires_at, method, proved_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10)`,
-		tx.Tenant(), s.id, s.account, s.factors, s.device, s.created.UnixMicro(), s.idleAt.UnixMicro(), s.expires.UnixMicro(), string(s.method), s.proved.UnixMicro())
+	_, err := tx.Exec(ctx, `INSERT INTO session (tenant_id, id, account_id, factors, device, created_at, last_seen_at, idle_at, expires_at, method, proved_at, idp_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11)`,
+		tx.Tenant(), s.id, s.account, s.factors, s.device, s.created.UnixMicro(), s.idleAt.UnixMicro(), s.expires.UnixMicro(), string(s.method), s.proved.UnixMicro(), id.Null(s.idp))
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"xinglin/internal/identity"
+	"xinglin/internal/identity/identitysvc/external"
 )
 
 // sweep deletes what nobody needs any more: codes a day after their end, budgets after
@@ -22,6 +23,7 @@ func (s store) sweep(ctx context.Context, t identity.TenantID, now time.Time) er
 			SELECT kind, subject FROM budget WHERE tenant_id = $1 AND last_at < $2 ORDER BY last_at LIMIT $3) AND last_at < $2`, now.Add(-2 * day)},
 		{`DELETE FROM ceremony WHERE tenant_id = $1 AND hash IN (
 			SELECT hash FROM ceremony WHERE tenant_id = $1 AND expires_at < $2 ORDER BY expires_at LIMIT $3)`, now},
+		{external.Sweep, now},
 		{`DELETE FROM refused_login WHERE tenant_id = $1 AND id IN (
 			SELECT id FROM refused_login WHERE tenant_id = $1 AND at < $2 ORDER BY at LIMIT $3)`, now.Add(-30 * day)},
 		{`DELETE FROM token WHERE tenant_id = $1 AND hash IN (

@@ -24,6 +24,14 @@ func checks() []verify.Check {
 			WHERE tenant_id IS NULL OR used_at > blocked_at + 60000000`}, // another process's clock
 		{Name: "identity: no session was proved outside its life", SQL: `SELECT CAST(id AS TEXT) AS what, created_at AS at FROM session
 			WHERE tenant_id IS NULL OR proved_at > expires_at OR (proved_at <> 0 AND proved_at < created_at - 60000000)`},
+		child("each link belongs to an account of its tenant", "idp_link", "id", "c.created_at", "account", "account_id"),
+		child("each link belongs to a provider of its tenant", "idp_link", "id", "c.created_at", "idp", "idp_id"),
+		{Name: "identity: each link is of an account that its provider is for", SQL: `SELECT CAST(l.id AS TEXT) AS what, l.created_at AS at FROM idp_link l
+			JOIN account a ON a.tenant_id = l.tenant_id AND a.id = l.account_id JOIN idp p ON p.tenant_id = l.tenant_id AND p.id = l.idp_id WHERE a.kind <> p.accounts`},
+		{Name: "identity: no live session of a disabled identity provider", SQL: `SELECT CAST(s.id AS TEXT) AS what, p.disabled_at AS at FROM session s
+			JOIN idp p ON p.tenant_id = s.tenant_id AND p.id = s.idp_id WHERE p.disabled_at IS NOT NULL AND s.ended_at IS NULL`},
+		{Name: "identity: staff whom an identity provider let in proved two factors", SQL: `SELECT CAST(s.id AS TEXT) AS what, s.created_at AS at FROM session s
+			JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id WHERE s.method = 'idp' AND a.kind = 'staff' AND s.factors < 2`},
 		child("each demo row belongs to an account of its tenant", "demo_account", "account_id", "0", "account", "account_id"),
 		{Name: "identity: no account is two administrators", SQL: `SELECT CAST(account_id AS TEXT) AS what, MAX(created_at) AS at FROM role_grant
 			WHERE role IN ('system_admin', 'security_admin', 'audit_admin') GROUP BY tenant_id, account_id HAVING COUNT(*) > 1`},

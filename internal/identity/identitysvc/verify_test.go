@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"xinglin/internal/identity"
+	"xinglin/internal/identity/identitysvc/external"
 	"xinglin/internal/identity/identitysvc/provider"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/platform/db"
@@ -25,7 +26,7 @@ func (b *bench) broken(t *testing.T) map[string]int {
 	var text strings.Builder
 	rep, err := verify.Run(t.Context(), []verify.Unit{{
 		Context: "identity", DB: b.store.db, Checks: b.mod.Checks, Events: []string{"identity.session.revoked.v1"},
-		Actions: b.actions(), Jobs: []string{contactKind, sweepKind, provider.LogoutKind},
+		Actions: b.actions(), Jobs: []string{contactKind, sweepKind, provider.LogoutKind, external.EndKind},
 	}}, nil, &text)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text.String())

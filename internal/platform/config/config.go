@@ -36,6 +36,7 @@ type Serve struct {
 	Demo        bool   `help:"Demo hospital with simulators and shown codes; only on empty or demo data." env:"XINGLIN_DEMO"`
 	DemoPublic  bool   `help:"Allow the demo on an address other than loopback." env:"XINGLIN_DEMO_PUBLIC"`
 	DemoPay     string `help:"Address of the payment simulator in the demo." default:"127.0.0.1:8082" env:"XINGLIN_DEMO_PAY"`
+	DemoIDP     string `name:"demo-idp" help:"Address of the simulated identity providers in the demo; a free port when it is 0." default:"127.0.0.1:0" env:"XINGLIN_DEMO_IDP"`
 	DemoPeople  int    `help:"Simulated patients who book at the first start of a demo, over its own API." default:"0" env:"XINGLIN_DEMO_PEOPLE"`
 	DemoTraffic int    `help:"Simulated patients who come and go in the demo: book, pay, cancel, arrive." default:"0" env:"XINGLIN_DEMO_TRAFFIC"`
 	Clock       string `help:"Demo and simulation only: RFC 3339 instant or signed duration to run the clock from." env:"XINGLIN_CLOCK"`

@@ -22,7 +22,7 @@ CREATE INDEX challenge_expires ON challenge (tenant_id, expires_at);
 -- How often something was done for a subject (the blind index of a phone, an address or a user name) within a window.
 CREATE TABLE budget (
     tenant_id {{uuid}} NOT NULL,
-    kind      {{text}} NOT NULL CHECK (kind IN ('phone', 'address', 'login', 'device', 'failed_password', 'failed_passkey', 'ceremony', 'step_up')),
+    kind      {{text}} NOT NULL CHECK (kind IN ('phone', 'address', 'login', 'device', 'failed_password', 'failed_passkey', 'ceremony', 'step_up', 'idp_login', 'failed_idp', 'idp_proof')),
     subject   {{bytes}} NOT NULL,
     used      {{int}} NOT NULL CHECK (used > 0),
     opened_at {{bigint}} NOT NULL,
@@ -75,6 +75,32 @@ CREATE TABLE role_grant (
 CREATE UNIQUE INDEX role_grant_one_administrator ON role_grant (tenant_id, account_id)
     WHERE role IN ('system_admin', 'security_admin', 'audit_admin');
 
+-- Identity providers: others that prove who somebody is. What says who its people are (kind, accounts, issuer, client_id) never
+-- changes, or the subjects of one would open the accounts of another's. strong are the acr and amr values that count as two factors.
+CREATE TABLE idp (
+    tenant_id     {{uuid}} NOT NULL,
+    id            {{uuid}} NOT NULL,
+    key           {{text}} NOT NULL,
+    kind          {{text}} NOT NULL CHECK (kind IN ('oidc', 'wechat')),
+    accounts      {{text}} NOT NULL CHECK (accounts IN ('patient', 'staff')),
+    name          {{text}} NOT NULL,
+    name_en       {{text}} NOT NULL,
+    issuer        {{text}} NOT NULL,
+    pages         {{text}} NOT NULL,
+    client_id     {{text}} NOT NULL,
+    secret_sealed {{bytes}} NOT NULL,
+    secret_post   {{bool}} NOT NULL,
+    scopes        {{text}} NOT NULL,
+    strong        {{json}} NOT NULL,
+    version       {{bigint}} NOT NULL,
+    created_at    {{bigint}} NOT NULL,
+    disabled_at   {{bigint}},
+    PRIMARY KEY (tenant_id, id),
+    CHECK ((kind = 'wechat') = (pages <> ''))
+){{strict}};
+{{rls "idp"}}
+CREATE UNIQUE INDEX idp_key ON idp (tenant_id, key);
+
 -- A login: of a browser (its cookie) or of an API client (the family of its tokens). proved_at is when its person last proved
 -- to be there: by the login itself, or by a step-up since.
 CREATE TABLE session (
@@ -89,14 +115,18 @@ CREATE TABLE session (
     expires_at   {{bigint}} NOT NULL,
     ended_at     {{bigint}},
     end_reason   {{text}} NOT NULL DEFAULT '',
-    method       {{text}} NOT NULL DEFAULT 'code' CHECK (method IN ('code', 'password', 'passkey')),
+    method       {{text}} NOT NULL DEFAULT 'code' CHECK (method IN ('code', 'password', 'passkey', 'idp')),
     proved_at    {{bigint}} NOT NULL DEFAULT 0,
+    idp_id       {{uuid}},
     PRIMARY KEY (tenant_id, id),
     FOREIGN KEY (tenant_id, account_id) REFERENCES account (tenant_id, id),
-    CHECK ((ended_at IS NULL) = (end_reason = ''))
+    FOREIGN KEY (tenant_id, idp_id) REFERENCES idp (tenant_id, id),
+    CHECK ((ended_at IS NULL) = (end_reason = '')),
+    CHECK ((method = 'idp') = (idp_id IS NOT NULL))
 ){{strict}};
 {{rls "session"}}
 CREATE INDEX session_account ON session (tenant_id, account_id, id);
+CREATE INDEX session_idp ON session (tenant_id, idp_id) WHERE idp_id IS NOT NULL;
 CREATE INDEX session_expires ON session (tenant_id, expires_at);
 
 -- What a session shows: SHA-256 of 32 random bytes. A refresh token is used once; the used ones stay until they would
@@ -122,7 +152,7 @@ CREATE TABLE refused_login (
     tenant_id  {{uuid}} NOT NULL,
     id         {{uuid}} NOT NULL,
     account_id {{uuid}} NOT NULL,
-    method     {{text}} NOT NULL CHECK (method IN ('code', 'password', 'passkey')),
+    method     {{text}} NOT NULL CHECK (method IN ('code', 'password', 'passkey', 'idp')),
     device     {{text}} NOT NULL,
     at         {{bigint}} NOT NULL,
     PRIMARY KEY (tenant_id, id),
@@ -182,6 +212,52 @@ CREATE TABLE ceremony (
 ){{strict}};
 {{rls "ceremony"}}
 CREATE INDEX ceremony_expires ON ceremony (tenant_id, expires_at);
+
+-- Who somebody is to an identity provider: a blind index of provider and subject. An account has one subject of a provider.
+CREATE TABLE idp_link (
+    tenant_id          {{uuid}} NOT NULL,
+    id                 {{uuid}} NOT NULL,
+    idp_id             {{uuid}} NOT NULL,
+    account_id         {{uuid}} NOT NULL,
+    subject_index      {{bytes}},
+    subject_index_even {{bytes}},
+    subject_sealed     {{bytes}} NOT NULL,
+    created_at         {{bigint}} NOT NULL,
+    used_at            {{bigint}},
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, idp_id) REFERENCES idp (tenant_id, id),
+    FOREIGN KEY (tenant_id, account_id) REFERENCES account (tenant_id, id),
+    CHECK (subject_index IS NOT NULL OR subject_index_even IS NOT NULL)
+){{strict}};
+{{rls "idp_link"}}
+CREATE UNIQUE INDEX idp_link_subject ON idp_link (tenant_id, subject_index) WHERE subject_index IS NOT NULL;
+CREATE UNIQUE INDEX idp_link_subject_even ON idp_link (tenant_id, subject_index_even) WHERE subject_index_even IS NOT NULL;
+CREATE UNIQUE INDEX idp_link_account ON idp_link (tenant_id, account_id, idp_id);
+
+-- A login or a link that waits: for the provider's answer (asked: hash is of the state), then for the second factor of the account
+-- (totp) or for the phone of a new person (phone; both: hash is of the browser's cookie). browser is the SHA-256 of the cookie;
+-- sealed has the verifier and nonce, or the subject. An answer deletes it.
+CREATE TABLE idp_login (
+    tenant_id  {{uuid}} NOT NULL,
+    hash       {{bytes}} NOT NULL,
+    stage      {{text}} NOT NULL CHECK (stage IN ('asked', 'totp', 'phone')),
+    browser    {{bytes}} NOT NULL,
+    idp_id     {{uuid}} NOT NULL,
+    account_id {{uuid}},
+    session_id {{uuid}},
+    sealed     {{bytes}},
+    next       {{text}} NOT NULL,
+    created_at {{bigint}} NOT NULL,
+    expires_at {{bigint}} NOT NULL,
+    PRIMARY KEY (tenant_id, hash),
+    FOREIGN KEY (tenant_id, idp_id) REFERENCES idp (tenant_id, id),
+    FOREIGN KEY (tenant_id, account_id) REFERENCES account (tenant_id, id),
+    CHECK (session_id IS NULL OR stage = 'asked' AND account_id IS NOT NULL),
+    CHECK (stage <> 'totp' OR account_id IS NOT NULL),
+    CHECK (stage <> 'phone' OR account_id IS NULL)
+){{strict}};
+{{rls "idp_login"}}
+CREATE INDEX idp_login_expires ON idp_login (tenant_id, expires_at);
 
 -- Accounts that the demo's login page shows. Empty without --demo.
 CREATE TABLE demo_account (
@@ -294,7 +370,7 @@ CREATE TABLE client_grant (
     expires_at       {{bigint}} NOT NULL,
     ended_at         {{bigint}},
     end_reason       {{text}} NOT NULL DEFAULT '',
-    method           {{text}} NOT NULL DEFAULT '' CHECK (method IN ('', 'code', 'password', 'passkey')),
+    method           {{text}} NOT NULL DEFAULT '' CHECK (method IN ('', 'code', 'password', 'passkey', 'idp')),
     PRIMARY KEY (tenant_id, id),
     FOREIGN KEY (tenant_id, client_id) REFERENCES client (tenant_id, id),
     FOREIGN KEY (tenant_id, account_id) REFERENCES account (tenant_id, id),

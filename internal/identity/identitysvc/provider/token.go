@@ -319,6 +319,8 @@ func amrOf(method string) []string {
 		return []string{"pwd", "otp"}
 	case "passkey":
 		return []string{"pop", "user"}
+	case "idp": // how it was proved is between the person and that provider
+		return nil
 	}
 	return []string{"sms"}
 }

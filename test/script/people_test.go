@@ -196,6 +196,18 @@ func body(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// header NAME PATTERN looks at a header of the last answer.
+func header(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: header NAME PATTERN")
+	}
+	re, err := regexp.Compile(args[1])
+	ts.Check(err)
+	if got := on(ts).last.Header.Get(args[0]); re.MatchString(got) == neg {
+		ts.Fatalf("%s: %q matches %s: %t", args[0], got, args[1], !neg)
+	}
+}
+
 // let NAME PATH sets a variable from the last answer: items.0.id, items.name=全科.id.
 func let(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {

@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"xinglin": xinglin, "serve": serve, "broker": broker, "witness": witness, "kmssim": kmssim, "drain": drain, "kill9": kill9, "pg": postgres,
-			"patient": person, "doctor": person, "attacker": person, "expect": expect, "body": body, "let": let, "location": location, "said": said, "until": until,
+			"patient": person, "doctor": person, "attacker": person, "expect": expect, "body": body, "header": header, "let": let, "location": location, "said": said, "until": until,
 			"channel": channel, "sql": sql, "stored": stored, "region": region, "tables": tables, "rota": rota, "clinic": clinic, "snapshot": snapshot, "fresh": fresh,
 		},
 	})

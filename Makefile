@@ -107,7 +107,7 @@ bench-booking: build
 	$(BIN) bench booking
 
 packages:
-	@sh scripts/need.sh go node postgresql chromium fonts gcc softhsm
+	@sh scripts/need.sh go node postgresql chromium fonts gcc softhsm apache
 
 runners:
 	@CGO_ENABLED=0 go build -o .tools/bin/pgcluster ./internal/testkit/pgcluster/cmd

@@ -1,5 +1,5 @@
 #!/bin/sh
-# need.sh NAME... makes sure that programs are here: go node postgresql chromium fonts gcc softhsm;
+# need.sh NAME... makes sure that programs are here: go node postgresql chromium fonts gcc softhsm apache;
 # redis is for the comparison of `xinglin bench booking` only.
 # As root it installs the missing Debian packages; otherwise it fails with the command to type.
 set -eu
@@ -12,6 +12,7 @@ have() {
 	postgresql) ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ;;
 	chromium) command -v chromium >/dev/null ;;
 	fonts) ls /usr/share/fonts/*/noto/NotoSansCJK* >/dev/null 2>&1 ;;
+	apache) [ -x /usr/sbin/apache2 ] && [ -e /usr/lib/apache2/modules/mod_auth_openidc.so ] ;;
 	redis) command -v redis-server >/dev/null ;;
 	softhsm) command -v softhsm2-util >/dev/null ;;
 	gcc) command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] ;;
@@ -25,6 +26,7 @@ package() {
 	postgresql | chromium) echo "$1" ;;
 	fonts) echo fonts-noto-cjk ;;
 	gcc) echo gcc libc6-dev ;;
+	apache) echo apache2-bin libapache2-mod-auth-openidc ;;
 	redis) echo redis-server ;;
 	softhsm) echo softhsm2 ;;
 	esac

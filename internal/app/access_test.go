@@ -38,6 +38,11 @@ func TestAccessWords(t *testing.T) {
 			t.Errorf("access_words.go: %s is no operation that a policy decides about", a)
 		}
 	}
+	for a := range otherWords {
+		if asked[a] || !in.Policies.Knows(a) {
+			t.Errorf("access_words.go: %s has a route, or no policy decides about it", a)
+		}
+	}
 	facts := map[string]bool{}
 	for _, p := range in.Permissions {
 		if p.Words.ZH == "" || p.Words.EN == "" {

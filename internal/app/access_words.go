@@ -11,8 +11,22 @@ var factWords = map[string]authz.Words{
 	"proven":  {ZH: "已证明可代该就诊人办理", EN: "The account proved to act for the person"},
 }
 
-// inChinese is what a route's action is called; empty for what no route does.
-func inChinese(action string) string { return actionWords[action] }
+// calledWords is what an action is called where people read of it: the English words of a route's are its summary.
+func calledWords(action string) authz.Words {
+	if w, ok := otherWords[action]; ok {
+		return w
+	}
+	return authz.Words{ZH: actionWords[action]}
+}
+
+// otherWords are the acts on a person's things that no route does: of the command line, imports and other systems.
+var otherWords = map[string]authz.Words{
+	"identity.ensure_patient": {ZH: "开立登录账号", EN: "Set up the account"},
+	"identity.read_userinfo":  {ZH: "读取账号资料", EN: "Read the account's details"},
+	"identity.show_demo":      {ZH: "把账号放到演示登录页", EN: "Put the account on the demo's login page"},
+	"patient.correct":         {ZH: "按申请更正资料", EN: "Corrected the details as asked"},
+	"patient.import":          {ZH: "从其他系统导入资料", EN: "Imported the details from another system"},
+}
 
 // actionWords are the routes' summaries in Chinese; the English ones are the operations' own.
 var actionWords = map[string]string{

@@ -56,7 +56,7 @@ func (o *ownPhone) SendCode(ctx context.Context, who auth.Principal) (string, er
 	if err != nil {
 		return "", err
 	}
-	c, err := o.identity.SendCode(ctx, who.Tenant, phone, identity.Login)
+	c, err := o.identity.SendCode(ctx, who.Tenant, identity.ChallengeID{}, phone, identity.Login)
 	return c.ID.String(), err
 }
 

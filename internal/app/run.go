@@ -393,6 +393,7 @@ func (p *Process) run(ctx context.Context) error {
 	p.ready.Store(true)
 	p.enliven(start)
 	fmt.Fprintf(p.out, "xinglin %s ready on %s (private %s)\n", Version, publicURL(p.cfg), p.cfg.Private)
+	p.welcome(work)
 	select {
 	case <-ctx.Done():
 	case err = <-p.failed:

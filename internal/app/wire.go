@@ -173,7 +173,7 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 	bookings, schedulingMod := schedulingsvc.New(base("scheduling"), tenants, dir, patients, payments, calendar.Embedded(), m.Seats...)
 	lines, clinicMod := clinicsvc.New(base("clinic"), dir, patients, bookings)
 	bookings.UseWitness(m.Outside.Witness)
-	rights, privacyMod := privacysvc.New(base("privacy"), accounts, patients, trails, calendar.Embedded(), inChinese)
+	rights, privacyMod := privacysvc.New(base("privacy"), accounts, patients, trails, calendar.Embedded(), calledWords)
 	terms, terminologyMod := terminologysvc.New(base("terminology"))
 	exchange, interopMod := interopsvc.New(base("interop"), dir, patients, bookings, terms, m.Uploads)
 

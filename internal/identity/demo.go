@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 
+	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/secret"
 )
 
@@ -16,8 +17,20 @@ type DemoLogin struct {
 	Password secret.Text // of staff
 }
 
+// DemoAccount is a login as the demo shows it: everything that one needs to come in.
+type DemoAccount struct {
+	Kind           auth.Kind
+	Label, LabelEN string
+	Phone          string // of a patient; the code of a text message stands on the login page
+	Username       string // of staff
+	Password       secret.Text
+	TOTP           secret.Text // of this moment
+}
+
 // Demo is what the demo may ask beside Service; identity.not_found without --demo.
 type Demo interface {
 	// ShowDemo puts the account on the demo's login page, or changes its row there. Command line and demo only.
 	ShowDemo(ctx context.Context, l DemoLogin) error
+	// DemoAccounts are those on the tenant's login page, at most 50.
+	DemoAccounts(ctx context.Context, t TenantID) ([]DemoAccount, error)
 }

@@ -71,8 +71,9 @@ type StaffName struct {
 // Service is what others may ask.
 type Service interface {
 	// SendCode sends a code to phone; identity.code_too_often when asked again within a minute, or more than
-	// ten times a day a phone. The answer does not tell whether an account exists.
-	SendCode(ctx context.Context, tenant TenantID, phone secret.Text, p Purpose) (Challenge, error)
+	// ten times a day a phone. The answer does not tell whether an account exists. c is the caller's own id: a repeat
+	// with it sends nothing twice; zero makes a new one.
+	SendCode(ctx context.Context, tenant TenantID, c ChallengeID, phone secret.Text, p Purpose) (Challenge, error)
 	// UseCode checks and consumes the code: identity.code_wrong, identity.code_expired. It returns the phone it was sent to.
 	UseCode(ctx context.Context, tenant TenantID, c ChallengeID, p Purpose, code string) (secret.Text, error)
 	// Phone is the account's phone; for contexts that write to the person (identity.not_found).

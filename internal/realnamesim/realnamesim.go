@@ -58,7 +58,7 @@ func (s *Server) post(body []byte, r *http.Request) (any, error) {
 		return nil, &signed.Refusal{Status: http.StatusUnprocessableEntity, Code: "person_incomplete"}
 	}
 	out := realname.Result{Outcome: judge(in), Reference: s.reference(in), At: s.Clock.Now().UTC()}
-	s.Log.InfoContext(r.Context(), "realnamesim: answered", "outcome", string(out.Outcome), "reference", out.Reference)
+	s.Log.DebugContext(r.Context(), "realnamesim: answered", "outcome", string(out.Outcome), "reference", out.Reference)
 	return out, nil
 }
 

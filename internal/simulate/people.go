@@ -35,7 +35,8 @@ type person struct {
 
 var sixDigits = regexp.MustCompile(`(?:^|[^0-9])([0-9]{6})(?:[^0-9]|$)`)
 
-const textTime = 30 * time.Second
+// textTime is how long a person waits for a text message; one that the gateway did not take at once is sent again.
+const textTime = 2 * time.Minute
 
 // code waits for the newest six digits that a phone got after it had n texts with digits,
 // and that were not tried: several may ask for codes to one phone.

@@ -192,7 +192,7 @@ func (s *Server) post(body []byte, r *http.Request) (any, error) {
 		Template: in.Template, Params: in.Params, Text: in.Text, At: now,
 	}
 	s.remember(m, hash)
-	s.Log.InfoContext(r.Context(), "smssim: message taken", "id", m.ID, "template", m.Template)
+	s.Log.DebugContext(r.Context(), "smssim: message taken", "id", m.ID, "template", m.Template)
 	if s.hook != nil {
 		select {
 		case s.receipts <- sms.Receipt{ID: m.ID, ProviderID: m.ProviderID, State: sms.Delivered, At: now}:

@@ -28,7 +28,11 @@ function measure({ minText, minTarget, minWide }) {
   }
   const filled = [...document.querySelectorAll('.btn--primary, .btn--onbrand')].filter(shown).length
   const wide = document.documentElement.scrollWidth - innerWidth
-  return { small, tight, filled, wide }
+  // A page of the patient app has the tabs, or the one act that stands in for them; its heading stays clear of the tools beside it.
+  const stuck = !!document.querySelector('.phone > .appbar') && ![...document.querySelectorAll('.tabbar, .actionbar')].some(shown)
+  const heading = document.querySelector('.appbar h1')
+  const cut = !!heading && !heading.querySelector('.house') && heading.scrollWidth > heading.clientWidth + 1
+  return { small, tight, filled, wide, stuck, cut }
 }
 
 /** Throws with all that is wrong on the screen. */
@@ -41,6 +45,8 @@ export async function checkScreen(page, name, { large, wall, dense }) {
   if (m.tight.length) problems.push(`small targets: ${[...new Set(m.tight)].slice(0, 6).join(', ')}`)
   if (m.filled > 1 && !dense) problems.push(`${m.filled} filled buttons`)
   if (m.wide > 1) problems.push(`sideways scroll by ${m.wide}px`)
+  if (m.stuck) problems.push('neither tabs nor an act')
+  if (m.cut) problems.push('the heading runs into what stands beside it')
   await page.evaluate(axeSource)
   const axe = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }))
   for (const v of axe.violations) problems.push(`axe ${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map((n) => n.target.join(' ')).join(' | ')}`)

@@ -1,5 +1,5 @@
-// A foreign party logs in: npm openid-client drives every flow of the OpenID Connect provider against the real program, and a headless
-// Chromium walks the pages that a person sees.
+// Foreign parties log in: npm openid-client drives every flow of the OpenID Connect provider against the real program, a headless
+// Chromium walks the pages that a person sees, and Apache's mod_auth_openidc guards a page of its own.
 //   npm run e2e:openid                   starts the real program (XINGLIN_BIN or ../bin/xinglin)
 //   npm run e2e:openid -- --shots DIR    keeps pictures of the pages
 import assert from 'node:assert/strict'
@@ -9,6 +9,7 @@ import { createServer } from 'node:http'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import * as oidc from 'openid-client'
 import { chromium } from 'playwright-core'
+import { planApache, startApache } from './apache.mjs'
 import { findBrowser, flags } from './browser.mjs'
 import { checkScreen } from './checks.mjs'
 import { startXinglin } from './server.mjs'
@@ -232,7 +233,7 @@ async function flows(base, system) {
     assert.ok(payload.events['http://schemas.openid.net/event/backchannel-logout'])
     assert.equal(payload.nonce, undefined)
   })
-  return config
+  return { config, guard }
 }
 
 /** What people see: the choice, the login of the application, the consent page, and the way back; then a device and a logout. */
@@ -287,11 +288,63 @@ async function pages(base, system, config) {
   assert.equal(problems.length, 0, `${problems.length} problems on pages`)
 }
 
+/** A foreign program whose source we never saw guards a page of its own: Apache, and a browser that walks in and out. */
+async function apache(base, guard) {
+  const plan = await planApache()
+  const made = await guard.ask('/api/v1/clients', {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({
+      name: '院内论坛', name_en: 'Staff forum', accounts: 'staff', grants: ['authorization_code'], scopes: ['phone', 'profile', 'roles'],
+      redirect_uris: [plan.redirect], logout_uris: [plan.left], back_channel_uri: `${plan.redirect}?logout=backchannel`,
+    }),
+  })
+  assert.equal(made.status, 201, await made.clone().text())
+  const server = await startApache(plan, `${base}/api/v1/oidc`, await made.json())
+  const browser = await chromium.launch({ executablePath: findBrowser(), args: flags })
+  try {
+    const page = await (await browser.newContext({ locale: 'zh-CN' })).newPage()
+    page.setDefaultTimeout(20_000)
+    const visit = () => page.goto(plan.page)
+    const enter = async (who) => {
+      await page.waitForSelector(`[data-account=${who}]`)
+      await page.click(`[data-account=${who}]`)
+      await page.waitForURL(/\/oidc\/continue/)
+      await page.click('button[value=yes]')
+      await page.waitForURL(plan.page)
+    }
+    await visit()
+    await enter('zhouhushi')
+    const seen = await visit()
+    assert.equal(seen.status(), 200)
+    assert.equal(await page.textContent('h1'), 'in')
+    assert.equal(seen.headers()['x-name'], 'zhouhushi')
+    assert.ok(seen.headers()['x-sub'])
+
+    await page.goto(`${plan.redirect}?logout=${encodeURIComponent(plan.left)}`) // by the client, with the ID token as its hint
+    await page.waitForURL((u) => u.href.startsWith(plan.left))
+    await visit()
+    await page.waitForSelector('[data-account=linzhixia]') // in neither place any more
+    await enter('linzhixia')
+
+    const ended = await page.request.delete(`${base}/api/v1/auth/sessions/current`, { headers: { origin: base } }) // by the hospital: it tells the client
+    assert.equal(ended.status(), 204)
+    for (const end = Date.now() + 20_000; ; ) {
+      const r = await page.request.get(plan.page, { maxRedirects: 0 })
+      if (r.status() === 302) break
+      assert.ok(Date.now() < end, 'Apache still lets in whose session has ended')
+      await new Promise((done) => setTimeout(done, 100))
+    }
+  } finally {
+    await browser.close()
+    await server.stop()
+  }
+}
+
 const system = await startSystem()
 const server = await startXinglin()
 try {
-  const config = await flows(server.base, system)
+  const { config, guard } = await flows(server.base, system)
   await flow('pages in a browser, in both languages', () => pages(server.base, system, config))
+  await flow('Apache with mod_auth_openidc guards a page: in, out by it, out by the hospital', () => apache(server.base, guard))
   console.log(`openid: ${passed.length} flows passed, 0 failed`)
 } finally {
   await server.stop()

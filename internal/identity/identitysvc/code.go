@@ -2,10 +2,9 @@ package identitysvc
 
 import (
 	"context"
-	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"math/big"
 	"time"
 
 	"xinglin/internal/identity"
@@ -37,7 +36,7 @@ type challenge struct {
 }
 
 // SendCode implements identity.Service.
-func (s *Service) SendCode(ctx context.Context, t identity.TenantID, phone secret.Text, p identity.Purpose) (identity.Challenge, error) {
+func (s *Service) SendCode(ctx context.Context, t identity.TenantID, own identity.ChallengeID, phone secret.Text, p identity.Purpose) (identity.Challenge, error) {
 	if p != identity.Login && p != identity.Proof && p != identity.StepUp {
 		return identity.Challenge{}, identity.ErrInvalid.At("purpose", "unknown")
 	}
@@ -45,11 +44,14 @@ func (s *Service) SendCode(ctx context.Context, t identity.TenantID, phone secre
 	if err != nil {
 		return identity.Challenge{}, err
 	}
-	code, err := newCode()
+	c := challenge{id: own, purpose: p}
+	if own.IsZero() {
+		c.id = id.New[identity.Challenge](s.now())
+	}
+	code, err := s.codeOf(ctx, t, c.id)
 	if err != nil {
 		return identity.Challenge{}, err
 	}
-	c := challenge{id: id.New[identity.Challenge](s.now()), purpose: p}
 	if c.phoneIndex, err = s.crypt.Digest(ctx, t, indexPhone, phone.Reveal()); err != nil {
 		return identity.Challenge{}, err
 	}
@@ -111,13 +113,15 @@ func (s *Service) network(ctx context.Context, t identity.TenantID) ([]byte, err
 	return s.crypt.Digest(ctx, t, indexAddress, address)
 }
 
-// newCode is six random digits.
-func newCode() (secret.Text, error) {
-	n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
+// codeOf is the six digits of a challenge, drawn from its id under the tenant's index
+// key: as good as random to everybody else, and the same when a caller repeats its id
+// because it does not know whether the text has left.
+func (s *Service) codeOf(ctx context.Context, t identity.TenantID, c identity.ChallengeID) (secret.Text, error) {
+	drawn, err := s.crypt.Digest(ctx, t, indexCodeDraw, c.String())
 	if err != nil {
 		return secret.Text{}, err
 	}
-	return secret.New(fmt.Sprintf("%06d", n)), nil
+	return secret.New(fmt.Sprintf("%06d", binary.BigEndian.Uint64(drawn)%1_000_000)), nil
 }
 
 // codeHash binds the code to its challenge, phone and purpose under the tenant's index

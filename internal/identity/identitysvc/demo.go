@@ -20,14 +20,6 @@ type demoRow struct {
 	position int
 }
 
-// demoLogin is what the page shows.
-type demoLogin struct {
-	kind            auth.Kind
-	label, labelEN  string
-	phone, username string
-	password, totp  string
-}
-
 // ShowDemo implements identity.Demo.
 func (s *Service) ShowDemo(ctx context.Context, l identity.DemoLogin) error {
 	if !s.demo {
@@ -49,8 +41,8 @@ func (s *Service) ShowDemo(ctx context.Context, l identity.DemoLogin) error {
 	return s.store.showDemo(ctx, who.Tenant, row, d.Policy)
 }
 
-// demoLogins lists them, with the one-time codes of this moment.
-func (s *Service) demoLogins(ctx context.Context, t identity.TenantID) ([]demoLogin, error) {
+// DemoAccounts implements identity.Demo.
+func (s *Service) DemoAccounts(ctx context.Context, t identity.TenantID) ([]identity.DemoAccount, error) {
 	if !s.demo {
 		return nil, identity.ErrNotFound.New()
 	}
@@ -58,7 +50,7 @@ func (s *Service) demoLogins(ctx context.Context, t identity.TenantID) ([]demoLo
 	if err != nil {
 		return nil, err
 	}
-	var out []demoLogin
+	var out []identity.DemoAccount
 	for _, r := range rows {
 		a := r.account
 		phone, err := s.crypt.OpenText(ctx, phoneField(t, a.id), a.phone)
@@ -73,9 +65,9 @@ func (s *Service) demoLogins(ctx context.Context, t identity.TenantID) ([]demoLo
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, demoLogin{
-			kind: a.kind, label: r.label, labelEN: r.labelEN, phone: phone.Reveal(), username: a.username,
-			password: password.Reveal(), totp: s.codeNow(totp),
+		out = append(out, identity.DemoAccount{
+			Kind: a.kind, Label: r.label, LabelEN: r.labelEN, Phone: phone.Reveal(), Username: a.username,
+			Password: password, TOTP: secret.New(s.codeNow(totp)),
 		})
 	}
 	return out, nil

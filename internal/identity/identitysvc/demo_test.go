@@ -73,7 +73,7 @@ func TestNoDemo(t *testing.T) {
 		if err := b.ShowDemo(testkit.AsCLI(t.Context(), apitest.Main), identity.DemoLogin{}); !errors.Is(err, identity.ErrNotFound) {
 			t.Fatal(err)
 		}
-		if _, err := b.demoLogins(t.Context(), apitest.Main); !errors.Is(err, identity.ErrNotFound) {
+		if _, err := b.DemoAccounts(t.Context(), apitest.Main); !errors.Is(err, identity.ErrNotFound) {
 			t.Fatal(err)
 		}
 	})

@@ -56,7 +56,7 @@ type sendCodeOut struct {
 }
 
 func (s *Service) httpSendCode(ctx context.Context, in *sendCodeIn) (*sendCodeOut, error) {
-	c, err := s.SendCode(ctx, httpx.TenantOf(ctx), secret.New(in.Body.Phone), identity.Login)
+	c, err := s.SendCode(ctx, httpx.TenantOf(ctx), identity.ChallengeID{}, secret.New(in.Body.Phone), identity.Login)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +212,7 @@ type demoOut struct {
 }
 
 func (s *Service) httpDemo(ctx context.Context, _ *struct{}) (*demoOut, error) {
-	rows, err := s.demoLogins(ctx, httpx.TenantOf(ctx))
+	rows, err := s.DemoAccounts(ctx, httpx.TenantOf(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +220,7 @@ func (s *Service) httpDemo(ctx context.Context, _ *struct{}) (*demoOut, error) {
 	out.Body.Items = []demoBody{}
 	for _, r := range rows {
 		out.Body.Items = append(out.Body.Items, demoBody{
-			Kind: string(r.kind), Label: r.label, LabelEN: r.labelEN, Phone: r.phone, Username: r.username, Password: r.password, TOTP: r.totp,
+			Kind: string(r.Kind), Label: r.Label, LabelEN: r.LabelEN, Phone: r.Phone, Username: r.Username, Password: r.Password.Reveal(), TOTP: r.TOTP.Reveal(),
 		})
 	}
 	return out, nil

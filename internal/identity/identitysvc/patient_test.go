@@ -12,6 +12,7 @@ import (
 
 	"xinglin/internal/identity"
 	"xinglin/internal/kernel/auth"
+	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/obs"
@@ -135,11 +136,38 @@ func TestCodeRates(t *testing.T) {
 	})
 }
 
+// A caller that does not know whether its text has left asks again with its own id:
+// one text, one code, no budget, also within the minute.
+func TestCodeOfOwnID(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		own := id.New[identity.Challenge](b.clk.Now())
+		phone := secret.New("13912340000")
+		for range 2 {
+			c, err := b.SendCode(t.Context(), apitest.Main, own, phone, identity.Proof)
+			if err != nil || c.ID != own {
+				t.Fatal(c, err)
+			}
+		}
+		code := b.out.last().Params["code"].Reveal()
+		for _, m := range b.out.messages {
+			if m.ID != id.As[id.Any](own) || m.Params["code"].Reveal() != code {
+				t.Fatal("another message than the first")
+			}
+		}
+		if got, err := b.UseCode(t.Context(), apitest.Main, own, identity.Proof, code); err != nil || !got.Equal(phone) {
+			t.Fatal(err)
+		}
+		if _, err := b.SendCode(t.Context(), apitest.Main, identity.ChallengeID{}, phone, identity.Proof); !errors.Is(err, identity.ErrCodeTooOften) {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestCodesPerAddress(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		ask := func(origin string, n int) error {
 			ctx := obs.WithOrigin(t.Context(), origin)
-			_, err := b.SendCode(ctx, apitest.Main, secret.New(fmt.Sprintf("139%08d", n)), identity.Login)
+			_, err := b.SendCode(ctx, apitest.Main, identity.ChallengeID{}, secret.New(fmt.Sprintf("139%08d", n)), identity.Login)
 			return err
 		}
 		for i := range codesAnHour {

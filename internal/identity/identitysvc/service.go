@@ -115,10 +115,11 @@ func nextTOTPField(t identity.TenantID, a identity.AccountID) crypt.Field {
 
 // Purposes of blind indexes.
 const (
-	indexPhone   = "identity.phone"
-	indexAddress = "identity.address"
-	indexUser    = "identity.username"
-	indexCode    = "identity.code"
+	indexPhone    = "identity.phone"
+	indexAddress  = "identity.address"
+	indexUser     = "identity.username"
+	indexCode     = "identity.code"
+	indexCodeDraw = "identity.code_draw"
 )
 
 // may asks the policies about one account's item.

@@ -67,7 +67,7 @@ func (s *Service) sendStepUpCode(ctx context.Context) (identity.Challenge, error
 	if err != nil {
 		return identity.Challenge{}, err
 	}
-	return s.SendCode(ctx, who.Tenant, phone, identity.StepUp)
+	return s.SendCode(ctx, who.Tenant, identity.ChallengeID{}, phone, identity.StepUp)
 }
 
 // proofGiven is what somebody shows to step up: exactly one of them.

@@ -12,19 +12,20 @@ import (
 	"xinglin/internal/platform/trail"
 )
 
-// addChallenge saves a code when every budget allows it.
+// addChallenge saves a code when every budget allows it; one that is there already
+// costs no budget.
 func (s store) addChallenge(ctx context.Context, t identity.TenantID, c challenge, budgets []budget, who auth.Principal) error {
 	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
+		n, err := tx.Exec(ctx, `INSERT INTO challenge (tenant_id, id, purpose, phone_index, phone_sealed, code_hash, created_at, expires_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant_id, id) DO NOTHING`, t, c.id, string(c.purpose), c.phoneIndex, c.phone, c.code,
+			tx.Now().UnixMicro(), tx.Now().Add(codeTime).UnixMicro())
+		if err != nil || n == 0 {
+			return err
+		}
 		for _, b := range budgets {
 			if err := spendIn(ctx, tx, b); err != nil {
 				return err
 			}
-		}
-		_, err := tx.Exec(ctx, `INSERT INTO challenge (tenant_id, id, purpose, phone_index, phone_sealed, code_hash, created_at, expires_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, t, c.id, string(c.purpose), c.phoneIndex, c.phone, c.code,
-			tx.Now().UnixMicro(), tx.Now().Add(codeTime).UnixMicro())
-		if err != nil {
-			return err
 		}
 		return record(ctx, tx, who, trail.Entry{
 			Action: "identity.send_code", Noun: "Challenge", ID: c.id.String(), Policy: byProof, Why: string(c.purpose),

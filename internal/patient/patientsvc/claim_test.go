@@ -12,6 +12,7 @@ import (
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/realname"
+	"xinglin/internal/testkit"
 	"xinglin/internal/testkit/apitest"
 )
 
@@ -47,6 +48,43 @@ func TestClaimWithProof(t *testing.T) {
 		h.run()
 		if len(h.acc.sent) != 1 {
 			t.Errorf("%d codes", len(h.acc.sent))
+		}
+		h.clean()
+	})
+}
+
+// A text is often faster than the way back of who had it sent: its code is right at once.
+func TestCodeIsRightWhenItArrives(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.add(apitest.Patient(apitest.Main), zhang)
+		second := apitest.Patient(apitest.Main)
+		c := h.claim(second, zhang)
+		var proved error
+		h.acc.left = func(code string) { _, proved = h.s.Prove(h.as(second), c.ID, code) }
+		h.run()
+		if proved != nil {
+			t.Fatal(proved)
+		}
+		h.clean()
+	})
+}
+
+// The job is repeated by another process: no second text, and the code stays right.
+func TestCodeIsSentOnce(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.add(apitest.Patient(apitest.Main), zhang)
+		second := apitest.Patient(apitest.Main)
+		c := h.claim(second, zhang)
+		h.run()
+		code := h.acc.last(t).code
+		if err := h.s.sendCode(testkit.AsSystem(t.Context(), apitest.Main, "job"), claimJob{c.ID}); err != nil {
+			t.Fatal(err)
+		}
+		if len(h.acc.sent) != 1 {
+			t.Fatalf("%d codes sent", len(h.acc.sent))
+		}
+		if _, err := h.s.Prove(h.as(second), c.ID, code); err != nil {
+			t.Fatal(err)
 		}
 		h.clean()
 	})

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +18,6 @@ import (
 	"xinglin/internal/identity"
 	"xinglin/internal/kernel/auth"
 	"xinglin/internal/kernel/clock"
-	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
 	"xinglin/internal/platform/crypt"
@@ -210,7 +210,8 @@ type accounts struct {
 	mu     sync.Mutex
 	phones map[accountID]string
 	sent   []sentCode
-	busy   bool // codes are asked for too often
+	busy   bool              // codes are asked for too often
+	left   func(code string) // runs when a text has left, before the one who asked for it knows
 }
 
 type sentCode struct {
@@ -230,18 +231,29 @@ func (a *accounts) Phone(_ context.Context, _ identity.TenantID, acc identity.Ac
 	return secret.New(p), nil
 }
 
-func (a *accounts) SendCode(_ context.Context, _ identity.TenantID, phone secret.Text, p identity.Purpose) (identity.Challenge, error) {
+func (a *accounts) SendCode(_ context.Context, _ identity.TenantID, own identity.ChallengeID, phone secret.Text, p identity.Purpose) (identity.Challenge, error) {
+	c, err := a.send(own, phone, p)
+	if err == nil && a.left != nil {
+		a.left(c.code)
+	}
+	return identity.Challenge{ID: c.challenge, ResendAfter: time.Minute}, err
+}
+
+func (a *accounts) send(own identity.ChallengeID, phone secret.Text, p identity.Purpose) (sentCode, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if p != identity.Proof {
-		return identity.Challenge{}, identity.ErrInvalid.New()
+	if p != identity.Proof || own.IsZero() {
+		return sentCode{}, identity.ErrInvalid.New()
+	}
+	if i := slices.IndexFunc(a.sent, func(c sentCode) bool { return c.challenge == own }); i >= 0 {
+		return a.sent[i], nil
 	}
 	if a.busy {
-		return identity.Challenge{}, identity.ErrCodeTooOften.New()
+		return sentCode{}, identity.ErrCodeTooOften.New()
 	}
-	c := sentCode{challenge: id.New[identity.Challenge](a.clk.Now()), phone: phone.Reveal(), code: fmt.Sprintf("%06d", 100000+len(a.sent))}
+	c := sentCode{challenge: own, phone: phone.Reveal(), code: fmt.Sprintf("%06d", 100000+len(a.sent))}
 	a.sent = append(a.sent, c)
-	return identity.Challenge{ID: c.challenge, ResendAfter: time.Minute}, nil
+	return c, nil
 }
 
 func (a *accounts) UseCode(_ context.Context, _ identity.TenantID, ch identity.ChallengeID, _ identity.Purpose, code string) (secret.Text, error) {

@@ -45,7 +45,8 @@ func (s *Service) jobs() []job.Handler {
 }
 
 // sendCode sends the code of a claim to the phone on file, if the claim named the
-// person right. Repeated after a crash it may send a second one; the last counts.
+// person right. The claim knows its challenge before the text leaves, so that no code
+// comes too early to be right, and one sent again after a crash is the same.
 func (s *Service) sendCode(ctx context.Context, j claimJob) error {
 	who, err := auth.From(ctx)
 	if err != nil {
@@ -55,7 +56,7 @@ func (s *Service) sendCode(ctx context.Context, j claimJob) error {
 	if err != nil {
 		return err
 	}
-	r, ok, err := s.store.codeWanted(ctx, who.Tenant, j.Claim)
+	r, challenge, ok, err := s.store.codeWanted(ctx, who.Tenant, j.Claim, id.New[identity.Challenge](s.clock.Now()), d.Policy)
 	if err != nil || !ok {
 		return err
 	}
@@ -63,12 +64,9 @@ func (s *Service) sendCode(ctx context.Context, j claimJob) error {
 	if err != nil || phone.Empty() {
 		return err
 	}
-	c, err := s.accounts.SendCode(ctx, who.Tenant, phone, identity.Proof)
+	_, err = s.accounts.SendCode(ctx, who.Tenant, challenge, phone, identity.Proof)
 	if errors.Is(err, identity.ErrCodeTooOften) {
 		return s.store.codeLater(ctx, who.Tenant, j.Claim, s.clock.Now().Add(codeAgain))
 	}
-	if err != nil {
-		return err
-	}
-	return s.store.codeSent(ctx, who.Tenant, j.Claim, c.ID, d.Policy)
+	return err
 }

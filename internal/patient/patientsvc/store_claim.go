@@ -169,39 +169,33 @@ func (s store) proveClaim(ctx context.Context, t patient.TenantID, v claimRow, a
 	})
 }
 
-// codeWanted marks the claim as one that a code is sent for, and gives its person. Not
-// wanted: another name than the person's, too late, sent before, or five codes about
-// this person within 24 hours.
-func (s store) codeWanted(ctx context.Context, t patient.TenantID, c patient.ClaimID) (r row, ok bool, err error) {
+// codeWanted marks the claim as one that a code is sent for, and gives its person and
+// the challenge: fresh, or the one that an earlier attempt took. Not wanted: another
+// name than the person's, too late, or five codes about this person within 24 hours.
+func (s store) codeWanted(ctx context.Context, t patient.TenantID, c patient.ClaimID, fresh identity.ChallengeID, policy string) (r row, ch identity.ChallengeID, ok bool, err error) {
 	err = s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
 		ok = false
 		var p patient.ID
-		err := tx.QueryRow(ctx, `UPDATE claim SET sent_at = $3 WHERE tenant_id = $1 AND id = $2 AND state = 'open' AND matches AND challenge_id IS NULL
+		err := tx.QueryRow(ctx, `UPDATE claim SET sent_at = $3, challenge_id = COALESCE(challenge_id, $6) WHERE tenant_id = $1 AND id = $2 AND state = 'open' AND matches
 			AND expires_at > $3 AND (sent_at IS NOT NULL OR (SELECT COUNT(*) FROM claim o WHERE o.tenant_id = $1 AND o.patient_id = claim.patient_id
-				AND o.sent_at > $4) < $5) RETURNING patient_id`,
-			t, c, tx.Now().UnixMicro(), tx.Now().Add(-24*time.Hour).UnixMicro(), maxCodes).Scan(&p)
+				AND o.sent_at > $4) < $5) RETURNING patient_id, challenge_id`,
+			t, c, tx.Now().UnixMicro(), tx.Now().Add(-24*time.Hour).UnixMicro(), maxCodes, fresh).Scan(&p, &ch)
 		if errors.Is(err, db.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
+		if ch == fresh {
+			_, err = trail.Record(ctx, tx, trail.Entry{Action: "patient.send_code", Noun: "Claim", ID: c.String(), Policy: policy, Changed: []string{"challenge"}})
+			if err != nil {
+				return err
+			}
+		}
 		ok = true
 		return one(tx.QueryRow(ctx, `SELECT `+columns+` FROM patient p WHERE p.tenant_id = $1 AND p.id = $2`, t, p).Scan(r.fields()...))
 	})
-	return r, ok, err
-}
-
-// codeSent keeps the challenge.
-func (s store) codeSent(ctx context.Context, t patient.TenantID, c patient.ClaimID, ch identity.ChallengeID, policy string) error {
-	return s.db.Write(ctx, t, func(ctx context.Context, tx db.Tx) error {
-		n, err := tx.Exec(ctx, `UPDATE claim SET challenge_id = $3 WHERE tenant_id = $1 AND id = $2 AND state = 'open'`, t, c, ch)
-		if err != nil || n == 0 {
-			return err
-		}
-		_, err = trail.Record(ctx, tx, trail.Entry{Action: "patient.send_code", Noun: "Claim", ID: c.String(), Policy: policy, Changed: []string{"challenge"}})
-		return err
-	})
+	return r, ch, ok, err
 }
 
 // codeLater asks for the code again; the job's own row runs once more.

@@ -14,6 +14,7 @@ import (
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/kernel/secret"
 	"xinglin/internal/patient"
+	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/calendar"
 	"xinglin/internal/platform/db"
 	"xinglin/internal/platform/holdings"
@@ -50,7 +51,7 @@ func each(t *testing.T, f func(h *house)) {
 		h.officer.Fresh = true
 		h.people = &people{care: map[patient.ID]patient.Care{}, is: map[patient.ID]patient.Identity{}, closed: map[identity.AccountID]int{}, staff: map[identity.AccountID]identity.StaffName{}}
 		h.holder, h.log = &holder{}, &logbook{}
-		h.s, h.mod = New(h.base, h.people.accounts(), h.people, h.log, calendar.Embedded(), func(a string) string { return "做了 " + a })
+		h.s, h.mod = New(h.base, h.people.accounts(), h.people, h.log, calendar.Embedded(), func(a string) authz.Words { return authz.Words{ZH: "做了 " + a} })
 		h.s.UseHolders(h.holder, &holdings.Set{Context: "privacy", DB: h.base.DB, Ring: h.base.Crypt, Classes: data(), Tables: held()})
 		h.api = apitest.New(t, h.mod.Routes)
 		var err error

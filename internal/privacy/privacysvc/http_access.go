@@ -1,6 +1,7 @@
 package privacysvc
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"sync"
@@ -20,7 +21,7 @@ type accessBody struct {
 	Name   string        `json:"name" doc:"Of a member of the staff; empty for others"`
 	Roles  []string      `json:"roles" nullable:"false" doc:"That the member of the staff has now"`
 	Action string        `json:"action"`
-	Called saidBody      `json:"called" doc:"The action in words; empty for what no route does"`
+	Called saidBody      `json:"called" doc:"The action in words; empty for what has no words"`
 	Policy saidBody      `json:"policy" doc:"The rule that permitted it"`
 	Why    string        `json:"why" doc:"The reason that was given"`
 }
@@ -28,12 +29,17 @@ type accessBody struct {
 func (s *Service) accessOf(a access) accessBody {
 	b := accessBody{
 		ID: a.event, At: a.at, By: string(a.kind), Name: a.name, Roles: []string{}, Action: a.action,
-		Called: saidBody{s.chinese(a.action), s.english()[a.action]}, Policy: saidBody(a.policy), Why: a.why,
+		Called: s.calledOf(a.action), Policy: saidBody(a.policy), Why: a.why,
 	}
 	for _, r := range a.roles {
 		b.Roles = append(b.Roles, string(r))
 	}
 	return b
+}
+
+func (s *Service) calledOf(action string) saidBody {
+	w := s.called(action)
+	return saidBody{w.ZH, cmp.Or(w.EN, s.english()[action])}
 }
 
 type accessesIn struct {

@@ -10,6 +10,7 @@ import (
 	"xinglin/internal/identity"
 	"xinglin/internal/kernel/event"
 	"xinglin/internal/patient"
+	"xinglin/internal/platform/authz"
 	"xinglin/internal/platform/calendar"
 	"xinglin/internal/platform/holdings"
 	"xinglin/internal/platform/module"
@@ -47,12 +48,12 @@ func Describe() module.Description {
 	}
 }
 
-// New builds the context; it does no I/O. The calendar says which days are worked, chinese what an action is called. UseHolders comes before
+// New builds the context; it does no I/O. The calendar says which days are worked, called what an action is called. UseHolders comes before
 // anything runs.
 func New(base module.Base, accounts identity.Service, patients patient.Service, acts audit.Service, days *calendar.Calendar,
-	chinese func(action string) string,
+	called func(action string) authz.Words,
 ) (*Service, *module.Module) {
-	s := &Service{base: base, store: store{base.DB}, accounts: accounts, patients: patients, trail: acts, days: days, chinese: chinese}
+	s := &Service{base: base, store: store{base.DB}, accounts: accounts, patients: patients, trail: acts, days: days, called: called}
 	return s, &module.Module{
 		Name:     "privacy",
 		Held:     held(),

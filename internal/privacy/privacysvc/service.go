@@ -29,8 +29,8 @@ type Service struct {
 	trail    audit.Service
 	days     *calendar.Calendar
 	holders  []Holder
-	chinese  func(action string) string // what an action is called
-	english  func() map[string]string   // by action; set with the routes
+	called   func(action string) authz.Words // what an action is called; no English for a route's
+	english  func() map[string]string        // of routes, by action; set with them
 }
 
 const (

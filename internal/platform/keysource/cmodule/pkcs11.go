@@ -16,8 +16,8 @@ type ulong = uintptr
 
 // functionList is CK_FUNCTION_LIST: a version, then the functions in the order of the standard (PKCS#11 2.40).
 type functionList struct {
-	version [2]byte
-	at      [35]uintptr
+	_  [2]byte
+	at [35]uintptr
 }
 
 // Places in the list, of those that are called.

@@ -290,6 +290,8 @@ const routes = [
   ['POST', /^privacy\/patients\/[^/]+\/requests$/, (b) => { const r = { id: randomUUID(), patient_id: 'pt1', state: 'open', reason: '', answer: '', created_at: new Date().toISOString(), due_date: day(21), version: 1, ...b }; asked.unshift(r); return [201, r] }, true],
   ['GET', /^privacy\/patients\/[^/]+\/erasure$/, () => [200, { waiting: [], keeps: [{ title: { zh: '候诊与就诊', en: 'Waiting and visits' }, rows: 3, until: new Date(Date.now() + 5479 * 864e5).toISOString(), law: { zh: '互联网诊疗监管细则：诊疗记录保存不少于15年', en: 'Records are kept for at least 15 years' }, identity: true }, { title: { zh: '支付', en: 'Payments' }, rows: 4, until: new Date(Date.now() + 10957 * 864e5).toISOString(), law: { zh: '会计档案管理办法：会计凭证保存30年', en: 'Vouchers are kept for 30 years' }, identity: false }] }], true],
   ['POST', /^privacy\/requests\/([^/]+)\/cancellation$/, (b, m) => { asked.find((r) => r.id === m[1]).state = 'cancelled'; return [204] }, true],
+  ['GET', /^auth\/idp$/, () => [200, { items: [{ key: 'wechat', kind: 'wechat', name: '微信登录', name_en: 'WeChat' }] }], false],
+  ['GET', /^auth\/idp\/links$/, () => [200, { items: [{ id: 'l1', name: '微信登录', name_en: 'WeChat', disabled: false, created_at: at(day(-30), '09:00') }], more: [{ key: 'city', kind: 'oidc', name: '市民码', name_en: 'City code' }] }], true],
   ['GET', /^auth\/passkeys$/, () => [200, { items: passkeys }], true],
   ['DELETE', /^auth\/passkeys\/(.+)$/, (b, m, res) => { if (!proved) return problem(res, 403, 'auth.step_up', '请先再次验证身份', 'Prove once more that it is you'); passkeys = passkeys.filter((k) => k.id !== m[1]); return [204] }, true],
   ['PUT', /^auth\/passkeys\/(.+)$/, (b, m) => { passkeys.find((k) => k.id === m[1]).name = b.name; return [204] }, true],

@@ -247,6 +247,8 @@ const routes = [
   ['GET', /^demo\/accounts$/, () => [200, { items: team.map(([username, label, label_en]) => ({ kind: 'staff', label, label_en, username, password: 'demo', totp: '123456' })), next: '' }], false],
   ['GET', /^auth\/me$/, (b, m, res, q, req, me) => [200, me]],
   ['GET', /^auth\/sessions$/, () => items(data.accountSessions)],
+  ['GET', /^auth\/idp$/, () => items([{ key: 'group', kind: 'oidc', name: '集团统一登录', name_en: 'Group sign-in' }]), false],
+  ['GET', /^auth\/idp\/links$/, () => [200, { items: [{ id: uid(995), name: '集团统一登录', name_en: 'Group sign-in', disabled: false, created_at: ago(90000), used_at: ago(60) }], more: [{ key: 'city', kind: 'oidc', name: '市医联体登录', name_en: 'City alliance' }] }]],
   ['GET', /^auth\/passkeys$/, () => items(data.passkeys)],
   ['PUT', /^auth\/passkeys\/(.+)$/, (b, m) => { data.passkeys.find((k) => k.id === m[1]).name = b.name; return [204] }],
   ['DELETE', /^auth\/passkeys\/(.+)$/, (b, m) => { data.passkeys = data.passkeys.filter((k) => k.id !== m[1]); return [204] }],

@@ -11,6 +11,8 @@ type S = components['schemas']
 export type Passkey = S['IdentityPasskeyBody']
 export type Login = S['IdentityLoginBody']
 export type StepUpOptions = S['IdentityStepUpOptionsOutBody']
+export type OfferedIdp = S['IdentityIDPOfferBody']
+export type IdpLink = S['IdentityIDPLinkBody']
 export type NewTotp = S['IdentityOfferTOTPOutBody']
 
 /** The functions, over a caller of createCall. */
@@ -32,6 +34,13 @@ export function createFactors(call: CallApi) {
       const credential = await usePasskey(q.public_key)
       return call('POST', '/auth/passkeys/sessions', { login: true, body: { kind, handle: q.handle, credential } })
     },
+    /** The other ways in that the hospital offers, and what a login by one of them lacks. */
+    idps: async (accounts: 'patient' | 'staff', signal?: AbortSignal): Promise<OfferedIdp[]> => (await call<Raw<OfferedIdp>>('GET', '/auth/idp', { query: { accounts }, ...(signal ? { signal } : {}) })).items ?? [],
+    beginIdp: async (provider: string, next: string): Promise<string> => (await call<{ address: string }>('POST', '/auth/idp/logins', { login: true, body: { provider, next } })).address,
+    completeIdp: (shown: { totp: string } | { challenge_id: string; code: string }): Promise<T.Me> => call('POST', '/auth/idp/sessions', { login: true, body: shown }),
+    links: async (signal?: AbortSignal): Promise<{ items: IdpLink[]; more: OfferedIdp[] }> => call('GET', '/auth/idp/links', signal ? { signal } : {}),
+    beginLink: async (provider: string, next: string): Promise<string> => (await call<{ address: string }>('POST', '/auth/idp/links', { body: { provider, next } })).address,
+    unlink: (link: string): Promise<void> => call('DELETE', `/auth/idp/links/${id(link)}`),
     logins: async (cursor?: string, signal?: AbortSignal): Promise<T.Page<Login>> => {
       const page = await call<Raw<Login>>('GET', '/auth/logins', { query: { cursor, limit: 20 }, ...(signal ? { signal } : {}) })
       return { ...page, items: page.items ?? [] }

@@ -29,6 +29,7 @@ export const useSession = defineStore('session', () => {
 
   const login = async (username: string, password: string, totp: string) => opened(await api.login(username, password, totp))
   const enter = async () => opened(await factors.enter('staff'))
+  const complete = async (totp: string) => opened(await factors.completeIdp({ totp }))
 
   function opened(m: Me): void {
     const before = me.value?.account_id
@@ -55,5 +56,5 @@ export const useSession = defineStore('session', () => {
     queryClient.clear()
   }
 
-  return { me, ended, roles, has, ensure, login, enter, expired, logout }
+  return { me, ended, roles, has, ensure, login, enter, complete, expired, logout }
 })

@@ -20,7 +20,7 @@ import (
 func wired(t *testing.T, change func(*config.Serve)) *Process {
 	t.Helper()
 	cfg := config.Serve{
-		Data: t.TempDir(), Listen: "127.0.0.1:8080", Private: "127.0.0.1:8081", Demo: true, DemoPay: "127.0.0.1:0",
+		Data: t.TempDir(), Listen: "127.0.0.1:8080", Private: "127.0.0.1:8081", Demo: true, DemoPay: "127.0.0.1:0", DemoIDP: "127.0.0.1:0",
 		Modules: []string{"all"}, Algorithm: "aes-256-gcm", RatePerAddress: 1e6, RatePerAccount: 1e6,
 	}
 	if change != nil {
@@ -51,7 +51,7 @@ func lacks(h http.Header, page, secure bool) (out []string) {
 	want("Content-Security-Policy", strings.HasPrefix(csp, "default-src 'none'; ") && strings.Contains(csp, "frame-ancestors 'none'") && strings.Contains(csp, "base-uri 'none'") &&
 		strings.Contains(csp, "form-action ") && !strings.Contains(csp, "unsafe") && !strings.Contains(csp, "*"))
 	want("X-Content-Type-Options", h.Get("X-Content-Type-Options") == "nosniff")
-	want("Referrer-Policy", h.Get("Referrer-Policy") == "same-origin")
+	want("Referrer-Policy", h.Get("Referrer-Policy") == "same-origin" || h.Get("Referrer-Policy") == "no-referrer") // the latter where the address has a code
 	want("X-Frame-Options", h.Get("X-Frame-Options") == "DENY")
 	want("Cross-Origin-Resource-Policy", h.Get("Cross-Origin-Resource-Policy") == "same-origin")
 	want("Cache-Control", h.Get("Cache-Control") != "")

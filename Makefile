@@ -18,13 +18,14 @@ WEB_SRC   := $(shell find web \( -name node_modules -o -path web/dist -o -path w
 export XINGLIN_BIN := $(CURDIR)/$(BIN)
 
 .NOTPARALLEL:
-.PHONY: help build go web run check lint-go lint-web test rush soak bench-booking clean packages runners
+.PHONY: help build go web run check lint-go lint-web lint-leaks gosec test rush soak bench-booking clean packages runners
 
 help:
 	@echo "make run    build and serve the demo on http://127.0.0.1:8080"
 	@echo "make build  bin/xinglin with the web inside, and bin/xinglin-hsm that loads modules for it"
 	@echo "make web    only web/dist"
-	@echo "make check  generated files, format, vet, staticcheck, architecture, eslint, vue-tsc"
+	@echo "make check  generated files, format, vet, staticcheck, architecture, secrets, eslint, vue-tsc"
+	@echo "make gosec  gosec over the source: slow, and its findings want a person"
 	@echo "make test   check and every test on both engines, in the browser too"
 	@echo "make rush   the 8:00 with three killed processes, twenty seeds"
 	@echo "make soak   the long forms of the tests"
@@ -59,7 +60,7 @@ run: build
 
 ## The proof
 
-check: build lint-go lint-web
+check: build lint-go lint-web lint-leaks
 	$(BIN) docs --check
 
 lint-go:
@@ -73,6 +74,14 @@ lint-web: $(NPM_DONE)
 	$(NPM) run --silent lint
 	$(NPM) run --silent typecheck
 	$(NPM) run --silent gen:check
+
+# What looks like a credential; tools/gitleaks.toml says what is none, and why.
+lint-leaks:
+	CGO_ENABLED=0 go tool -modfile=tools/gitleaks.mod gitleaks dir . --config tools/gitleaks.toml --no-banner --redact --verbose
+
+# Two minutes of a processor and a 100 MB tool, so no part of check; what it finds is argued in docs/adr/0027.
+gosec:
+	CGO_ENABLED=0 go run github.com/securego/gosec/v2/cmd/gosec@v2.30.0 -quiet ./cmd/... ./internal/... ./web
 
 # modernc.org is SQLite's C in Go's clothes, on memory of its own: watching each of its accesses finds nothing of
 # ours and takes two fifths of the time.

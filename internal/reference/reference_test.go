@@ -178,7 +178,8 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	files := render(t, input(t))
 	want := map[string][]string{
-		"api/openapi.yaml": {"openapi: 3.1.0"},
+		"internal/reference/sbom/web.json": {`"name": "vue"`, `"licence": "MIT"`},
+		"api/openapi.yaml":                 {"openapi: 3.1.0"},
 		"docs/reference/api.md": {
 			"| GET | `/api/v1/seats` | `seats.list` | List | everyone |  | 200 | 1 MiB |\n| POST | `/api/v1/seats` | `seats.take` | Take | session | key | 201 | 64 KiB |",
 		},

@@ -2,7 +2,8 @@ package schedulingsvc
 
 import (
 	"context"
-	"math/rand/v2"
+	"crypto/rand"
+	"math/big"
 	"time"
 
 	"xinglin/internal/directory"
@@ -55,7 +56,10 @@ const (
 )
 
 // randomPick chooses when a seat comes back, so that nobody can wait for it.
-func randomPick(n int) int { return rand.IntN(n) }
+func randomPick(n int) int {
+	v, _ := rand.Int(rand.Reader, big.NewInt(int64(n))) // the reader never fails
+	return int(v.Int64())
+}
 
 // may asks for a right on a kind as a whole and tells who asks.
 func (s *Service) may(ctx context.Context, action, noun string) (auth.Principal, string, error) {

@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"xinglin": xinglin, "serve": serve, "broker": broker, "witness": witness, "kmssim": kmssim, "drain": drain, "kill9": kill9, "pg": postgres,
 			"patient": person, "doctor": person, "attacker": person, "expect": expect, "body": body, "header": header, "let": let, "location": location, "said": said, "until": until,
-			"channel": channel, "sql": sql, "stored": stored, "region": region, "tables": tables, "rota": rota, "clinic": clinic, "snapshot": snapshot, "fresh": fresh,
+			"channel": channel, "idp": idp, "sql": sql, "stored": stored, "region": region, "tables": tables, "rota": rota, "clinic": clinic, "snapshot": snapshot, "fresh": fresh,
 		},
 	})
 }
@@ -64,6 +64,7 @@ type stage struct {
 type server struct {
 	*rig.Process
 	pay   string // the simulator's address, demo only
+	idp   string // that of the simulated identity providers
 	shift time.Duration
 }
 
@@ -169,6 +170,9 @@ func (s *stage) spawn(ts *testscript.TestScript, name string, args []string) (*s
 		if err := add("--demo-pay", &p.pay); err != nil {
 			return nil, err
 		}
+		if err := add("--demo-idp", &p.idp); err != nil {
+			return nil, err
+		}
 	}
 	if !has(args, "--log-level") {
 		all = append(all, "--log-level", "warn")
@@ -196,6 +200,7 @@ func (s *stage) tell(ts *testscript.TestScript, name string, p *server) {
 	ts.Setenv("PRIVATE"+suffix, p.Private)
 	if p.pay != "" {
 		ts.Setenv("PAYSIM"+suffix, "http://"+p.pay)
+		ts.Setenv("IDPSIM"+suffix, "http://"+p.idp)
 	}
 	today := clock.DateOf(clock.System{}.Now().Add(p.shift))
 	for n := -2; n <= 14; n++ {

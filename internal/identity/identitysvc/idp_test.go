@@ -311,7 +311,7 @@ func TestFirstLoginsAtOnce(t *testing.T) {
 
 // Answers that are forged, repeated, of another browser, provider or tenant.
 func TestForgedAnswers(t *testing.T) {
-	onSQLiteDemo(t, func(t *testing.T, b *bench) {
+	each(t, func(t *testing.T, b *bench) {
 		_, sec := b.security(t)
 		g := b.group(t, sec)
 		refusedAs := func(name, want string, v visit) {
@@ -339,24 +339,93 @@ func TestForgedAnswers(t *testing.T) {
 		late := begin()
 		b.clk.Add(11 * 60_000_000_000)
 		refusedAs("too late", "identity.idp_expired", late)
+		// Whatever the provider says wrongly, each with the word that the trail has for it.
 		for kind, want := range map[idpsim.Kind]string{
-			idpsim.AlgNone: "identity.idp_refused", idpsim.OtherKey: "identity.idp_refused", idpsim.OtherIss: "identity.idp_refused", idpsim.Down: "identity.idp_down",
-			idpsim.OtherUserinfo: "identity.idp_refused", idpsim.Lead: "identity.idp_down",
+			idpsim.AlgNone: "algorithm", idpsim.HMAC: "algorithm", idpsim.OtherKey: "signature", idpsim.UnknownKid: "key", idpsim.KeyInToken: "header", idpsim.Expired: "expired",
+			idpsim.Future: "issued_at", idpsim.OtherIssuer: "issuer", idpsim.OtherAudience: "audience", idpsim.OtherParty: "authorized_party", idpsim.OtherNonce: "nonce",
+			idpsim.NoNonce: "nonce", idpsim.OtherAtHash: "access_token", idpsim.NoIDToken: "tokens", idpsim.HugeToken: "answer_too_large", idpsim.OtherUserinfo: "userinfo",
+			idpsim.NoIss: "mixed_up", idpsim.OtherIss: "mixed_up",
 		} {
 			g.Next(idpsim.Fault{Kind: kind})
-			refusedAs(string(kind), want, b.visit(t, "logins", "group", "strong"))
+			before := len(b.trailOf(t))
+			refusedAs(string(kind), "identity.idp_refused", b.visit(t, "logins", "group", "strong"))
+			if got := b.trailOf(t); len(got) != before+1 || got[before] != "system finish_idp_login identity.idp_refused "+want {
+				t.Errorf("%s: the trail has %q", kind, got[before:])
+			}
 		}
+		for _, kind := range []idpsim.Kind{idpsim.Down, idpsim.NotJSON, idpsim.Lead} {
+			g.Next(idpsim.Fault{Kind: kind})
+			refusedAs(string(kind), "identity.idp_down", b.visit(t, "logins", "group", "strong"))
+		}
+		g.Next(idpsim.Fault{Kind: idpsim.OtherUserinfo})
+		refusedAs("another's openid", "identity.idp_refused", begin())
 		g.Next(idpsim.Fault{Kind: idpsim.ErrCode})
 		refusedAs("errcode in a 200 answer", "identity.idp_refused", begin())
 		b.api.Do(apitest.Nobody(apitest.Other), "POST", "/auth/idp/logins", map[string]any{"provider": "wechat"}).Refused(t, 404, "identity.idp_not_found")
-		b.do("POST", "/auth/idp/logins", map[string]any{"provider": "wechat"}, apitest.H("Origin", "https://evil.example")).Want(t, 201) // do sets its own Origin last
-		if !slices.Contains(b.trailOf(t), "system finish_idp_login identity.idp_refused algorithm") {
-			t.Errorf("%q", b.trailOf(t))
+		b.api.Do(apitest.Nobody(apitest.Main), "POST", "/auth/idp/logins", map[string]any{"provider": "wechat"}, apitest.H("Origin", "https://evil.example")).Refused(t, 403, "http.origin")
+		// A network that had fifty refusals gets no work done and no row any more.
+		for range 50 {
+			_, _ = visit{b, other.cookie, "/api/v1/auth/idp/wechat/callback?state=x&code=y"}.arrive(t)
 		}
-	})
+		rows := len(b.trailOf(t))
+		refusedAs("after fifty", "identity.idp_too_often", visit{b, other.cookie, "/api/v1/auth/idp/wechat/callback?state=x&code=y"})
+		if n := len(b.trailOf(t)); n != rows {
+			t.Errorf("%d rows more", n-rows)
+		}
+		if n := b.count(t, `SELECT COUNT(*) FROM session s JOIN account a ON a.tenant_id = s.tenant_id AND a.id = s.account_id WHERE s.method = 'idp'`); n != 0 {
+			t.Errorf("%d sessions came of it", n)
+		}
+	}, testkit.Demo())
 }
 
-func onSQLiteDemo(t *testing.T, f func(t *testing.T, b *bench)) {
-	t.Helper()
-	each(t, f, testkit.Demo())
+// Who may keep providers, what of one cannot be changed, and that no answer has a secret in it.
+func TestProvidersAreKept(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		_, sec := b.security(t)
+		g := b.group(t, sec)
+		path := "/identity-providers/" + g.staff["id"].(string)
+		nurse := b.loginAs(t, "nurse", b.employ(t, "nurse", auth.Nurse))
+		for _, in := range []apitest.Header{nurse, b.login(t, phone)} {
+			b.do("GET", "/identity-providers", nil, in).Refused(t, 403, "authz.denied")
+			b.do("POST", path+"/disable", nil, in).Refused(t, 403, "authz.denied")
+			b.do("POST", path+"/test", nil, in).Refused(t, 403, "authz.denied")
+		}
+		b.api.Do(apitest.Nobody(apitest.Other), "GET", path, nil, sec).Refused(t, 401, "identity.session_ended")
+		read := b.do("GET", path, nil, sec).Want(t, 200)
+		if strings.Contains(string(read.Body), "s3cret") || read.Map(t)["redirect_uri"] != "http://"+apitest.Host(apitest.Main)+"/api/v1/auth/idp/group/callback" {
+			t.Fatalf("%s", read.Body)
+		}
+		spec := func(change ...any) map[string]any {
+			m := map[string]any{}
+			for _, k := range []string{"key", "kind", "accounts", "name", "name_en", "issuer", "client_id", "scopes", "strong", "enabled"} {
+				m[k] = read.Map(t)[k]
+			}
+			for i := 0; i < len(change); i += 2 {
+				m[change[i].(string)] = change[i+1]
+			}
+			return m
+		}
+		for _, k := range [][2]any{{"key", "other"}, {"accounts", "patient"}, {"issuer", g.Issuer() + "2"}, {"client_id", "x"}} {
+			b.do("PUT", path, spec(k[0], k[1]), sec, apitest.IfMatch(1)).Refused(t, 409, "identity.idp_fixed")
+		}
+		b.do("POST", "/identity-providers", spec("secret", "s"), sec).Refused(t, 409, "identity.idp_key_taken")
+		b.do("POST", "/identity-providers", spec("key", "b"), sec).Refused(t, 422, "identity.idp_invalid")
+		b.do("PUT", path, spec("name", "新名"), sec, apitest.IfMatch(1)).Want(t, 200)
+		b.do("PUT", path, spec("name", "旧名"), sec, apitest.IfMatch(1)).Refused(t, 412, "identity.stale")
+		if m := b.do("POST", path+"/test", nil, sec).Want(t, 200).Map(t); m["ok"] != true || m["issuer_back"] != true {
+			t.Fatalf("%v", m)
+		}
+		g.Next(idpsim.Fault{Kind: idpsim.BadDiscovery})
+		if m := b.do("POST", path+"/test", nil, sec).Want(t, 200).Map(t); m["ok"] != false || m["problem"] != "issuer" {
+			t.Fatalf("%v", m)
+		}
+		b.do("PUT", path, spec("enabled", false), sec, apitest.IfMatch(2)).Want(t, 200)
+		b.do("POST", path+"/disable", nil, sec).Want(t, 200)
+		if l := b.do("GET", "/auth/idp?accounts=staff", nil).Items(t); len(l) != 0 {
+			t.Fatalf("%v", l)
+		}
+		b.clk.Add(6 * 60_000_000_000)
+		b.do("POST", "/identity-providers", spec("key", "c", "secret", "s"), sec).Refused(t, 403, "auth.step_up")
+		b.do("POST", path+"/disable", nil, sec).Want(t, 200) // to stop is never asked twice
+	}, testkit.Demo())
 }

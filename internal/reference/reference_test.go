@@ -213,7 +213,6 @@ func TestPages(t *testing.T) {
 		},
 		"docs/reference/verify.md": {"| seats: never oversold | 2m0s |\n| seats: known | none |", "- seats: paid", "| each paid seat has its payment | seats: paid | purse: payments | 2m0s |"},
 		"internal/seats/README.md": {"Words.\n\n" + openMark + "\n\n## Routes", "- `seats.seat.taken.v1`, heard by purse", "- `seat`: Seats of a session.", "`seats.taken`", closeMark + "\n\nEnd.\n"},
-		"internal/reference/sbom/web.json": {"\"licence\": \"MIT\""},
 		"internal/purse/README.md": {"# purse\n\nPackage purse pays.\n\n" + openMark},
 	}
 	for name, texts := range want {

@@ -263,7 +263,7 @@ func TestKeysAreReadAgain(t *testing.T) {
 	}
 }
 
-// Without Private nothing of this machine or network is called, and a provider that does not answer is asked once.
+// Without Private nothing of this machine or network is called, and one that does not answer is none.
 func TestOutward(t *testing.T) {
 	s := newSide(t)
 	_, err := New(Options{Clock: clock.NewManual(at)}).Describe(context.Background(), s.URL)

@@ -81,11 +81,11 @@ type Server struct {
 
 // login is one that was begun here.
 type login struct {
-	who                         Person
-	redirect, nonce, challenge  string
-	scope, client, access, fake string
-	used                        bool
-	until                       time.Time
+	who                        Person
+	redirect, nonce, challenge string
+	scope, client              string
+	used                       bool
+	until                      time.Time
 }
 
 // New opens the socket.

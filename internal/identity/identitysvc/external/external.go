@@ -366,14 +366,14 @@ func (r refusal) because(err error, why string) refusal {
 	return r
 }
 
-// coded turns the protocol's refusals into ours.
-func coded(err error) (code error, why string) {
+// coded turns the protocol's refusals into ours, with one word for the reason.
+func coded(err error) (why string, code error) {
 	var no *relying.Refusal
 	switch {
 	case errors.As(err, &no):
-		return identity.ErrIDPAnswer.New(), no.Why
+		return no.Why, identity.ErrIDPAnswer.New()
 	case errors.Is(err, relying.ErrUnreachable):
-		return identity.ErrIDPDown.New(), ""
+		return "", identity.ErrIDPDown.New()
 	}
-	return err, ""
+	return "", err
 }

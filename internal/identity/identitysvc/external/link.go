@@ -173,7 +173,7 @@ func (s *Service) Refused(ctx context.Context, t identity.TenantID, w Waiting, e
 
 // refused keeps a refusal in the trail and counts it for its network.
 func (s *Service) refused(ctx context.Context, r refusal) error {
-	code, why := coded(r.err)
+	why, code := coded(r.err)
 	if r.why != "" {
 		why = r.why
 	}

@@ -61,6 +61,11 @@ func clientBody(name string) string {
 	return `{"name":"` + name + `","accounts":"staff","grants":["authorization_code"],"redirect_uris":["https://his.example.com/cb"]}`
 }
 
+// idpBody is an identity provider at a name that leads nowhere.
+func idpBody(key, name string) string {
+	return `{"key":"` + key + `","kind":"oidc","accounts":"staff","name":"` + name + `","issuer":"https://id.invalid","client_id":"hospital","secret":"s3cret","enabled":true}`
+}
+
 const wishes = `{"topics":{"visit":` + everyWay + `,"queue":` + everyWay + `,"payment":` + everyWay + `,"service":` + everyWay + `},` +
 	`"quiet":true,"quiet_from":"22:00","quiet_to":"07:00"}`
 
@@ -287,6 +292,19 @@ var Routes = []Route{
 	{Op: "identity.update_client", Who: security, ID: "{client}", Body: clientBody("改名"), Match: "{client_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
 	{Op: "identity.rotate_client_secret", Who: security, ID: "{client}", Body: `{"overlap_hours":1}`, Want: 201, Repeat: 201, Deny: staffOnly()},
 	{Op: "identity.disable_client", Who: security, ID: "{client}", Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "identity.list_login_idps", Who: nobody, Query: "?accounts=staff", Want: 200},
+	{Op: "identity.begin_idp_login", Who: nobody, Elsewhere: "identitysvc.TestStaffByProvider"},
+	{Op: "identity.finish_idp_login", Who: nobody, Elsewhere: "identitysvc.TestForgedAnswers"},
+	{Op: "identity.login_idp", Who: nobody, Elsewhere: "identitysvc.TestSecondFactorHere"},
+	{Op: "identity.begin_link", Who: operator, Elsewhere: "identitysvc.TestStaffByProvider"},
+	{Op: "identity.unlink_idp", Who: operator, Elsewhere: "identitysvc.TestStaffByProvider"},
+	{Op: "identity.list_links", Who: patient, Want: 200, Deny: loggedIn()},
+	{Op: "identity.create_idp", Who: security, Body: idpBody("new", "新登录"), Want: 201, Repeat: 409, Deny: staffOnly()},
+	{Op: "identity.list_idps", Who: security, Want: 200, Deny: staffOnly()},
+	{Op: "identity.read_idp", Who: security, ID: "{idp}", Want: 200, Deny: staffOnly()},
+	{Op: "identity.update_idp", Who: security, ID: "{idp}", Body: idpBody("sso", "改名"), Match: "{idp_version}", Want: 200, Repeat: 412, Stale: 412, Deny: staffOnly()},
+	{Op: "identity.test_idp", Who: security, ID: "{idp}", Want: 200, Repeat: 200, Deny: staffOnly()},
+	{Op: "identity.disable_idp", Who: security, ID: "{idp}", Want: 200, Repeat: 200, Deny: staffOnly()},
 	{Op: "identity.list_signing_keys", Who: security, Want: 200, Deny: staffOnly()},
 	{Op: "identity.rotate_signing_key", Who: security, Want: 201, Repeat: 409, Deny: staffOnly()},
 	{Op: "audit.list_events", Who: auditor, Want: 200, Deny: map[string]int{nobody: 401, patient: 403, security: 403}},

@@ -338,6 +338,10 @@ func (s *Scene) versions(ctx context.Context, t *testing.T) {
 	_, err = s.Actors[security].Do(ctx, "POST", "/clients", clientBody("测试系统"), &relying)
 	must(t, err)
 	s.Words["client"], s.Words["client_version"] = relying.ID, fmt.Sprint(relying.Version)
+	var idp named
+	_, err = s.Actors[security].Do(ctx, "POST", "/identity-providers", idpBody("sso", "集团登录"), &idp)
+	must(t, err)
+	s.Words["idp"], s.Words["idp_version"] = idp.ID, fmt.Sprint(idp.Version)
 	s.get(ctx, t, nobody, "/practitioners/"+s.Words["practitioner"], &doctor)
 	s.Words["practitioner_version"] = fmt.Sprint(doctor.Version)
 	s.get(ctx, t, operator, "/booking-rules", &rules)

@@ -49,7 +49,19 @@ func Of[V any](name string, words Words, get func(context.Context) (V, error), c
 		if err != nil {
 			return err
 		}
-		return check(ctx, v)
+		if err := check(ctx, v); err != nil {
+			return err
+		}
+		// What was put has to read back as the same text, or nobody could tell later whether it still lives.
+		given, err := Canonical(raw)
+		if err != nil {
+			return err
+		}
+		whole, err := Encode(v)
+		if err == nil && !bytes.Equal(given, whole) {
+			err = ErrMalformed.Because("want every member, in the form that an export has")
+		}
+		return err
 	}
 	s.Put = func(ctx context.Context, raw json.RawMessage) error {
 		v, err := Decode[V](raw)

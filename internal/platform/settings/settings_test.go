@@ -88,6 +88,11 @@ func TestOf(t *testing.T) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
+	type two struct{ A, B int }
+	pair := Of("x.two", Words{}, func(context.Context) (two, error) { return two{}, nil }, func(context.Context, two) error { return nil }, nil)
+	if err := pair.Check(t.Context(), json.RawMessage(`{"A":1}`)); !errors.Is(err, ErrMalformed) {
+		t.Errorf("a member is missing: %v", err)
+	}
 	for range 2 {
 		if err := s.Put(t.Context(), json.RawMessage(`{"minutes":7}`)); err != nil {
 			t.Fatal(err)

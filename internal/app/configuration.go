@@ -45,7 +45,7 @@ type ConfigAct struct {
 
 // ConfigReport is what it came to.
 type ConfigReport struct {
-	File     json.RawMessage
+	File     json.RawMessage `json:",omitempty"` // absent, not null: a null would be a file
 	Diff     []settings.Change
 	Stale    bool
 	Problems []fault.Detail
@@ -241,7 +241,7 @@ func DiffBundles(from, to []byte) ([]settings.Change, error) {
 
 // Print is the report for people.
 func (r ConfigReport) Print(out io.Writer) error {
-	if r.File != nil {
+	if len(r.File) > 0 {
 		f, err := settings.Read(r.File)
 		if err != nil {
 			return err

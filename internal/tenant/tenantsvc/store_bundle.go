@@ -287,7 +287,7 @@ func (s store) halt(ctx context.Context, t tenant.ID, b id.ID[Bundle], section, 
 		if err != nil || n == 0 {
 			return err
 		}
-		return note(ctx, tx, trail.Entry{Action: "tenant.halt_bundle", Noun: "Bundle", ID: b.String(), Policy: "tenant.configuration", Why: code, Changed: []string{"state"}})
+		return note(ctx, tx, trail.Entry{Action: "tenant.apply_bundle", Noun: "Bundle", ID: b.String(), Policy: "tenant.configuration", Why: code, Changed: []string{"state"}})
 	})
 }
 
@@ -312,7 +312,7 @@ func (s store) finish(ctx context.Context, t tenant.ID, b Bundle) error {
 		if _, err = tx.Exec(ctx, `UPDATE bundle SET state = 'live' WHERE tenant_id = $1 AND id = $2`, t, b.ID); err != nil {
 			return err
 		}
-		return note(ctx, tx, trail.Entry{Action: "tenant.finish_bundle", Noun: "Bundle", ID: b.ID.String(), Policy: "tenant.configuration", Changed: []string{"state"}})
+		return note(ctx, tx, trail.Entry{Action: "tenant.apply_bundle", Noun: "Bundle", ID: b.ID.String(), Policy: "tenant.configuration", Changed: []string{"state"}})
 	})
 }
 
@@ -349,6 +349,6 @@ func (s store) distrust(ctx context.Context, t tenant.ID, name, policy string) e
 		if err != nil || n == 0 {
 			return err
 		}
-		return note(ctx, tx, trail.Entry{Action: "tenant.distrust_key", Noun: "TrustedKey", ID: name, Policy: policy, Changed: []string{"public"}})
+		return note(ctx, tx, trail.Entry{Action: "tenant.trust_key", Noun: "TrustedKey", ID: name, Policy: policy, Changed: []string{"public"}})
 	})
 }

@@ -33,8 +33,10 @@ type commands struct {
 		Unwrap unwrapKeysCmd `cmd:"" help:"Test that the root key opens, or write it in the clear."`
 		Export exportKeysCmd `cmd:"" help:"Print a person's keys, for a foreign program that must open sealed fields. Audited."`
 	} `cmd:"" help:"Keys of sealed fields."`
+	Config configCmd `cmd:"" help:"A tenant's configuration as a signed bundle: compared, checked, staged, applied, rolled back (docs/guide/tenants.md)."`
 	Tenant struct {
-		Add addTenantCmd `cmd:"" help:"Make a tenant, or change its name and hosts."`
+		Add  addTenantCmd   `cmd:"" help:"Make a tenant with its hosts, keys, first configuration and administrators; again, it changes what differs."`
+		List listTenantsCmd `cmd:"" help:"Show the tenants and their hosts."`
 	} `cmd:"" help:"Legal operators of the installation."`
 	Staff struct {
 		Add addStaffCmd `cmd:"" help:"Make a staff account; its TOTP secret is printed once."`

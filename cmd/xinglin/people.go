@@ -12,14 +12,32 @@ import (
 
 type addTenantCmd struct {
 	config.Where
-	Code string   `required:"" help:"Short plain name: a-z, 0-9 and -."`
-	Name string   `required:"" help:"Name of the legal operator."`
-	Host []string `help:"Public host name; needed when there is more than one tenant."`
+	Code   string   `help:"Short plain name: a-z, 0-9 and -; with a bundle it is the bundle's."`
+	Name   string   `help:"Name of the legal operator; with a bundle it is the bundle's."`
+	Host   []string `help:"Public host name; needed when there is more than one tenant."`
+	Admins bool     `help:"Make the three administrators' first accounts; their passwords and TOTP secrets are printed once."`
+	Bundle string   `arg:"" optional:"" help:"First configuration: name, hosts, institution, campuses, brand, rules (docs/guide/tenants.md)." type:"existingfile"`
 }
 
 // Run implements the command.
 func (c *addTenantCmd) Run(ctx context.Context) error {
-	return app.AddTenant(ctx, c.Where, app.TenantSpec{Code: c.Code, Name: c.Name, Hosts: c.Host}, os.Stdout)
+	spec := app.TenantSpec{Code: c.Code, Name: c.Name, Hosts: c.Host, Admins: c.Admins}
+	if c.Bundle != "" {
+		var err error
+		if spec.Bundle, err = bundleFile(c.Bundle); err != nil {
+			return err
+		}
+	}
+	return app.AddTenant(ctx, c.Where, spec, os.Stdout)
+}
+
+type listTenantsCmd struct {
+	config.Where
+}
+
+// Run implements the command.
+func (c *listTenantsCmd) Run(ctx context.Context) error {
+	return app.ListTenants(ctx, c.Where, os.Stdout)
 }
 
 type addStaffCmd struct {

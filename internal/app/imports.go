@@ -81,8 +81,11 @@ func (i importing[R]) through(ctx context.Context, dir string) (R, error) {
 	return a.Report, err
 }
 
-// asOperator is the command line's user at the tenant with this code.
+// asOperator is the command line's user at the tenant with this code; without one, at the installation.
 func (h *House) asOperator(ctx context.Context, code, osUser string) (context.Context, error) {
+	if code == "" {
+		return obs.WithOrigin(auth.With(ctx, auth.Principal{Kind: auth.CLI, Name: osUser}), "cli"), nil
+	}
 	ts, err := h.Tenants.List(ctx)
 	if err != nil {
 		return nil, err

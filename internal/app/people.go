@@ -13,28 +13,6 @@ import (
 	"xinglin/internal/tenant"
 )
 
-// TenantSpec is what `xinglin tenant add` makes.
-type TenantSpec struct {
-	Code, Name string
-	Hosts      []string
-}
-
-// AddTenant is `xinglin tenant add`: idempotent by its code.
-func AddTenant(ctx context.Context, where config.Where, s TenantSpec, out io.Writer) error {
-	h, closeAll, err := Offline(ctx, where, false)
-	if err != nil {
-		return err
-	}
-	defer closeAll()
-	ctx = auth.With(ctx, auth.Principal{Kind: auth.CLI, Name: OSUser()})
-	t, err := h.Tenants.Ensure(ctx, tenant.Tenant{Code: s.Code, Name: s.Name, Hosts: s.Hosts})
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "tenant %s is %s\n", t.Code, t.ID)
-	return nil
-}
-
 // StaffSpec is what `xinglin staff add` makes.
 type StaffSpec struct {
 	Tenant, Username, Name string

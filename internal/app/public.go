@@ -43,6 +43,8 @@ func (p *Process) private() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("POST /cli/import/rota", importDoor(p, importTime, p.importRotaDoor))
 	mux.HandleFunc("POST /cli/import/fhir", importDoor(p, fhirTime, p.importFHIRDoor))
+	mux.HandleFunc("POST /cli/import/config", importDoor(p, configTime, p.configDoor))
+	mux.HandleFunc("POST /cli/import/tenant", importDoor(p, configTime, p.addTenantDoor))
 	mux.HandleFunc("POST /cli/import/icd10", importDoor(p, importTime, p.importCodesDoor))
 	mux.HandleFunc("POST /cli/import/"+rotateAct, importDoor(p, rotateTime, p.rotateDoor))
 	mux.HandleFunc("POST /cli/import/"+exportAct, importDoor(p, exportActTime, p.exportActDoor))

@@ -40,6 +40,7 @@ import (
 	"xinglin/internal/platform/mask"
 	"xinglin/internal/platform/module"
 	"xinglin/internal/platform/process"
+	"xinglin/internal/platform/settings"
 	"xinglin/internal/platform/trail"
 	"xinglin/internal/privacy"
 	"xinglin/internal/privacy/privacysvc"
@@ -120,7 +121,9 @@ type House struct {
 	Demo    identity.Demo
 	Authz   *authz.Engine
 	Modules []*module.Module
-	DBs     map[string]*db.DB
+	// Configuration is the tenants' service with what only the doors of the configuration ask.
+	Configuration *tenantsvc.Service
+	DBs           map[string]*db.DB
 
 	ring  *crypt.Ring
 	clock clock.Clock
@@ -179,13 +182,13 @@ func Wire(ctx context.Context, m Machines) (*House, error) {
 
 	h.Tenants, h.Directory, h.Audit, h.Ledger, h.Notify = tenants, dir, trails, books, notices
 	h.Identity, h.Patients, h.Interop, h.Payments, h.Scheduling, h.Clinic = accounts, patients, exchange, payments, bookings, lines
-	h.Terminology, h.trails, h.Privacy = terms, trails, rights
+	h.Terminology, h.trails, h.Privacy, h.Configuration = terms, trails, rights, tenants
 	h.Hosts, h.Auth, h.Demo = tenants, accounts, accounts
 	h.Modules = []*module.Module{
 		tenantMod, dirMod, auditMod, ledgerMod, notifyMod, identityMod, patientMod, paymentMod, schedulingMod, clinicMod, terminologyMod, interopMod,
 		privacyMod,
 	}
-	rights.UseHolders(h.holders()...)
+	h.handOver(rights)
 	if h.facts, err = sources(h.Modules); err != nil {
 		return nil, err
 	}
@@ -218,6 +221,20 @@ func (h *House) holders() (out []privacysvc.Holder) {
 				out = append(out, &holdings.Set{Context: m.Name, DB: h.DBs[m.Name], Ring: h.ring, Classes: classes[m.Name].Data, Tables: m.Held})
 			}
 		}
+	}
+	return out
+}
+
+// handOver gives two contexts what all of them declare.
+func (h *House) handOver(rights *privacysvc.Service) {
+	rights.UseHolders(h.holders()...)
+	h.Configuration.UseSections(h.sections())
+}
+
+// sections are those of all contexts, in the order of the modules: what others refer to comes first.
+func (h *House) sections() (out []settings.Section) {
+	for _, m := range h.Modules {
+		out = append(out, m.Settings...)
 	}
 	return out
 }

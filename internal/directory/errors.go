@@ -10,5 +10,6 @@ var (
 	ErrStale           = fault.Register(fault.Stale, "directory.stale", "内容已被他人修改，请刷新", "Somebody else has changed it, reload")
 	ErrNameTaken       = fault.Register(fault.Conflict, "directory.name_taken", "名称已被另一个院区或机构使用", "Another entry has this name and another identifier")
 	ErrIdentifierTaken = fault.Register(fault.Conflict, "directory.identifier_taken", "编号已属于另一个条目", "The identifier belongs to another entry")
+	ErrInUse           = fault.Register(fault.Conflict, "directory.in_use", "该院区还有科室，不能删除", "The campus has departments and cannot go")
 	ErrLoop            = fault.Register(fault.Invalid, "directory.loop", "科室不能是自己的上级", "A department cannot be above itself")
 )

@@ -125,6 +125,13 @@ func (s *Service) setRules(ctx context.Context, r clinic.Rules, version int64) e
 	if err != nil {
 		return err
 	}
+	if err := checkRules(r); err != nil {
+		return err
+	}
+	return s.store.setRules(ctx, act{who: who, action: "clinic.update_rules", policy: policy, now: s.now()}, r, version)
+}
+
+func checkRules(r clinic.Rules) error {
 	for _, v := range []struct {
 		name    string
 		minutes int
@@ -133,5 +140,5 @@ func (s *Service) setRules(ctx context.Context, r clinic.Rules, version int64) e
 			return clinic.ErrInput.At(v.name, "0 to 720")
 		}
 	}
-	return s.store.setRules(ctx, act{who: who, action: "clinic.update_rules", policy: policy, now: s.now()}, r, version)
+	return nil
 }

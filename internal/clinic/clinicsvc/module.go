@@ -49,6 +49,7 @@ func New(base module.Base, dir directory.Service, patients patient.Service, book
 		Sets:     sets(),
 		Machines: []state.Diagram{turns},
 		Facts:    s.sources(),
+		Settings: s.settings(),
 		Start:    s.start,
 	}
 }

@@ -35,9 +35,10 @@ func Describe() module.Description {
 func New(base module.Base) (*Service, *module.Module) {
 	s := &Service{base: base, store: store{}}
 	return s, &module.Module{
-		Name:   "directory",
-		Routes: s.routes,
-		Checks: checks(),
+		Name:     "directory",
+		Routes:   s.routes,
+		Checks:   checks(),
+		Settings: s.settings(),
 	}
 }
 

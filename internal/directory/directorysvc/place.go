@@ -60,13 +60,20 @@ func (s *Service) SetOrganization(ctx context.Context, o directory.Organization)
 	if err != nil {
 		return directory.Organization{}, err
 	}
-	if o.Name == "" || len(o.Licences) > 50 {
-		return directory.Organization{}, directory.ErrInvalid.At("name", "needed")
+	if err := checkOrganization(o); err != nil {
+		return directory.Organization{}, err
 	}
 	if o.Licences == nil {
 		o.Licences = []directory.Licence{}
 	}
 	return s.store.setOrganization(ctx, s.base.DB, who.Tenant, o, d.Policy)
+}
+
+func checkOrganization(o directory.Organization) error {
+	if o.Name == "" || len(o.Licences) > 50 {
+		return directory.ErrInvalid.At("name", "needed")
+	}
+	return nil
 }
 
 // Describe fills in what a roster does not know.

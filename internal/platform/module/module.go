@@ -22,6 +22,7 @@ import (
 	"xinglin/internal/platform/job"
 	"xinglin/internal/platform/mask"
 	"xinglin/internal/platform/rekey"
+	"xinglin/internal/platform/settings"
 	"xinglin/internal/platform/state"
 	"xinglin/internal/platform/verify"
 )
@@ -60,6 +61,8 @@ type Module struct {
 	Facts []authz.Source
 	// Held are the tables that hold something of persons, for copies and erasures that they ask for.
 	Held []holdings.Table
+	// Settings are the sections of a tenant's configuration that the context keeps, in the order in which a bundle puts them.
+	Settings []settings.Section
 	// Start begins what runs as long as the process (fan-out of live counts); stop ends it. Optional.
 	Start func() (stop func(), err error)
 }

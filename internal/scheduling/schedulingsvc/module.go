@@ -17,6 +17,7 @@ import (
 	"xinglin/internal/scheduling"
 	"xinglin/internal/scheduling/labels"
 	"xinglin/internal/scheduling/schedulingsvc/columns"
+	"xinglin/internal/scheduling/schedulingsvc/configured"
 	"xinglin/internal/scheduling/schedulingsvc/invariants"
 	"xinglin/internal/scheduling/schedulingsvc/rotas"
 	"xinglin/internal/scheduling/soldout"
@@ -87,6 +88,7 @@ func New(base module.Base, tenants tenant.Service, dir directory.Service, patien
 		Sets:     invariants.Sets(),
 		Machines: []state.Diagram{appointments, lotteries},
 		Facts:    s.sources(),
+		Settings: configured.Sections(s.store.rules, s.SetRules),
 		Start:    s.start,
 	}
 }

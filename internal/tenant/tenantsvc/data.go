@@ -16,7 +16,16 @@ func data() dataclass.Schema {
 			dataclass.Public: "code name",
 			dataclass.Fact:   "demo version created_at",
 		},
-		"host": {dataclass.ID: "tenant_id owner", dataclass.Public: "name", dataclass.Fact: "created_at"},
+		"configuration": {dataclass.ID: "tenant_id", dataclass.Fact: "generation"},
+		"bundle": {
+			dataclass.ID:     "tenant_id id undoes",
+			dataclass.Actor:  "staged_by applied_by",
+			dataclass.Public: "document before digest",
+			dataclass.Fact:   "state staged_at applied_at alone why done ended_at halted_at halted_by",
+		},
+		"trusted_key": {dataclass.ID: "tenant_id name", dataclass.Public: "title public", dataclass.Fact: "created_at"},
+		"brand":       {dataclass.ID: "tenant_id", dataclass.Public: "short_name phone accent logo", dataclass.Fact: "updated_at"},
+		"host":        {dataclass.ID: "tenant_id owner", dataclass.Public: "name", dataclass.Fact: "created_at"},
 	}
 }
 

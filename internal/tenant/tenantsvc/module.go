@@ -2,10 +2,13 @@
 package tenantsvc
 
 import (
+	"context"
 	"embed"
 	"io/fs"
 
+	"xinglin/internal/platform/job"
 	"xinglin/internal/platform/module"
+	"xinglin/internal/platform/state"
 )
 
 //go:embed migrations/*.sql
@@ -29,5 +32,8 @@ func Describe() module.Description {
 // New builds the context; it does no I/O.
 func New(base module.Base) (*Service, *module.Module) {
 	s := newService(base)
-	return s, &module.Module{Name: "tenant", Checks: checks()}
+	return s, &module.Module{
+		Name: "tenant", Checks: checks(), Settings: s.ownSections(), Machines: []state.Diagram{bundles},
+		Jobs: []job.Handler{job.Call(bundleJob, func(ctx context.Context, c carried) error { return s.Carry(ctx, c.Bundle) })},
+	}
 }

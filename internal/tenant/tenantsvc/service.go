@@ -11,7 +11,9 @@ import (
 	"xinglin/internal/kernel/clock"
 	"xinglin/internal/kernel/id"
 	"xinglin/internal/platform/authz"
+	"xinglin/internal/platform/crypt"
 	"xinglin/internal/platform/module"
+	"xinglin/internal/platform/settings"
 	"xinglin/internal/tenant"
 )
 
@@ -27,13 +29,16 @@ type Service struct {
 	store store
 	authz *authz.Engine
 	clock clock.Clock
+	crypt *crypt.Ring
 	known *register
+	// sections of all contexts, handed over when all are there.
+	sections []settings.Section
 }
 
 var _ tenant.Service = (*Service)(nil)
 
 func newService(base module.Base) *Service {
-	s := &Service{store: store{base.DB}, authz: base.Authz, clock: base.Clock}
+	s := &Service{store: store{base.DB}, authz: base.Authz, clock: base.Clock, crypt: base.Crypt}
 	s.known = newRegister(s.store)
 	return s
 }
@@ -102,6 +107,10 @@ func normal(t tenant.Tenant) (tenant.Tenant, error) {
 		h = strings.TrimSuffix(strings.ToLower(strings.TrimSpace(h)), ".")
 		if len(h) > 253 || !hostRE.MatchString(h) {
 			return t, tenant.ErrInvalid.At("hosts", "want host names without a port")
+		}
+		// An international name can look like another tenant's in the address bar, letter for letter.
+		if strings.HasPrefix(h, "xn--") || strings.Contains(h, ".xn--") {
+			return t, tenant.ErrInvalid.At("hosts", "no international names: they can look like another one")
 		}
 		hosts = append(hosts, h)
 	}

@@ -9,5 +9,8 @@ func checks() []verify.Check {
 			LEFT JOIN tenant t ON t.tenant_id = h.tenant_id AND t.id = h.owner WHERE t.id IS NULL`},
 		{Name: "tenant.demo_not_mixed", SQL: `SELECT 'tenant ' || t.code AS what, t.created_at AS at FROM tenant t
 			LEFT JOIN installation i ON i.tenant_id = t.tenant_id AND i.demo = t.demo WHERE i.tenant_id IS NULL`},
+		{Name: "tenant.bundle_by_two_people", SQL: `-- global: of every tenant
+			SELECT 'bundle ' || id_text(id) AS what, applied_at AS at FROM bundle
+			WHERE applied_by <> '' AND applied_by = staged_by AND alone = 0 AND undoes IS NULL`},
 	}
 }

@@ -260,8 +260,9 @@ func TestBundleRace(t *testing.T) {
 func TestBundleRefusals(t *testing.T) {
 	each(t, func(t *testing.T, d *dbtest.Database) {
 		o := newOffice(t, d)
-		good := string(o.bundle(t, 1, 2))
+		ensure(t, o.Service, tenant.Tenant{Code: "main", Name: "杏林医院", Hosts: []string{"a.example"}})
 		renji := ensure(t, o.Service, tenant.Tenant{Code: "renji", Name: "仁济医院", Hosts: []string{"renji.example"}})
+		good := string(o.bundle(t, 1, 2))
 		there := testkit.As(t.Context(), apitest.Staff(renji.ID, auth.SystemAdmin))
 		if _, _, err := o.Stage(there, []byte(good)); !errors.Is(err, tenant.ErrOtherTenant) {
 			t.Errorf("another tenant's bundle: %v", err)
@@ -370,6 +371,7 @@ func TestHostsThatLookAlike(t *testing.T) {
 func TestSiteKeepsItsHostBesideOthers(t *testing.T) {
 	each(t, func(t *testing.T, d *dbtest.Database) {
 		o := newOffice(t, d)
+		ensure(t, o.Service, tenant.Tenant{Code: "main", Name: "杏林医院", Hosts: []string{"a.example"}})
 		ensure(t, o.Service, tenant.Tenant{Code: "renji", Name: "仁济医院", Hosts: []string{"renji.example"}})
 		for _, c := range []struct {
 			hosts []string

@@ -109,6 +109,9 @@ func (s store) ensure(ctx context.Context, t tenant.Tenant, policy string) (tena
 		if hosts {
 			changed = append(changed, "hosts")
 		}
+		if err := eachHasHost(ctx, tx); err != nil {
+			return err
+		}
 		if len(changed) == 0 {
 			return nil
 		}
@@ -199,6 +202,18 @@ func putHosts(ctx context.Context, tx db.Tx, t tenant.Tenant) (changed bool, err
 		}
 	}
 	return changed, nil
+}
+
+// eachHasHost refuses a registry in which a tenant could be reached by nobody: with one
+// tenant every host is its, with more only those that it has. It runs under the lock.
+func eachHasHost(ctx context.Context, tx db.Tx) error {
+	var all, without int
+	err := tx.QueryRow(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN EXISTS (SELECT 1 FROM host h WHERE h.tenant_id = t.tenant_id AND h.owner = t.id) THEN 0 ELSE 1 END), 0)
+		FROM tenant t WHERE t.tenant_id = $1`, installation).Scan(&all, &without)
+	if err == nil && all > 1 && without > 0 {
+		return tenant.ErrHostNeeded.New()
+	}
+	return err
 }
 
 func flag(b bool) int {

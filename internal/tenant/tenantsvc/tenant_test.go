@@ -80,6 +80,28 @@ func TestByHost(t *testing.T) {
 	})
 }
 
+// A second tenant would take the first one's people away, as long as that one is found under every name.
+func TestOfSeveralEachHasAHost(t *testing.T) {
+	each(t, func(t *testing.T, d *dbtest.Database) {
+		s := open(t, d)
+		ensure(t, s, tenant.Tenant{Code: "main", Name: "m"})
+		renji := tenant.Tenant{Code: "renji", Name: "仁济医院", Hosts: []string{"renji.example"}}
+		if _, err := s.Ensure(operator(t), renji); !errors.Is(err, tenant.ErrHostNeeded) {
+			t.Fatal(err)
+		}
+		ensure(t, s, tenant.Tenant{Code: "main", Name: "m", Hosts: []string{"a.example"}})
+		ensure(t, s, renji)
+		for _, x := range []tenant.Tenant{{Code: "third", Name: "t"}, {Code: "main", Name: "m"}} {
+			if _, err := s.Ensure(operator(t), x); !errors.Is(err, tenant.ErrHostNeeded) {
+				t.Fatalf("%s: %v", x.Code, err)
+			}
+		}
+		if list, err := s.List(t.Context()); err != nil || len(list) != 2 || len(list[0].Hosts) != 1 {
+			t.Fatalf("%+v %v", list, err)
+		}
+	})
+}
+
 func TestOneTenantWithHostsRefusesOthers(t *testing.T) {
 	each(t, func(t *testing.T, d *dbtest.Database) {
 		s := open(t, d)

@@ -312,18 +312,18 @@ async function apache(base, guard) {
       await page.waitForURL(plan.page)
     }
     await visit()
-    await enter('zhouhushi')
+    await enter('sysadmin') // neither has logged in before: a one-time code is good once
     const seen = await visit()
     assert.equal(seen.status(), 200)
     assert.equal(await page.textContent('h1'), 'in')
-    assert.equal(seen.headers()['x-name'], 'zhouhushi')
+    assert.equal(seen.headers()['x-name'], 'sysadmin')
     assert.ok(seen.headers()['x-sub'])
 
     await page.goto(`${plan.redirect}?logout=${encodeURIComponent(plan.left)}`) // by the client, with the ID token as its hint
     await page.waitForURL((u) => u.href.startsWith(plan.left))
     await visit()
-    await page.waitForSelector('[data-account=linzhixia]') // in neither place any more
-    await enter('linzhixia')
+    await page.waitForSelector('[data-account=auditadmin]') // in neither place any more
+    await enter('auditadmin')
 
     const ended = await page.request.delete(`${base}/api/v1/auth/sessions/current`, { headers: { origin: base } }) // by the hospital: it tells the client
     assert.equal(ended.status(), 204)

@@ -1,5 +1,6 @@
 // Foreign parties log in: npm openid-client drives every flow of the OpenID Connect provider against the real program, a headless
-// Chromium walks the pages that a person sees, and Apache's mod_auth_openidc guards a page of its own.
+// Chromium walks the pages that a person sees, and Apache's mod_auth_openidc guards a page of its own. The other way round, npm
+// oidc-provider is the group's provider by which staff come in.
 //   npm run e2e:openid                   starts the real program (XINGLIN_BIN or ../bin/xinglin)
 //   npm run e2e:openid -- --shots DIR    keeps pictures of the pages
 import assert from 'node:assert/strict'
@@ -13,6 +14,7 @@ import { planApache, startApache } from './apache.mjs'
 import { findBrowser, flags } from './browser.mjs'
 import { checkScreen } from './checks.mjs'
 import { startXinglin } from './server.mjs'
+import { staffByUpstream } from './upstream.mjs'
 import { codeFor } from './walk.mjs'
 
 const at = process.argv.indexOf('--shots')
@@ -312,18 +314,18 @@ async function apache(base, guard) {
       await page.waitForURL(plan.page)
     }
     await visit()
-    await enter('zhouhushi')
+    await enter('sysadmin') // neither has logged in before: a one-time code is good once
     const seen = await visit()
     assert.equal(seen.status(), 200)
     assert.equal(await page.textContent('h1'), 'in')
-    assert.equal(seen.headers()['x-name'], 'zhouhushi')
+    assert.equal(seen.headers()['x-name'], 'sysadmin')
     assert.ok(seen.headers()['x-sub'])
 
     await page.goto(`${plan.redirect}?logout=${encodeURIComponent(plan.left)}`) // by the client, with the ID token as its hint
     await page.waitForURL((u) => u.href.startsWith(plan.left))
     await visit()
-    await page.waitForSelector('[data-account=linzhixia]') // in neither place any more
-    await enter('linzhixia')
+    await page.waitForSelector('[data-account=auditadmin]') // in neither place any more
+    await enter('auditadmin')
 
     const ended = await page.request.delete(`${base}/api/v1/auth/sessions/current`, { headers: { origin: base } }) // by the hospital: it tells the client
     assert.equal(ended.status(), 204)
@@ -345,6 +347,7 @@ try {
   const { config, guard } = await flows(server.base, system)
   await flow('pages in a browser, in both languages', () => pages(server.base, system, config))
   await flow('Apache with mod_auth_openidc guards a page: in, out by it, out by the hospital', () => apache(server.base, guard))
+  await flow('npm oidc-provider lets staff in: linked, with one factor and with two, out when it is disabled', () => staffByUpstream(server.base))
   console.log(`openid: ${passed.length} flows passed, 0 failed`)
 } finally {
   await server.stop()

@@ -4,6 +4,14 @@ import { login } from './walk.mjs'
 export async function walkStates({ page, base, look, expected }) {
   const mock = (query) => page.request.get(`${base}/__mock/set?${query}`)
   await page.request.post(`${base}/__mock/reset`)
+
+  // What an identity provider led back with: its part is done, or it was refused.
+  await page.goto(`${base}/m/login?more=phone`)
+  await page.waitForSelector('[data-more]')
+  await look('login-more')
+  await page.goto(`${base}/m/login?refused=identity.idp_denied`)
+  await page.waitForSelector('.note--danger, .note--warn')
+  await look('login-refused')
   await login({ page, base, look: async () => {}, phone: '13800000001' })
 
   await mock('delay=1500')

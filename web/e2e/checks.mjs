@@ -47,6 +47,8 @@ export async function checkScreen(page, name, { large, wall, dense }) {
   if (m.wide > 1) problems.push(`sideways scroll by ${m.wide}px`)
   if (m.stuck) problems.push('neither tabs nor an act')
   if (m.cut) problems.push('the heading runs into what stands beside it')
+  // A colour on its way to another one is read by nobody: transitions end first (they are short; what turns for ever is none).
+  await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a instanceof CSSTransition).map((a) => a.finished.catch(() => {}))))
   await page.evaluate(axeSource)
   const axe = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }))
   for (const v of axe.violations) problems.push(`axe ${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map((n) => n.target.join(' ')).join(' | ')}`)
